@@ -1,0 +1,112 @@
+# `make demo` installs everything into .venv and opens the tutorial; `make test` installs and tests everything.
+# Nothing is done twice: a target is made again when what it was made from is newer.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+.ONESHELL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help demo install test lint test-js test-py test-ui bench clean
+
+VENV := $(CURDIR)/.venv
+export PATH := $(VENV)/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The lock file decides: an install never changes it.
+export YARN_ENABLE_IMMUTABLE_INSTALLS := true
+# A user's own modules, or another CASA's, must not be mixed with ours.
+unexport PYTHONPATH PYTHONHOME
+
+# One line for each package that comes; errors (standard error) are left alone.
+PIP_INSTALL := python -m pip install --progress-bar off
+PIP_BRIEF := sed -un -e 's/^Collecting \([^ (]*\).*/  \1/p' -e 's/^\(Installing\) collected.*/\1 .../p'
+YARN_BRIEF := sed -u -e '/YN0013/d' -e '/YN0066/d'
+
+PLAYWRIGHT := ui-tests/node_modules/.yarn-state.yml
+LABEXTENSION := python/jupyterlab_casa/labextension/package.json
+LABEXTENSION_SOURCES := labextension/tsconfig.json $(shell find labextension/src labextension/style -type f)
+# The install is editable: Python sources are used where they are, these are copied.
+COPIED := pyproject.toml install.json $(wildcard kernel/kernelspec/* python/jupyter-config/*)
+
+DEMO_DIR ?= demo
+NOTEBOOK := $(DEMO_DIR)/NGC5921
+EXECUTED := $(NOTEBOOK)-executed
+
+help: ## list what can be made
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.installed ## open the tutorial in JupyterLab (DEMO=run: execute it without a browser)
+	@scripts/system-packages.sh run
+	[ -e $(NOTEBOOK).ipynb ] || jupyter casa tutorial $(DEMO_DIR)
+	if [ "$(DEMO)" = run ]; then
+	  jupyter casa run $(NOTEBOOK).ipynb -o $(EXECUTED).ipynb
+	  jupyter nbconvert --log-level WARN --to markdown $(EXECUTED).ipynb
+	  echo "Executed copy: $(abspath $(EXECUTED).ipynb)"
+	  echo "Its pictures:  $$(ls $(abspath $(EXECUTED)_files)/*.png | wc -l) PNG files in $(abspath $(EXECUTED)_files)/"
+	else
+	  exec jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(NOTEBOOK).ipynb
+	fi
+
+install: $(VENV)/.installed ## install into .venv
+
+test: lint test-js test-py ## everything that is tested
+
+lint: $(VENV)/.test-tools ## ruff, mypy, tsc, eslint, prettier
+	@ruff check .
+	mypy
+	jlpm --silent lint:check
+
+test-js: $(VENV)/.test-tools ## unit tests of the JupyterLab extension
+	@jlpm --silent test
+
+test-py: $(VENV)/.test-tools ## pytest
+	@scripts/system-packages.sh run
+	python -m pytest
+
+test-ui: $(VENV)/.test-tools $(PLAYWRIGHT) ## JupyterLab with the extension in a real browser
+	@scripts/system-packages.sh run
+	scripts/system-packages.sh ui
+	cd ui-tests
+	jlpm --silent playwright test
+
+bench: $(VENV)/.test-tools ## measure, print ratios
+	@scripts/system-packages.sh run
+	python benchmarks/run.py
+
+clean: ## remove all that was made, except the demo
+	@rm -rf .venv node_modules ui-tests/node_modules ui-tests/test-results labextension/lib $(dir $(LABEXTENSION))
+
+$(VENV)/.python: scripts/find-python.sh
+	@node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null || {
+	  echo "JupyterLab-CASA is built with Node.js 20 or newer; found: $$(node --version 2>/dev/null || echo none)" >&2
+	  exit 1
+	}
+	python=$${PYTHON:-$$(scripts/find-python.sh)}
+	scripts/system-packages.sh venv "$$python"
+	echo "Creating .venv with $$python"
+	"$$python" -m venv --clear $(VENV)
+	$(PIP_INSTALL) --quiet --upgrade pip 'jupyter-builder>=1.2.0,<2'
+	touch $@
+
+node_modules/.yarn-state.yml: package.json yarn.lock .yarnrc.yml | $(VENV)/.python
+	@echo "Installing the JavaScript packages that build the extension"
+	jlpm install | $(YARN_BRIEF)
+	touch $@
+
+$(LABEXTENSION): node_modules/.yarn-state.yml $(LABEXTENSION_SOURCES)
+	@jlpm build:prod
+
+$(VENV)/.installed: $(VENV)/.python $(LABEXTENSION) $(COPIED)
+	@echo "Installing into .venv (CASA and its data take 2 GB)"
+	$(PIP_INSTALL) --editable . | $(PIP_BRIEF)
+	touch $@
+
+$(VENV)/.test-tools: $(VENV)/.installed
+	@echo "Installing the test tools into .venv"
+	$(PIP_INSTALL) --editable '.[test]' | $(PIP_BRIEF)
+	touch $@
+
+$(PLAYWRIGHT): ui-tests/package.json ui-tests/yarn.lock ui-tests/.yarnrc.yml | $(VENV)/.python
+	@echo "Installing the JavaScript packages of the user-interface tests"
+	cd ui-tests
+	jlpm install | $(YARN_BRIEF)
+	touch node_modules/.yarn-state.yml

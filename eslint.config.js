@@ -1,0 +1,9 @@
+const eslint = require('@eslint/js');
+const tseslint = require('typescript-eslint');
+
+module.exports = tseslint.config(
+  { ignores: ['**/node_modules', '**/lib', '.venv', 'python', 'kernel', 'demo', '**/*.js'] },
+  eslint.configs.recommended,
+  tseslint.configs.strictTypeChecked,
+  { languageOptions: { parserOptions: { project: ['tsconfig.json', 'ui-tests/tsconfig.json'], tsconfigRootDir: __dirname } } }
+);

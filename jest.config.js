@@ -1,0 +1,4 @@
+module.exports = {
+  testEnvironment: 'jsdom',
+  testRegex: 'labextension/src/.*\\.spec\\.ts$'
+};

@@ -1,0 +1,93 @@
+/** The log of a task call as data: `application/vnd.casa.log+json`. */
+
+/** One line of a log. Text that CASA did not format has only a message. */
+export interface ILogLine {
+  /** `YYYY-MM-DD HH:MM:SS`, UTC. */
+  time: string;
+  /** `INFO`, `WARN`, `SEVERE`, `DEBUG1` ... */
+  priority: string;
+  /** Where in CASA the line comes from. */
+  origin: string;
+  message: string;
+}
+
+/** The log of one task call. */
+export interface ILog {
+  task: string;
+  lines: ILogLine[];
+  /** How many warnings and errors the whole log has. */
+  counts: { warn: number; severe: number };
+  /** How many lines of the whole log are not in `lines`. */
+  omitted: number;
+}
+
+/** How grave a line is; the order is that of rising gravity. */
+export const LEVELS = ['debug', 'info', 'warn', 'severe'] as const;
+export type Level = (typeof LEVELS)[number];
+
+/** The level of a line. */
+export function levelOf(line: ILogLine): Level {
+  if (line.priority === 'SEVERE' || line.priority === 'ERROR') {
+    return 'severe';
+  }
+  if (line.priority === 'WARN') {
+    return 'warn';
+  }
+  return line.priority.startsWith('DEBUG') ? 'debug' : 'info';
+}
+
+/** The lines at least as grave as `level` in whose origin or message `text` occurs, in any case. */
+export function select(lines: readonly ILogLine[], level: Level, text: string): ILogLine[] {
+  const wanted = text.trim().toLowerCase();
+  const gravity = LEVELS.indexOf(level);
+  return lines.filter(
+    line =>
+      LEVELS.indexOf(levelOf(line)) >= gravity &&
+      (line.message.toLowerCase().includes(wanted) || line.origin.toLowerCase().includes(wanted))
+  );
+}
+
+/** `tclean: 237 lines, 2 warnings, 0 errors`. */
+export function summaryOf(log: ILog): string {
+  const count = (n: number, noun: string) => `${String(n)} ${noun}${n === 1 ? '' : 's'}`;
+  return `${log.task || 'log'}: ${[
+    count(log.lines.length + log.omitted, 'line'),
+    count(log.counts.warn, 'warning'),
+    count(log.counts.severe, 'error')
+  ].join(', ')}`;
+}
+
+/**
+ * Reads a log from a notebook, which may come from anywhere.
+ *
+ * @throws Error when it is of a later version or no log at all. Fields that are missing or of another type are empty.
+ */
+export function parseLog(data: unknown): ILog {
+  if (!isRecord(data) || data.version !== 1 || !Array.isArray(data.lines)) {
+    throw new Error('This is not a CASA log that this version can show.');
+  }
+  const counts = isRecord(data.counts) ? data.counts : {};
+  return {
+    task: text(data.task),
+    lines: data.lines.filter(isRecord).map(line => ({
+      time: text(line.time),
+      priority: text(line.priority),
+      origin: text(line.origin),
+      message: text(line.message)
+    })),
+    counts: { warn: number(counts.warn), severe: number(counts.severe) },
+    omitted: number(data.omitted)
+  };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function number(value: unknown): number {
+  return typeof value === 'number' ? value : 0;
+}

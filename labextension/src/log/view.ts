@@ -1,0 +1,88 @@
+import { type ILog, LEVELS, type Level, levelOf, select, summaryOf } from './model';
+
+const CHOICES: Record<Level, string> = {
+  debug: 'All lines',
+  info: 'Without debugging',
+  warn: 'Warnings and errors',
+  severe: 'Errors'
+};
+
+/**
+ * A log behind a toggle: a table that is filtered by priority and text.
+ *
+ * Everything that comes from the log is set as text, never as markup. The table is made when it is first opened.
+ */
+export function createLogView(log: ILog): HTMLElement {
+  const view = element('details', 'jp-CasaLog');
+  const summary = element('summary', 'jp-CasaLog-summary', summaryOf(log));
+  summary.dataset.level = log.counts.severe ? 'severe' : log.counts.warn ? 'warn' : 'info';
+  view.append(summary);
+  view.addEventListener('toggle', () => view.append(...createTable(log)), { once: true });
+  return view;
+}
+
+function createTable(log: ILog): HTMLElement[] {
+  const level = element('select', 'jp-CasaLog-level');
+  level.setAttribute('aria-label', 'Which lines to show');
+  level.append(
+    ...LEVELS.map(value => {
+      const option = element('option', '', CHOICES[value]);
+      option.value = value;
+      return option;
+    })
+  );
+  const search = element('input', 'jp-CasaLog-search');
+  search.type = 'search';
+  search.placeholder = 'Filter';
+  search.setAttribute('aria-label', 'Show only lines that contain this text');
+  const status = element('span', 'jp-CasaLog-status');
+  status.setAttribute('role', 'status');
+  const bar = element('div', 'jp-CasaLog-bar');
+  bar.append(level, search, status);
+
+  const table = element('table', 'jp-CasaLog-table');
+  const head = table.createTHead().insertRow();
+  for (const title of ['Time (UTC)', 'Priority', 'Origin', 'Message']) {
+    const cell = element('th', '', title);
+    cell.scope = 'col';
+    head.append(cell);
+  }
+  const body = table.createTBody();
+  const scroller = element('div', 'jp-CasaLog-scroller');
+  scroller.setAttribute('role', 'region');
+  scroller.setAttribute('aria-label', `Log of ${log.task}`);
+  scroller.tabIndex = 0; // so that the keyboard can scroll it
+  scroller.append(table);
+
+  const show = () => {
+    // The options are ours: the value is one of LEVELS.
+    const lines = select(log.lines, level.value as Level, search.value);
+    body.replaceChildren(
+      ...lines.map(line => {
+        const row = element('tr');
+        row.dataset.level = levelOf(line);
+        row.append(
+          ...[line.time, line.priority, line.origin, line.message].map(value => element('td', '', value))
+        );
+        return row;
+      })
+    );
+    const omitted = log.omitted ? `, ${String(log.omitted)} more not kept in the notebook` : '';
+    status.textContent = `${String(lines.length)} of ${String(log.lines.length)} lines${omitted}`;
+  };
+  level.addEventListener('change', show);
+  search.addEventListener('input', show);
+  show();
+  return [bar, scroller];
+}
+
+function element<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  className = '',
+  text = ''
+): HTMLElementTagNameMap[K] {
+  const node = document.createElement(tag);
+  node.className = className;
+  node.textContent = text;
+  return node;
+}
