@@ -1,0 +1,706 @@
+"""One memoised call, start to end.
+
+    bind -> effects -> versions of what is read -> key
+        known key: bring back what is not in place, give value, pictures and log again
+        new key:   bring the inputs to their versions, keep what may be overwritten, journal, run, capture, commit
+
+The commit is the last step: before it, nothing happened. A call that fails, is interrupted, or kills its process
+leaves every product as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from casa_recompute import casalog
+from casa_recompute.ledger import CallRecord
+from casa_recompute.products import ABSENT, Tree, matches, product_path, scan, signature
+from casa_recompute.products.paths import fits
+from casa_recompute.runner import Reply, Worker
+from casa_recompute.runner.worker import codec
+from casa_recompute.tasks import Task
+from casa_recompute.tasks.effects import Effects, noninteractive, resolve
+from casa_recompute.workspace import HOME, VersionLost, Workspace, WorkspaceError
+
+_COMPARE_SPEED = 100e6
+"""Bytes per second at which canonical digests are taken to be computed when weighing them against a re-run."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that a call shows: ``name`` is its caption, ``data`` the file."""
+
+    name: str
+    mime: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a call."""
+
+    task: str
+    key: str | None
+    action: Literal["ran", "restored", "watched"]
+    reason: str
+    value: Any
+    seconds: float
+    saved_s: float
+    log: str
+    stdout: str
+    pictures: tuple[Picture, ...] = ()
+    notes: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+
+
+class Watcher(Protocol):
+    """Told about a call while it runs, in the thread that made it."""
+
+    def started(self, task: str, reason: str, expected_s: float | None) -> None:
+        """A call is about to run; ``expected_s`` seconds is what it took before."""
+
+    def progress(self, elapsed_s: float, expected_s: float | None, stage: str) -> None:
+        """About once a second."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """It ran, or was restored."""
+
+    def failed(self, task: str, error: BaseException, log: str) -> None:
+        """It raised, or was interrupted."""
+
+
+class SilentWatcher:
+    """Says nothing."""
+
+    def started(self, task: str, reason: str, expected_s: float | None) -> None:
+        """Say nothing."""
+
+    def progress(self, elapsed_s: float, expected_s: float | None, stage: str) -> None:
+        """Say nothing."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """Say nothing."""
+
+    def failed(self, task: str, error: BaseException, log: str) -> None:
+        """Say nothing."""
+
+
+class Place(Protocol):
+    """Where in the notebook's story a call is made; see story.py."""
+
+    cell: str
+
+    def implied(self, path: str) -> str:
+        """The version of a product that the call is to act on."""
+
+    def touch(self, path: str, before: str, after: str) -> None:
+        """The call read (``before == after``) or changed a product."""
+
+
+@dataclass
+class Bench:
+    """What calls need from the session they are made in."""
+
+    workspace: Workspace
+    worker: Worker
+    watcher: Watcher
+    place: Place
+    session: str
+    log: Path
+    environment: Callable[[str], dict[str, str]]
+    """For a package: versions and settings that enter the key."""
+    gui: Callable[[], dict[str, str]]
+    """Environment variables with which GUI tasks find their display."""
+
+
+class SilentFailure(RuntimeError):
+    """A task returned as if all were well but did not make what it promised."""
+
+
+@dataclass
+class _Plan:
+    """What a call will do, in product paths."""
+
+    effects: Effects
+    inputs: dict[str, str] = field(default_factory=dict)  # path -> version, of what is read or modified
+    changing: set[str] = field(default_factory=set)  # paths that may change or appear
+    promised: dict[str, str] = field(default_factory=dict)  # path -> role
+    patterns: list[str] = field(default_factory=list)  # globs relative to the workspace
+    names: dict[str, dict[str, str]] = field(default_factory=dict)  # parameter -> as written -> product path
+    shape: str = ""
+    key: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+def perform(bench: Bench, task: Task, bound: Mapping[str, Any]) -> Outcome:
+    """Make a call: restore its results if it is known, else run it and remember them.
+
+    Raises:
+        Exception: what CASA raised; products are as before the call.
+        WorkerDied: the process that ran the task ended; products are as before the call.
+    """
+    bound, notes = noninteractive(task, bound)
+    with bench.workspace.lock(lambda seconds, who: _tell_waiting(bench, seconds, who)):
+        bench.workspace.say_who(f"runs {task.name}")
+        call = _Call(bench, task, dict(bound), list(notes))
+        try:
+            outcome = call.perform()
+        except BaseException as error:
+            bench.watcher.failed(task.name, error, call.log_text())
+            raise
+    bench.watcher.finished(outcome)
+    return outcome
+
+
+def _tell_waiting(bench: Bench, seconds: float, who: str) -> None:
+    bench.watcher.progress(seconds, None, f"waiting for another kernel in this workspace ({who})")
+
+
+class _Call:
+    def __init__(self, bench: Bench, task: Task, bound: dict[str, Any], notes: list[str]) -> None:
+        self.bench = bench
+        self.space = bench.workspace
+        self.ledger = bench.workspace.ledger
+        self.task = task
+        self.bound = bound
+        self.notes = notes
+        self.cwd = Path.cwd()
+        self.log_start = _size(bench.log)
+        self.began = time.monotonic()
+
+    # -- the course of a call ----------------------------------------------------------------------------------
+
+    def perform(self) -> Outcome:
+        plan = self._plan()
+        if not plan.effects.trusted:
+            return self._watch(plan)
+        if not all(self.space.known(path) for path in plan.inputs):
+            self._check()
+        self._take_key(plan)
+        record = self.ledger.call(plan.key) if plan.effects.cacheable else None
+        if record is not None:
+            outcome = self._give_again(plan, record)
+            if outcome is not None:
+                return outcome
+        elif plan.effects.cacheable:
+            twin = self._twin(plan)
+            outcome = self._give_again(plan, twin) if twin is not None else None
+            if outcome is not None:
+                return outcome
+        return self._run(plan)
+
+    def _plan(self) -> _Plan:
+        def exists(path: str) -> bool:
+            return self._implied(self._product(path)) != ABSENT
+
+        plan = _Plan(resolve(self.task, self.bound, exists))
+        for access in plan.effects.accesses:
+            if access.pattern is not None:
+                pattern = self._product(access.pattern)
+                plan.patterns.append(pattern)
+                for path in self._members(pattern):
+                    plan.changing.add(path)
+                    version = self._implied(path)
+                    if access.mode in ("prefix", "modify", "read") and version != ABSENT:
+                        plan.inputs[path] = version
+                    if access.mode == "read":
+                        plan.changing.discard(path)
+                continue
+            path = self._product(access.path)
+            plan.names.setdefault(access.role.split(".")[0], {})[access.path] = path
+            if access.mode in ("read", "modify"):
+                version = self._implied(path)
+                if version != ABSENT or access.mode == "modify":
+                    plan.inputs[path] = version
+            if access.mode in ("modify", "write"):
+                plan.changing.add(path)
+            if access.mode == "write" and access.role not in plan.effects.optional:
+                plan.promised[path] = access.role
+        return plan
+
+    def _take_key(self, plan: _Plan) -> None:
+        plan.arguments = {
+            name: _renamed(value, plan.names.get(name, {})) for name, value in self.task.normalise(self.bound).items()
+        }
+        environment = self.bench.environment(self.task.package)
+        if plan.effects.absolute:
+            environment["workspace"] = str(self.space.directory)
+        plan.shape = _hash(
+            [self.task.name, environment, plan.arguments, product_path(".", self.cwd, self.space.directory)]
+        )
+        plan.key = _hash([plan.shape, plan.inputs])
+
+    def _product(self, path: str) -> str:
+        return product_path(path, self.cwd, self.space.directory)
+
+    def _implied(self, path: str) -> str:
+        return self.bench.place.implied(path)
+
+    def _members(self, pattern: str) -> list[str]:
+        """Products that a pattern names: those that are there, and those that the ledger knows."""
+        there = {os.path.normpath(path) for path in matches(pattern, self.space.directory)}
+        known = {path for path in self.ledger.known_paths() if fits(path, pattern)}
+        return sorted(there | known)
+
+    # -- a known call --------------------------------------------------------------------------------------------
+
+    def _give_again(self, plan: _Plan, record: CallRecord) -> Outcome | None:
+        """Bring back the results of a call; None when they cannot be had, or CASA's rule wants the task to run."""
+        for path, version in record.outputs.items():
+            present = self.space.look(path)
+            if path not in plan.inputs and present not in (version, ABSENT) and self._implied(path) != ABSENT:
+                return None
+        kept = [p for p in record.pictures if self.space.store.intact(p["object"], p["size"], p["mtime_ns"])]
+        if len(kept) < len(record.pictures) or not self.space.restorable(record.outputs):
+            self.ledger.forget_call(record.key)
+            return None
+        changed = self.space.restore(record.outputs)
+        took = time.monotonic() - self.began
+        saved = max(0.0, record.seconds - took)
+        reason = "nothing that it depends on has changed since it ran"
+        if record.key != plan.key:
+            reason = "its inputs hold the same data as when it ran"
+        with self.ledger.transaction():
+            self._touch(plan, record.outputs)
+            self.ledger.add_run(
+                plan.key, self.task.name, self.bench.place.cell, self.bench.session, "restored", reason, took, saved
+            )
+            if record.key != plan.key:
+                self.ledger.add_call(_with_key(record, plan))
+        return Outcome(
+            task=self.task.name,
+            key=plan.key,
+            action="restored",
+            reason=reason,
+            value=codec.decode(record.value),
+            seconds=took,
+            saved_s=saved,
+            log=record.log,
+            stdout=record.stdout,
+            pictures=tuple(
+                Picture(p["name"], p["mime"], self.space.store.path(p["object"]).read_bytes()) for p in kept
+            ),
+            notes=tuple(dict.fromkeys((*record.notes, *self.notes))),
+            products=tuple(changed),
+        )
+
+    def _touch(self, plan: _Plan, outputs: Mapping[str, str]) -> None:
+        for path, version in plan.inputs.items():
+            self.bench.place.touch(path, version, outputs.get(path, version))
+        for path, version in outputs.items():
+            if path not in plan.inputs:
+                self.bench.place.touch(path, self._implied(path), version)
+
+    def _twin(self, plan: _Plan) -> CallRecord | None:
+        """A call that differs only in versions of inputs which hold equal data (early cut-off)."""
+        for record in self.ledger.calls_of_shape(plan.shape):
+            if record.inputs.keys() != plan.inputs.keys():
+                continue
+            differing = [path for path in plan.inputs if plan.inputs[path] != record.inputs[path]]
+            size = sum(self._bytes(record.inputs[path]) for path in differing)
+            if record.seconds * _COMPARE_SPEED < size:
+                continue
+            if all(self._equal_data(path, plan.inputs[path], record.inputs[path]) for path in differing):
+                return record
+        return None
+
+    def _bytes(self, version_id: str) -> int:
+        version = self.ledger.version(version_id)
+        return version.manifest.bytes if version is not None else 0
+
+    def _equal_data(self, path: str, one: str, other: str) -> bool:
+        if ABSENT in (one, other):
+            return False
+        first, second = self._canonical(path, one), self._canonical(path, other)
+        return first is not None and first == second
+
+    def _canonical(self, path: str, version_id: str) -> str | None:
+        """Identity of a version's data; None when the version is neither in place nor kept."""
+        version = self.ledger.version(version_id)
+        if version is None or version.canonical is not None:
+            return version.canonical if version is not None else None
+        if self.space.look(path) == version_id:
+            return self._compute_canonical(version_id, self.space.absolute(path))
+        scratch = self.space.home / "tmp" / uuid.uuid4().hex
+        try:
+            # Under its own name: CASA's keywords hold the name of the product they belong to.
+            place = scratch / os.path.basename(path)
+            scratch.mkdir()
+            self.space.unpack(version_id, place)
+            return self._compute_canonical(version_id, place)
+        except VersionLost:
+            return None
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _compute_canonical(self, version_id: str, place: Path) -> str:
+        reply = self.bench.worker.request("canonical", {"paths": [str(place)]})
+        digest: str = reply.body["digests"][str(place)]
+        self.ledger.set_canonical(version_id, digest)
+        return digest
+
+    # -- a new call ------------------------------------------------------------------------------------------------
+
+    def _run(self, plan: _Plan) -> Outcome:
+        reason, expected = self._reason(plan)
+        self.bench.watcher.started(self.task.name, reason, expected)
+        self._prepare(plan)
+        before = {path: self.space.look(path) for path in (*plan.inputs, *plan.changing)}
+        protected = {path: before[path] for path in plan.changing}
+        remembered = self._protect(protected)
+        scratch = self._scratch()
+        step = self.ledger.begin("call", self.task.name, protected, plan.patterns)
+        try:
+            reply = self._execute(scratch, expected)
+            self._demand(plan)
+            record, made = self._account(plan, reply, before, scratch)
+            if "unencodable" in reply.body:
+                self.notes.append(f"its return value was left behind ({reply.body['unencodable']}); the call is not remembered")
+                remembered = False
+        except BaseException as error:
+            self._fail(step, protected, plan.patterns, reason, error, remembered)
+            raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        try:
+            self._commit(plan, record, made, step, reason, remembered)
+        except OSError as error:
+            self._not_remembered(error)
+            self.ledger.end(step)
+        return Outcome(
+            task=self.task.name,
+            key=plan.key,
+            action="ran",
+            reason=reason,
+            value=reply.body["value"],
+            seconds=reply.seconds,
+            saved_s=0.0,
+            log=record.log,
+            stdout=reply.stdout,
+            pictures=self._shown,
+            notes=tuple(self.notes),
+            products=tuple(sorted(made)),
+        )
+
+    def _prepare(self, plan: _Plan) -> None:
+        """Bring inputs to the versions that the key says, and set aside what the call is to make anew."""
+        self._check()
+        targets = {path: version for path, version in plan.inputs.items() if version != ABSENT}
+        for path in (*plan.changing, *(p for pattern in plan.patterns for p in self._members(pattern))):
+            if path not in targets and self._implied(path) == ABSENT:
+                targets[path] = ABSENT
+        aside = [path for path, version in targets.items() if version == ABSENT and self.space.look(path) != ABSENT]
+        self.space.restore(targets)
+        if aside:
+            names = ", ".join(aside[:3]) + (f" and {len(aside) - 3} more" if len(aside) > 3 else "")
+            self.notes.append(f"set aside from an earlier run: {names}")
+
+    def _check(self) -> None:
+        body = {"task": self.task.name, "package": self.task.package, "arguments": self.bound, "cwd": str(self.cwd)}
+        self.bench.worker.request("check", body, self._tick(None))
+
+    def _protect(self, versions: Mapping[str, str]) -> bool:
+        """Keep what the call may overwrite; False when there is no room for it."""
+        try:
+            self.space.keep(path for path, version in versions.items() if version != ABSENT)
+        except OSError as error:
+            self._not_remembered(error)
+            return False
+        return True
+
+    def _not_remembered(self, error: OSError) -> None:
+        self.notes.append(f"WARNING: this call is not remembered, its results could not be kept: {error.strerror}")
+
+    def _scratch(self) -> Path:
+        scratch = self.space.home / "tmp" / uuid.uuid4().hex
+        scratch.mkdir()
+        return scratch
+
+    def _execute(self, scratch: Path, expected: float | None) -> Reply:
+        body = {
+            "task": self.task.name,
+            "package": self.task.package,
+            "arguments": self.bound,
+            "cwd": str(self.cwd),
+            "log": str(self.bench.log),
+            "scratch": str(scratch),
+            "environment": self.bench.gui() if self.task.package != "casatasks" else {},
+        }
+        self._release_tables()
+        self.log_start = _size(self.bench.log)
+        return self.bench.worker.request("call", body, self._tick(expected))
+
+    def _release_tables(self) -> None:
+        """A table left open in the worker would show the data from before a restore."""
+        replaced, self.space.replaced = self.space.replaced, set()
+        if not replaced or self.bench.worker.pid is None:
+            return
+        tables = self.bench.worker.request("open_tables", {}).body["tables"]
+        if any(table == path or table.startswith(path + os.sep) for table in tables for path in replaced):
+            self.bench.worker.kill()
+
+    def _tick(self, expected: float | None) -> Callable[[float, str], None]:
+        def tick(elapsed: float, printed: str) -> None:
+            stage = casalog.stage(_read(self.bench.log, max(self.log_start, _size(self.bench.log) - 4096)), printed)
+            self.bench.watcher.progress(elapsed, expected, stage if self.bench.worker.versions else "CASA is starting")
+
+        return tick
+
+    def _demand(self, plan: _Plan) -> None:
+        for path, role in plan.promised.items():
+            if not os.path.lexists(self.space.absolute(path)):
+                lines = casalog.parse(self.log_text())
+                said = [line.message for line in lines if line.priority in ("SEVERE", "WARN")]
+                why = f": {said[-1].strip()}" if said else ""
+                raise SilentFailure(f"{self.task.name} ended without an error but wrote no {role} ({path}){why}")
+
+    def _account(
+        self, plan: _Plan, reply: Reply, before: Mapping[str, str], scratch: Path
+    ) -> tuple[CallRecord, dict[str, str]]:
+        """What the call did: its record, and the new versions that are to be captured."""
+        paths = {*plan.changing, *(p for pattern in plan.patterns for p in self._members(pattern))}
+        outputs, made = {}, {}
+        for path in sorted(paths):
+            tree = scan(self.space.absolute(path))
+            unchanged = self.ledger.present_version(path, signature(tree)) if tree else ABSENT
+            if unchanged is not None and unchanged == before.get(path, ABSENT):
+                outputs[path] = unchanged
+            elif not tree:
+                outputs[path] = ABSENT
+            else:
+                outputs[path] = made[path] = "k-" + _hash([plan.key, path])
+        self._shown, pictures = self._take_pictures(reply.body["pictures"])
+        record = CallRecord(
+            key=plan.key,
+            shape=plan.shape,
+            task=self.task.name,
+            arguments=plan.arguments,
+            inputs=plan.inputs,
+            outputs={p: v for p, v in outputs.items() if v != plan.inputs.get(p) or p in plan.changing},
+            value=codec.encode(reply.body["value"]),
+            stdout=reply.stdout,
+            log=self.log_text(),
+            pictures=pictures,
+            notes=list(self.notes),
+            seconds=reply.seconds,
+            created=time.time(),
+            environment=self.bench.worker.versions,
+        )
+        return record, made
+
+    def _take_pictures(self, made: list[dict[str, str]]) -> tuple[tuple[Picture, ...], list[dict[str, Any]]]:
+        shown, kept = [], []
+        with self.space.store.capture() as capture:
+            for picture in made:
+                path = Path(picture["path"])
+                info = path.stat()
+                shown.append(Picture(picture["name"], "image/png", path.read_bytes()))
+                try:
+                    name = capture.add(path, info.st_mtime_ns)
+                except OSError as error:
+                    self._not_remembered(error)
+                    return tuple(shown), []
+                kept.append(
+                    {"name": picture["name"], "mime": "image/png", "object": name, "size": info.st_size}
+                    | {"mtime_ns": info.st_mtime_ns}
+                )
+            capture.commit()
+        return tuple(shown), kept
+
+    def _commit(
+        self, plan: _Plan, record: CallRecord, made: Mapping[str, str], step: int, reason: str, remembered: bool
+    ) -> None:
+        remembered = remembered and plan.effects.cacheable
+        if remembered:
+            self.space.record_call(record)
+        with self.ledger.transaction():
+            self.space.capture(made, record.key)
+            if remembered:
+                self.ledger.add_call(record)
+            self._touch(plan, record.outputs)
+            self.ledger.add_run(
+                plan.key, self.task.name, self.bench.place.cell, self.bench.session, "ran", reason, record.seconds, 0.0
+            )
+            self.ledger.end(step)
+
+    def _fail(
+        self,
+        step: int,
+        protected: Mapping[str, str],
+        patterns: list[str],
+        reason: str,
+        error: BaseException,
+        protectable: bool,
+    ) -> None:
+        """Leave everything as it was before the call."""
+        if isinstance(error, KeyboardInterrupt):
+            self.bench.worker.kill()
+        if protectable:
+            self.space.undo(step, protected, patterns)
+        else:
+            self.ledger.end(step)
+            error.add_note("The disk was too full to keep the products before the call: they are as the task left them.")
+        with contextlib.suppress(KeyboardInterrupt):
+            self.ledger.add_run(
+                None,
+                self.task.name,
+                self.bench.place.cell,
+                self.bench.session,
+                "failed",
+                f"{type(error).__name__}: {error}"[:500],
+                time.monotonic() - self.began,
+                0.0,
+            )
+
+    # -- a call whose effects are not known for certain ------------------------------------------------------------
+
+    def _watch(self, plan: _Plan) -> Outcome:
+        """Run a task without an entry to be trusted: trees are compared, nothing is served from memory."""
+        reason = f"what {self.task.name} reads and writes here is not known for certain, so it is watched and runs each time"
+        self.bench.watcher.started(self.task.name, reason, None)
+        self._prepare(plan)
+        named = {self._product(text) for text in _strings(self.bound) if text and len(text) < 4096 and "\0" not in text}
+        inputs = {path: self.space.look(path) for path in sorted(named | set(plan.inputs)) if self._is_product(path)}
+        remembered = self._protect(inputs)
+        before = self._workspace_tree()
+        scratch = self._scratch()
+        step = self.ledger.begin("call", self.task.name, inputs, plan.patterns)
+        try:
+            reply = self._execute(scratch, None)
+            self._demand(plan)
+            self._shown, _ = self._take_pictures(reply.body["pictures"])
+        except BaseException as error:
+            self._fail(step, inputs, plan.patterns, reason, error, remembered)
+            raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        after = self._workspace_tree()
+        changed = {name.split("/")[0] for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+        changed |= {path for path, version in inputs.items() if os.path.isabs(path) and self.space.look(path) != version}
+        with contextlib.suppress(OSError):
+            self.space.keep(changed)
+        with self.ledger.transaction():
+            for path in sorted(changed | inputs.keys()):
+                present = self.space.look(path)
+                self.bench.place.touch(path, inputs.get(path, self._implied(path)), present)
+            self.ledger.add_run(
+                None, self.task.name, self.bench.place.cell, self.bench.session, "watched", reason, reply.seconds, 0.0
+            )
+            self.ledger.end(step)
+        return Outcome(
+            task=self.task.name,
+            key=None,
+            action="watched",
+            reason=reason,
+            value=reply.body["value"],
+            seconds=reply.seconds,
+            saved_s=0.0,
+            log=self.log_text(),
+            stdout=reply.stdout,
+            pictures=self._shown,
+            notes=tuple(self.notes),
+            products=tuple(sorted(changed)),
+        )
+
+    def _is_product(self, path: str) -> bool:
+        place = self.space.absolute(path)
+        return os.path.lexists(place) and place != self.space.directory and place not in self.space.directory.parents
+
+    def _workspace_tree(self) -> Tree:
+        tree: Tree = {}
+        for entry in os.scandir(self.space.directory):
+            if entry.name != HOME:
+                top = scan(Path(entry.path))
+                tree.update({f"{entry.name}/{name}": stamp for name, stamp in top.items()})
+        return tree
+
+    # -- words -----------------------------------------------------------------------------------------------------
+
+    def _reason(self, plan: _Plan) -> tuple[str, float | None]:
+        """Why the call runs, against the most similar one that is known; and how long that one took."""
+        records = self.ledger.calls_of_task(self.task.name)
+        if not records:
+            return "it has not run here before", None
+        best = max(records, key=lambda record: _likeness(record, plan))
+        changed = [
+            f"`{name}` was {best.arguments[name]!r}, is now {value!r}"
+            for name, value in plan.arguments.items()
+            if name in best.arguments and best.arguments[name] != value
+        ]
+        inputs = [path for path, version in plan.inputs.items() if best.inputs.get(path) not in (None, version)]
+        if best.key == plan.key:
+            return "its results were no longer in the store", best.seconds
+        if not set(best.outputs) & plan.changing and best.inputs.keys() != plan.inputs.keys():
+            return "it has not run on these products before", best.seconds
+        if len(changed) > 3:
+            changed = [*changed[:3], f"{len(changed) - 3} more parameters differ"]
+        if inputs:
+            verb = "is" if len(inputs) == 1 else "are"
+            changed.append(f"{', '.join(f'`{path}`' for path in inputs[:3])} {verb} not as when it last ran")
+        return "; ".join(changed) or "its surroundings (CASA version, threads, directory) are new", best.seconds
+
+    def log_text(self) -> str:
+        """What this call wrote into the CASA log."""
+        return _read(self.bench.log, self.log_start)
+
+
+def _likeness(record: CallRecord, plan: _Plan) -> tuple[int, int, float]:
+    same_products = len(set(record.outputs) & plan.changing) + len(record.inputs.keys() & plan.inputs.keys())
+    same_arguments = sum(record.arguments.get(name) == value for name, value in plan.arguments.items())
+    return same_products, same_arguments, record.created
+
+
+def _with_key(record: CallRecord, plan: _Plan) -> CallRecord:
+    return CallRecord(**{**record.__dict__, "key": plan.key, "inputs": plan.inputs})
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """Paths in an argument by their product's one name, however they were written."""
+    if isinstance(value, str):
+        return names.get(value, value)
+    if isinstance(value, list):
+        return [_renamed(item, names) for item in value]
+    if isinstance(value, dict):
+        return {key: _renamed(item, names) for key, item in value.items()}
+    return value
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for item in value.values() for text in _strings(item)]
+    if isinstance(value, (list, tuple, set)):
+        return [text for item in value for text in _strings(item)]
+    return []
+
+
+def _hash(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _read(path: Path, start: int) -> str:
+    try:
+        with path.open("rb") as stream:
+            stream.seek(start)
+            return stream.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""

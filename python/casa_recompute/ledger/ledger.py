@@ -1,0 +1,329 @@
+"""Queries over the schema. Each public method is one transaction, or joins the one opened by ``transaction``."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from casa_recompute.products import ABSENT, Manifest, Stamp, Tree
+
+SCHEMA_VERSION = "1"
+
+
+class LedgerError(RuntimeError):
+    """The ledger cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One immutable state of a product."""
+
+    id: str
+    path: str
+    call: str | None
+    manifest: Manifest
+    content: str | None = None
+    canonical: str | None = None
+
+
+@dataclass(frozen=True)
+class Presence:
+    """What was at a path when it was last looked at."""
+
+    version: str
+    signature: bytes
+    tree: Tree
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """A memoised call: all that is needed to give its results again."""
+
+    key: str
+    shape: str
+    task: str
+    arguments: dict[str, Any]
+    inputs: dict[str, str]  # product path -> version read or modified
+    outputs: dict[str, str]  # product path -> version afterwards
+    value: Any  # encoded, see runner/worker/codec.py
+    stdout: str
+    log: str
+    pictures: list[dict[str, Any]]  # {"name", "mime", "object", "size", "mtime_ns"}
+    notes: list[str]
+    seconds: float
+    created: float
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Touch:
+    """What a cell, as it last ran, did to a product; ``before == after``: read it only."""
+
+    cell: str
+    path: str
+    notebook: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A step that was under way; see the schema."""
+
+    id: int
+    kind: str
+    task: str
+    versions: dict[str, str]
+    patterns: list[str]
+
+
+class Ledger:
+    """One workspace's memory. Not thread safe; several processes may have it open."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the ledger at ``path``, made if need be.
+
+        Raises:
+            LedgerError: it is damaged, or was made by a newer version of this software.
+        """
+        self.path = path
+        try:
+            self._db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            with self.transaction():
+                if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+                    schema = re.sub(r"--.*", "", files(__package__).joinpath("schema.sql").read_text())
+                    for statement in schema.split(";"):
+                        self._db.execute(statement)
+                    self.set_meta("schema", SCHEMA_VERSION)
+                    self.add_version(Version(ABSENT, "", None, Manifest({})))
+            found = self.meta("schema")
+            check = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.Error as error:
+            raise LedgerError(f"{path}: damaged ({error})") from error
+        if found != SCHEMA_VERSION:
+            raise LedgerError(f"{path}: made by another version of this software (schema {found})")
+        if check != "ok":
+            raise LedgerError(f"{path}: damaged ({check})")
+
+    def close(self) -> None:
+        """Close the file; harmless when closed already."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that happens inside is committed together at the end, or not at all; may be nested."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # -- meta ---------------------------------------------------------------------------------------------------
+
+    def meta(self, name: str) -> str | None:
+        """A remembered fact of the workspace."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Remember a fact of the workspace."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    # -- versions and presence -----------------------------------------------------------------------------------
+
+    def version(self, version_id: str) -> Version | None:
+        """A version by its id."""
+        row = self._db.execute(
+            "SELECT id, path, call, manifest, content, canonical FROM version WHERE id = ?", (version_id,)
+        ).fetchone()
+        return Version(row[0], row[1], row[2], Manifest.unpack(row[3]), row[4], row[5]) if row else None
+
+    def versions_at(self, path: str) -> list[str]:
+        """Ids of the versions that were first seen or made at ``path``, newest first."""
+        rows = self._db.execute("SELECT id FROM version WHERE path = ? ORDER BY created DESC", (path,))
+        return [row[0] for row in rows]
+
+    def add_version(self, version: Version) -> None:
+        """Add a version, or replace what is known of it (it became kept, its digests became known)."""
+        self._db.execute(
+            "INSERT INTO version VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "manifest = excluded.manifest, kept = excluded.kept, content = coalesce(excluded.content, content), "
+            "canonical = coalesce(excluded.canonical, canonical)",
+            (
+                version.id,
+                version.path,
+                version.call,
+                version.manifest.pack(),
+                version.manifest.bytes,
+                version.manifest.kept,
+                version.content,
+                version.canonical,
+                time.time(),
+            ),
+        )
+
+    def set_canonical(self, version_id: str, canonical: str) -> None:
+        """Remember the identity of a version's data."""
+        self._db.execute("UPDATE version SET canonical = ? WHERE id = ?", (canonical, version_id))
+
+    def presence(self, path: str) -> Presence | None:
+        """What was at ``path`` when it was last looked at."""
+        row = self._db.execute("SELECT version, signature, tree FROM presence WHERE path = ?", (path,)).fetchone()
+        if row is None:
+            return None
+        tree = {name: Stamp(*stamp) for name, stamp in json.loads(zlib.decompress(row[2])).items()}
+        return Presence(row[0], row[1], tree)
+
+    def present_version(self, path: str, signature: bytes) -> str | None:
+        """The version at ``path`` if its signature is still ``signature``."""
+        row = self._db.execute(
+            "SELECT version FROM presence WHERE path = ? AND signature = ?", (path, signature)
+        ).fetchone()
+        return row[0] if row else None
+
+    def set_presence(self, path: str, version: str, signature: bytes, tree: Tree) -> None:
+        """Remember what is at ``path`` now."""
+        packed = zlib.compress(json.dumps(tree, separators=(",", ":")).encode(), 1)
+        self._db.execute("INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?)", (path, version, signature, packed))
+
+    def known_paths(self) -> list[str]:
+        """Every product path ever looked at, sorted."""
+        return [row[0] for row in self._db.execute("SELECT path FROM presence ORDER BY path")]
+
+    # -- calls ----------------------------------------------------------------------------------------------------
+
+    def call(self, key: str) -> CallRecord | None:
+        """The memoised call with this key."""
+        row = self._db.execute("SELECT record FROM call WHERE key = ?", (key,)).fetchone()
+        return unpack_call(row[0]) if row else None
+
+    def calls_of_shape(self, shape: str, limit: int = 8) -> list[CallRecord]:
+        """The newest calls that differ from each other in the versions of their inputs only."""
+        rows = self._db.execute(
+            "SELECT record FROM call WHERE shape = ? ORDER BY created DESC LIMIT ?", (shape, limit)
+        )
+        return [unpack_call(row[0]) for row in rows]
+
+    def calls_of_task(self, task: str, limit: int = 20) -> list[CallRecord]:
+        """The newest calls of a task."""
+        rows = self._db.execute("SELECT record FROM call WHERE task = ? ORDER BY created DESC LIMIT ?", (task, limit))
+        return [unpack_call(row[0]) for row in rows]
+
+    def all_calls(self) -> list[CallRecord]:
+        """Every memoised call, oldest first."""
+        rows = self._db.execute("SELECT record FROM call ORDER BY created")
+        return [unpack_call(row[0]) for row in rows]
+
+    def add_call(self, record: CallRecord) -> None:
+        """Remember a call; a call of the same key that was there is replaced."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO call VALUES (?, ?, ?, ?, ?, ?)",
+            (record.key, record.shape, record.task, pack_call(record), record.seconds, record.created),
+        )
+
+    def forget_call(self, key: str) -> None:
+        """Forget a call whose results can no longer be given."""
+        self._db.execute("DELETE FROM call WHERE key = ?", (key,))
+
+    def add_run(
+        self, key: str | None, task: str, cell: str, session: str, action: str, reason: str, seconds: float, saved: float
+    ) -> None:
+        """Remember that a call was used."""
+        self._db.execute(
+            "INSERT INTO run (key, task, cell, session, action, reason, seconds, saved, started) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (key, task, cell, session, action, reason, seconds, saved, time.time() - seconds),
+        )
+
+    def totals(self) -> dict[str, Any]:
+        """Counts and sums for people: calls, versions, bytes, seconds saved."""
+        row = self._db.execute(
+            "SELECT (SELECT count(*) FROM call), (SELECT count(*) FROM version WHERE id != ?), "
+            "(SELECT coalesce(sum(bytes), 0) FROM version WHERE kept), "
+            "(SELECT coalesce(sum(saved), 0) FROM run), "
+            "(SELECT count(*) FROM run WHERE action = 'restored')",
+            (ABSENT,),
+        ).fetchone()
+        return dict(zip(("calls", "versions", "logical_bytes", "saved_s", "restored"), row, strict=True))
+
+    # -- cells -----------------------------------------------------------------------------------------------------
+
+    def touches(self) -> list[Touch]:
+        """What every cell, as it last ran, did."""
+        return [Touch(*row) for row in self._db.execute("SELECT cell, path, notebook, before, after FROM touch")]
+
+    def set_touch(self, touch: Touch, run: int) -> None:
+        """Remember what a cell did to a product in its run number ``run``."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO touch VALUES (?, ?, ?, ?, ?, ?)",
+            (touch.cell, touch.path, touch.notebook, touch.before, touch.after, run),
+        )
+
+    def drop_touches(self, *, cell: str | None = None, not_run: int = 0, path: str | None = None) -> None:
+        """Forget what runs of ``cell`` other than ``not_run`` did, or all that was done to ``path``."""
+        if cell is not None:
+            self._db.execute("DELETE FROM touch WHERE cell = ? AND run != ?", (cell, not_run))
+        if path is not None:
+            self._db.execute("DELETE FROM touch WHERE path = ?", (path,))
+
+    def next_run(self) -> int:
+        """A number for a run of a cell, greater than all before."""
+        number = int(self.meta("cell_runs") or 0) + 1
+        self.set_meta("cell_runs", str(number))
+        return number
+
+    def stories(self, limit: int = 50) -> list[tuple[str, list[str]]]:
+        """Batch runs: id and the sources of their cells, newest first."""
+        rows = self._db.execute("SELECT id, sources FROM story ORDER BY created DESC LIMIT ?", (limit,))
+        return [(row[0], json.loads(row[1])) for row in rows]
+
+    def set_story(self, story: str, sources: list[str]) -> None:
+        """Remember the cells of a batch run."""
+        self._db.execute("INSERT OR REPLACE INTO story VALUES (?, ?, ?)", (story, json.dumps(sources), time.time()))
+
+    # -- steps under way -----------------------------------------------------------------------------------------
+
+    def begin(self, kind: str, task: str, versions: Mapping[str, str], patterns: Iterable[str] = ()) -> int:
+        """Journal a step before it changes anything; its number."""
+        cursor = self._db.execute(
+            "INSERT INTO pending (kind, task, versions, patterns) VALUES (?, ?, ?, ?)",
+            (kind, task, json.dumps(dict(versions)), json.dumps(list(patterns))),
+        )
+        number = cursor.lastrowid
+        assert number is not None
+        return number
+
+    def end(self, number: int) -> None:
+        """Strike a step out of the journal."""
+        self._db.execute("DELETE FROM pending WHERE id = ?", (number,))
+
+    def pending(self) -> list[Pending]:
+        """Steps that were not ended, newest first."""
+        rows = self._db.execute("SELECT id, kind, task, versions, patterns FROM pending ORDER BY id DESC")
+        return [Pending(row[0], row[1], row[2], json.loads(row[3]), json.loads(row[4])) for row in rows]
+
+
+def pack_call(record: CallRecord) -> bytes:
+    """Compact form of a call, for the ledger and for the store's own copy."""
+    return zlib.compress(json.dumps(asdict(record), separators=(",", ":")).encode(), 1)
+
+
+def unpack_call(packed: bytes) -> CallRecord:
+    """The inverse of :func:`pack_call`."""
+    return CallRecord(**json.loads(zlib.decompress(packed)))

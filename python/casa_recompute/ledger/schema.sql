@@ -1,0 +1,74 @@
+-- One workspace's memory. Times are Unix seconds (UTC), durations seconds, sizes bytes.
+
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- Immutable states of data products. id: "absent", "c-<content>" (identified by content) or "k-<key and path>".
+CREATE TABLE version (
+    id        TEXT PRIMARY KEY,
+    path      TEXT NOT NULL,            -- where it was first seen or made
+    call      TEXT,                     -- key of the call that made it; NULL: identified by content
+    manifest  BLOB NOT NULL,
+    bytes     INTEGER NOT NULL,
+    kept      INTEGER NOT NULL,         -- whether the store holds all of its files
+    content   TEXT,                     -- identity of the bytes, once somebody needed it
+    canonical TEXT,                     -- identity of the data (see worker/canonical.py), once somebody needed it
+    created   REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX version_path ON version (path);
+
+-- What was at each path when it was last looked at.
+CREATE TABLE presence (
+    path      TEXT PRIMARY KEY,
+    version   TEXT NOT NULL REFERENCES version (id),
+    signature BLOB NOT NULL,
+    tree      BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- Memoised calls. shape: everything of the key but the versions of the inputs.
+CREATE TABLE call (
+    key       TEXT PRIMARY KEY,
+    shape     TEXT NOT NULL,
+    task      TEXT NOT NULL,
+    record    BLOB NOT NULL,
+    seconds   REAL NOT NULL,
+    created   REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX call_shape ON call (shape);
+CREATE INDEX call_task ON call (task, created);
+
+-- Every use of a call, also failed ones.
+CREATE TABLE run (
+    id      INTEGER PRIMARY KEY,
+    key     TEXT,
+    task    TEXT NOT NULL,
+    cell    TEXT NOT NULL,
+    session TEXT NOT NULL,
+    action  TEXT NOT NULL,              -- ran, restored, watched, failed
+    reason  TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    saved   REAL NOT NULL,
+    started REAL NOT NULL
+);
+
+-- What each cell, as it last ran, did to each product.
+CREATE TABLE touch (
+    cell     TEXT NOT NULL,
+    path     TEXT NOT NULL,
+    notebook TEXT NOT NULL,
+    before   TEXT NOT NULL,
+    after    TEXT NOT NULL,
+    run      INTEGER NOT NULL,          -- which run of the cell, to drop what an older one did
+    PRIMARY KEY (cell, path)
+) WITHOUT ROWID;
+
+-- Sequences of cell sources of batch runs that name no cells (nbclient, papermill, nbconvert).
+CREATE TABLE story (id TEXT PRIMARY KEY, sources TEXT NOT NULL, created REAL NOT NULL) WITHOUT ROWID;
+
+-- A step under way. What is still here when nobody holds the workspace's lock is undone (or, a restore, completed).
+CREATE TABLE pending (
+    id       INTEGER PRIMARY KEY,
+    kind     TEXT NOT NULL,             -- call, restore
+    task     TEXT NOT NULL,
+    versions TEXT NOT NULL,             -- JSON: path -> version to bring back
+    patterns TEXT NOT NULL              -- JSON: globs of paths that the step may have created
+);

@@ -1,0 +1,91 @@
+"""Signatures: is this tree as it was last seen? And digests, for when it is not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from blake3 import blake3
+
+LOCK = "table.lock"
+"""casacore's lock file: every reader and writer may rewrite it, so it says nothing about the data."""
+
+_SMALL = 1 << 20
+
+
+class Stamp(NamedTuple):
+    """What ``lstat`` says of one entry of a tree: enough to notice any change that the file system records."""
+
+    kind: str  # "f" file, "d" directory, "l" symbolic link
+    size: int  # bytes
+    mode: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+Tree = dict[str, Stamp]
+"""Relative name -> stamp; the product itself is named ``""``. An absent product has an empty tree."""
+
+
+def scan(path: Path) -> Tree:
+    """Stat every entry of the product at ``path``; empty when there is nothing."""
+    try:
+        top = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    tree = {"": _stamp(top)}
+    if not stat.S_ISDIR(top.st_mode):
+        return tree
+    todo = [("", os.fspath(path))]
+    while todo:
+        prefix, directory = todo.pop()
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                name = prefix + entry.name
+                stamp = _stamp(entry.stat(follow_symlinks=False))
+                tree[name] = stamp
+                if stamp.kind == "d":
+                    todo.append((name + "/", entry.path))
+    return tree
+
+
+def _stamp(info: os.stat_result) -> Stamp:
+    mode = info.st_mode
+    kind = "f" if stat.S_ISREG(mode) else "d" if stat.S_ISDIR(mode) else "l" if stat.S_ISLNK(mode) else "o"
+    # A directory's size and times change with its entries, which are stamped themselves.
+    if kind == "d":
+        return Stamp(kind, 0, stat.S_IMODE(mode), 0, 0, info.st_ino)
+    return Stamp(kind, info.st_size, stat.S_IMODE(mode), info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+
+
+def is_lock(name: str) -> bool:
+    """Whether a relative name is casacore's lock file."""
+    return name == LOCK or name.endswith("/" + LOCK)
+
+
+def signature(tree: Tree) -> bytes:
+    """16 bytes that differ when any file of the tree was written, replaced, renamed, added or removed."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(tree):
+        if not is_lock(name):
+            digest.update(f"{name}\0{tree[name]}\n".encode("utf-8", "surrogateescape"))
+    return digest.digest()
+
+
+def digest_files(paths: Iterable[Path]) -> list[str]:
+    """BLAKE3 of each file's content, as hex; large files are mapped and hashed on all cores."""
+    return [_digest(path) for path in paths]
+
+
+def _digest(path: Path) -> str:
+    hasher = blake3(max_threads=blake3.AUTO)
+    if os.path.getsize(path) < _SMALL:
+        hasher.update(path.read_bytes())
+    else:
+        hasher.update_mmap(path)
+    return hasher.hexdigest(length=16)

@@ -1,0 +1,1 @@
+"""What runs inside the worker's interpreter: standard library, numpy and CASA only."""

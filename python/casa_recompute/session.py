@@ -1,0 +1,328 @@
+"""Session: one kernel's (or script's) use of one workspace. The door to the core."""
+
+from __future__ import annotations
+
+import atexit
+import importlib.metadata
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from casa_recompute.calls import Bench, Outcome, Picture, SilentWatcher, Watcher, perform
+from casa_recompute.display import Display
+from casa_recompute.ledger import Touch
+from casa_recompute.products import ABSENT
+from casa_recompute.runner import CasaNotLoaded, Worker
+from casa_recompute.settings import Settings, load_settings
+from casa_recompute.story import BatchStory, Cell, Place, after_outside_change, behind, implied
+from casa_recompute.tasks import Catalogue, load_catalogue
+from casa_recompute.workspace import Workspace
+
+__all__ = ["Cell", "Outcome", "Picture", "Session", "Watcher"]
+
+_SITE_CONFIG = """\
+import importlib.util
+spec = importlib.util.find_spec("casadata")
+if spec is not None and spec.submodule_search_locations:
+    measurespath = spec.submodule_search_locations[0] + "/__data__"
+    datapath = [measurespath]
+measures_auto_update = False
+data_auto_update = False
+nogui = True
+log2term = False
+logfile = {log!r}
+"""
+
+
+class Session:
+    """One use of a workspace. Not thread safe."""
+
+    def __init__(
+        self, workspace: Path | str = ".", settings: Settings | None = None, watcher: Watcher | None = None
+    ) -> None:
+        """Open the workspace; CASA is not loaded yet.
+
+        Raises:
+            WorkspaceError, StoreError, SettingsError: each says what to do.
+        """
+        self.settings = settings if settings is not None else load_settings()
+        self.workspace = Workspace(Path(workspace), self.settings.store)
+        self.watcher: Watcher = watcher if watcher is not None else SilentWatcher()
+        self.id = uuid.uuid4().hex[:12]
+        self.cell = ""
+        self._place: Place | None = None
+        self._touches: list[Touch] = []
+        self._before: dict[str, str] = {}
+        self._batch: BatchStory | None = None
+        self._failed = False
+        self._notes: list[str] = []
+        self._display: Display | None = None
+        self._worker: Worker | None = None
+        self._owner = os.getpid()
+        atexit.register(self.close)
+
+    # -- what it consists of ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """All tasks of the CASA in use."""
+        return load_catalogue(self._site)
+
+    @cached_property
+    def log(self) -> Path:
+        """This session's CASA log."""
+        return self.workspace.home / "log" / f"casa-{self.id}.log"
+
+    @cached_property
+    def threads(self) -> int:
+        """OpenMP threads of a task."""
+        if self.settings.threads:
+            return self.settings.threads
+        with self.workspace.lock():
+            remembered = self.workspace.ledger.meta("threads")
+            if remembered is None:
+                remembered = str(len(os.sched_getaffinity(0)))
+                self.workspace.ledger.set_meta("threads", remembered)
+        return int(remembered)
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Versions of the CASA packages in the worker's interpreter, found without importing them."""
+        names = ("casatasks", "casatools", "casadata", "casaplotms", "casaviewer", "casatablebrowser")
+        if self.settings.python == sys.executable:
+            return {dist.name: dist.version for dist in map(_distribution, names) if dist is not None}
+        code = (
+            "import importlib.metadata as m,json,sys\n"
+            "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions() if d.metadata['Name'] in sys.argv[1:]}))"
+        )
+        return dict(_ask(self.settings.python, code, *names))
+
+    @cached_property
+    def _site(self) -> Path | None:
+        if self.settings.python == sys.executable:
+            return None
+        code = (
+            "import importlib.util as u,json,os\n"
+            "s=u.find_spec('casatasks')\n"
+            "print(json.dumps({'site': os.path.dirname(s.submodule_search_locations[0]) if s else ''}))"
+        )
+        site = _ask(self.settings.python, code)["site"]
+        return Path(site) if site else None
+
+    def environment(self) -> dict[str, str]:
+        """Environment variables with which CASA packages work and litter nothing, for this process and the worker."""
+        config = os.environ.get("CASASITECONFIG")
+        own = self.workspace.home / "casasiteconfig.py"
+        if not config or config == str(own):
+            own.write_text(_SITE_CONFIG.format(log=str(self.workspace.home / "log" / "casa-kernels.log")))
+            config = str(own)
+        return {
+            "CASASITECONFIG": config,
+            "MPLBACKEND": "Agg",
+            # CASA's GUI packages carry protobuf code of an old generation, which newer protobufs run in Python only.
+            "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python",
+            "OMP_NUM_THREADS": str(self.threads),
+        }
+
+    @property
+    def worker(self) -> Worker:
+        """The process that runs CASA; it may be starting still."""
+        if self._worker is None:
+            environment = {**os.environ, **self.environment(), **self.settings.environment}
+            scratch = self.workspace.home / "tmp"
+            self._worker = Worker(self.settings.python, environment, self.log, scratch, [self.workspace.lock_file])
+        return self._worker
+
+    def warm(self) -> None:
+        """Load CASA in the worker, in the background."""
+        self.worker.start()
+
+    def close(self) -> None:
+        """End the worker and the display; harmless when done already."""
+        if os.getpid() != self._owner:
+            return  # a forked child has no business with its parent's processes
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None
+        if self._display is not None:
+            self._display.stop()
+            self._display = None
+
+    # -- calls -----------------------------------------------------------------------------------------------------
+
+    def call(self, task: str, *args: Any, **kwargs: Any) -> Outcome:
+        """Make a call: restore its results when it is known, else run it and remember them.
+
+        Raises:
+            KeyError: no such task.
+            TypeError: wrong arguments, as Python's own.
+            Exception: what CASA raised.
+        """
+        definition = self.catalogue[task]
+        bound = definition.bind(args, kwargs)
+        try:
+            try:
+                return perform(self._bench(), definition, bound)
+            except sqlite3.DatabaseError:
+                # The ledger was damaged or taken away under our feet: what the store's records tell is enough.
+                self.workspace.reopen_ledger()
+                return perform(self._bench(), definition, bound)
+        except BaseException:
+            self._failed = True
+            raise
+
+    def _bench(self) -> Bench:
+        return Bench(
+            workspace=self.workspace,
+            worker=self.worker,
+            watcher=self.watcher,
+            place=self,
+            session=self.id,
+            log=self.log,
+            environment=self._key_environment,
+            gui=self._gui_environment,
+        )
+
+    def _key_environment(self, package: str) -> dict[str, str]:
+        wanted = ("casatasks", "casatools", "casadata", package)
+        return {name: self.versions[name] for name in wanted if name in self.versions} | {"threads": str(self.threads)}
+
+    def _gui_environment(self) -> dict[str, str]:
+        if self.settings.display == "inherit":
+            return {name: os.environ[name] for name in ("DISPLAY", "XAUTHORITY") if name in os.environ}
+        if self._display is None:
+            self._display = Display()
+        if not self._display.alive():
+            self._display.restart()
+        return self._display.env()
+
+    # -- cells (this class is the Place of its calls) --------------------------------------------------------------
+
+    def begin_cell(self, cell: Cell | None) -> None:
+        """A cell is about to run; ``None``: what follows has no place in a notebook (a console, a script)."""
+        self._place, self._failed, self._notes, self.cell = None, False, [], ""
+        if cell is None or self.settings.state == "present":
+            return
+        with self.workspace.lock():
+            run = self.workspace.ledger.next_run()
+            if cell.id:
+                self._place = _place(cell, run)
+            else:
+                self._batch = self._batch or BatchStory(self.workspace.ledger)
+                self._place = self._batch.place(cell.source, run)
+            self.cell = self._place.cell
+            self._notice_outside_changes()
+
+    def end_cell(self, ok: bool = True) -> tuple[str, ...]:
+        """The cell has run; what its Python code did to products is noted.
+
+        Args:
+            ok: whether it ran to its end.
+
+        Returns:
+            Sentences to show to the user.
+        """
+        place = self._place
+        if place is not None:
+            with self.workspace.lock():
+                self._notice_own_changes(place)
+                if ok and not self._failed:
+                    self._drop_former(place)
+                if self._batch is not None and place.touched:
+                    self._batch.settle(place)
+                self.workspace.record_cell(place.cell, place.touched.values())
+        self._place = None
+        return tuple(self._notes)
+
+    def implied(self, path: str) -> str:
+        """See :class:`calls.Place`."""
+        present = self.workspace.look(path)
+        if self._place is None:
+            return present
+        version = implied(path, self._place, self._touches, present)
+        if version not in (present, ABSENT) and not self.workspace.restorable({path: version}):
+            self._notes.append(f"an earlier state of {path} is no longer in the store: the present one was used")
+            return present
+        late = behind(path, self._place, self._touches)
+        if late is not None:
+            note = f"{path}: a cell above that changes it has not run since the cells above itself did; run it, too"
+            self._notes += [note] if note not in self._notes else []
+        return version
+
+    def touch(self, path: str, before: str, after: str) -> None:
+        """See :class:`calls.Place`."""
+        if self._place is not None:
+            self.workspace.ledger.set_touch(self._place.touch(path, before, after), self._place.run)
+
+    def _notice_outside_changes(self) -> None:
+        """What changed since the last cell, was changed by something that is no cell."""
+        ledger = self.workspace.ledger
+        self._touches = ledger.touches()
+        for path in sorted({touch.path for touch in self._touches if touch.before != touch.after}):
+            known = {v for t in self._touches if t.path == path for v in (t.before, t.after)}
+            present = self.workspace.look(path)
+            if present == ABSENT or present in known:
+                continue
+            kept = after_outside_change(self._touches, path, present)
+            with ledger.transaction():
+                run = ledger.next_run()
+                ledger.drop_touches(path=path)
+                for touch in kept:
+                    ledger.set_touch(touch, run)
+            if kept:
+                self.workspace.keep([path])
+            self._notes.append(f"{path} was changed outside the notebook")
+        self._touches = ledger.touches()
+        self._before = {path: self.workspace.look(path) for path in {touch.path for touch in self._touches}}
+
+    def _notice_own_changes(self, place: Place) -> None:
+        """Products that the cell's Python code changed, without a task."""
+        for path in sorted(self._before.keys() | place.touched.keys()):
+            present = self.workspace.look(path)
+            expected = place.touched[path].after if path in place.touched else self._before[path]
+            if present != expected:
+                self.workspace.keep([path])
+                self.touch(path, expected, present)
+
+    def _drop_former(self, place: Place) -> None:
+        """What the cell's previous run made and this one did not, is no longer part of the story."""
+        ledger = self.workspace.ledger
+        for touch in self._touches:
+            if touch.cell != place.cell or touch.path in place.touched or touch.before != ABSENT:
+                continue
+            if touch.after != ABSENT and self.workspace.look(touch.path) == touch.after:
+                self.workspace.restore({touch.path: ABSENT})
+                self._notes.append(f"{touch.path} was set aside: this cell no longer makes it")
+        ledger.drop_touches(cell=place.cell, not_run=place.run)
+
+
+def _place(cell: Cell, run: int) -> Place:
+    order = cell.order or ()
+    if cell.id not in order:
+        return Place(cell.id, (), (), cell.notebook or "", run, ordered=False)
+    here = order.index(cell.id)
+    return Place(cell.id, order[:here], order[here + 1 :], cell.notebook or "", run)
+
+
+def _distribution(name: str) -> importlib.metadata.Distribution | None:
+    try:
+        return importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _ask(python: str, code: str, *arguments: str) -> Mapping[str, Any]:
+    """Run a few lines in another interpreter that print one JSON object."""
+    try:
+        done = subprocess.run([python, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise CasaNotLoaded(f"the interpreter {python} cannot be used: {error}") from error
+    answer: Mapping[str, Any] = json.loads(done.stdout)
+    return answer

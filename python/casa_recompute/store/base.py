@@ -1,0 +1,96 @@
+"""What every store promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+class StoreError(RuntimeError):
+    """The store cannot do what was asked; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a store holds."""
+
+    objects: int
+    bytes: int
+    """Sum of file sizes; with a copy-on-write store less is taken on disk."""
+    free: int
+    """Bytes left on the file system."""
+
+
+class Capture(ABC):
+    """A set of files being taken into the store: all of them are kept at :meth:`commit`, or none.
+
+    Use as a context manager; leaving it without a commit gives everything back.
+    """
+
+    @abstractmethod
+    def add(self, source: Path, mtime_ns: int) -> str:
+        """Take the file at ``source`` as it is now; the object's name, valid after :meth:`commit`.
+
+        Raises:
+            OSError: it cannot be read, or the disk is full.
+        """
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Keep what was added."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Give back what was added; harmless after a commit."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.abort()
+
+
+class CowStore(ABC):
+    """Keeps immutable file objects. Safe for many processes; nothing in it is ever changed, only added or removed."""
+
+    name: str
+    """"reflink", "copy" ..."""
+    reason: str
+    """Why this store is the one in use, in words."""
+
+    @abstractmethod
+    def capture(self) -> Capture:
+        """Begin to take files in."""
+
+    @abstractmethod
+    def place(self, name: str, destination: Path, mode: int, mtime_ns: int) -> None:
+        """Write the object to ``destination``, which must not exist, sharing blocks where possible.
+
+        Raises:
+            StoreError: the object is not in the store.
+            OSError: the disk is full, or the place cannot be written.
+        """
+
+    @abstractmethod
+    def intact(self, name: str, size: int, mtime_ns: int) -> bool:
+        """Whether the object is there and was not touched since it was captured (one stat, no reading)."""
+
+    @abstractmethod
+    def path(self, name: str) -> Path:
+        """Where the object can be read. Never write there."""
+
+    @abstractmethod
+    def remove(self, names: Iterable[str]) -> None:
+        """Forget objects; those that are not there are no error."""
+
+    @abstractmethod
+    def sweep(self) -> None:
+        """Remove what captures that never ended left behind. Call only while no capture is under way."""
+
+    @abstractmethod
+    def usage(self) -> Usage:
+        """What the store holds now."""

@@ -1,0 +1,163 @@
+"""Stores that keep each captured file as a file: sharing blocks (reflink) or copying."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from casa_recompute.store.base import Capture, CowStore, StoreError, Usage
+
+FICLONE = 0x40049409  # linux/fs.h
+_CHUNK = 1 << 30
+
+
+def clone(source: int, destination: int) -> None:
+    """Let ``destination`` share all blocks of ``source`` (file descriptors).
+
+    Raises:
+        OSError: the file system does not share blocks between these two.
+    """
+    fcntl.ioctl(destination, FICLONE, source)
+
+
+def copy(source: int, destination: int) -> None:
+    """Copy a file's content in the kernel, sharing blocks where the file system does so by itself."""
+    left = os.fstat(source).st_size
+    while left:
+        done = _copy_some(source, destination, left)
+        if not done:
+            raise OSError(errno.EIO, "file became shorter while it was copied")
+        left -= done
+
+
+def _copy_some(source: int, destination: int, count: int) -> int:
+    try:
+        return os.copy_file_range(source, destination, min(count, _CHUNK))
+    except OSError as error:  # some pairs of file systems (FUSE, overlay, network) have no in-kernel copy
+        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+    return os.sendfile(destination, source, None, min(count, _CHUNK))
+
+
+def clone_or_copy(source: int, destination: int) -> None:
+    """Share blocks, or copy when the two files lie on different or unwilling file systems."""
+    try:
+        clone(source, destination)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP, errno.EAGAIN, errno.EPERM):
+            raise
+        copy(source, destination)
+
+
+class _FileStore(CowStore):
+    """``objects/<capture>/<n>``: one directory per capture, one file per captured file."""
+
+    transfer: Callable[[int, int], None]
+
+    def __init__(self, root: Path, reason: str = "") -> None:
+        self.root = root
+        self.reason = reason
+        self._objects = root / "objects"
+        self._incoming = root / "incoming"
+        self._objects.mkdir(parents=True, exist_ok=True)
+        self._incoming.mkdir(exist_ok=True)
+
+    def capture(self) -> Capture:
+        return _FileCapture(self._incoming, self._objects, type(self).transfer)
+
+    def place(self, name: str, destination: Path, mode: int, mtime_ns: int) -> None:
+        try:
+            source = os.open(self.path(name), os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise StoreError(f"the store has lost object {name}") from error
+        try:
+            _transfer(type(self).transfer, source, destination, mode, mtime_ns)
+        finally:
+            os.close(source)
+
+    def intact(self, name: str, size: int, mtime_ns: int) -> bool:
+        try:
+            info = os.stat(self.path(name))
+        except OSError:
+            return False
+        return info.st_size == size and info.st_mtime_ns == mtime_ns
+
+    def path(self, name: str) -> Path:
+        return self._objects / name
+
+    def remove(self, names: Iterable[str]) -> None:
+        directories = set()
+        for name in names:
+            self.path(name).unlink(missing_ok=True)
+            directories.add(self.path(name).parent)
+        for directory in directories:
+            if directory.is_dir() and not any(directory.iterdir()):
+                directory.rmdir()
+
+    def sweep(self) -> None:
+        for left in self._incoming.iterdir():
+            shutil.rmtree(left)
+
+    def usage(self) -> Usage:
+        sizes = [entry.stat().st_size for entry in self._objects.glob("*/*")]
+        return Usage(len(sizes), sum(sizes), shutil.disk_usage(self.root).free)
+
+
+class _FileCapture(Capture):
+    def __init__(self, incoming: Path, objects: Path, transfer: Callable[[int, int], None]) -> None:
+        self._name = uuid.uuid4().hex
+        self._incoming = incoming / self._name
+        self._final = objects / self._name
+        self._transfer = transfer
+        self._count = 0
+
+    def add(self, source: Path, mtime_ns: int) -> str:
+        if not self._count:
+            self._incoming.mkdir()
+        handle = os.open(source, os.O_RDONLY)
+        try:
+            _transfer(self._transfer, handle, self._incoming / str(self._count), 0o400, mtime_ns)
+        finally:
+            os.close(handle)
+        self._count += 1
+        return f"{self._name}/{self._count - 1}"
+
+    def commit(self) -> None:
+        if self._incoming.exists():
+            self._incoming.rename(self._final)
+
+    def abort(self) -> None:
+        if self._incoming.exists():
+            shutil.rmtree(self._incoming)
+
+
+def _transfer(transfer: Callable[[int, int], None], source: int, destination: Path, mode: int, mtime_ns: int) -> None:
+    target = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        transfer(source, target)
+        os.fchmod(target, mode)
+        os.utime(target, ns=(mtime_ns, mtime_ns))
+    except BaseException:
+        os.unlink(destination)
+        raise
+    finally:
+        os.close(target)
+
+
+class ReflinkStore(_FileStore):
+    """Shares blocks with the products (FICLONE: btrfs, XFS, OpenZFS >= 2.2); copies what lies elsewhere."""
+
+    name = "reflink"
+    transfer = staticmethod(clone_or_copy)
+
+
+class CopyStore(_FileStore):
+    """Copies: works anywhere, takes space and time for every file that a task changes."""
+
+    name = "copy"
+    transfer = staticmethod(copy)

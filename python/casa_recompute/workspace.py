@@ -1,0 +1,517 @@
+"""A workspace: the directory in which a notebook works, with its ledger, its store and its lock.
+
+Knows what version of a product lies at a path, keeps it, and brings versions back. Everything that changes
+a product goes through here, journaled, so that a killed process leaves a step that the next one undoes or completes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import shutil
+import sqlite3
+import time
+import uuid
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from casa_recompute.ledger import CallRecord, Ledger, LedgerError, Touch, Version
+from casa_recompute.ledger.ledger import pack_call, unpack_call
+from casa_recompute.products import ABSENT, Manifest, ManifestEntry, Tree, digest_files, matches, scan, signature
+from casa_recompute.products.signature import is_lock
+from casa_recompute.store import CowStore, StoreError, open_store
+
+HOME = ".casa-recompute"
+
+
+class WorkspaceError(RuntimeError):
+    """The workspace cannot be used; the message says what to do."""
+
+
+class VersionLost(RuntimeError):
+    """A version should be brought back but the store no longer holds all of it."""
+
+    def __init__(self, version: str, path: str) -> None:
+        super().__init__(f"version {version} of {path} is no longer in the store")
+        self.version = version
+
+
+class Workspace:
+    """One directory and its memory; see the module."""
+
+    def __init__(self, directory: Path, store: str = "auto") -> None:
+        """Open the workspace in ``directory``; what a killed process left is repaired at the first lock.
+
+        Raises:
+            WorkspaceError: the directory cannot be used.
+            StoreError: the store asked for does not work here.
+        """
+        self.directory = Path(os.path.realpath(directory))
+        self.home = self.directory / HOME
+        if not self.directory.is_dir():
+            raise WorkspaceError(f"{self.directory} is no directory: make it first, or choose another workspace")
+        try:
+            for name in ("log", "tmp", "records"):
+                (self.home / name).mkdir(parents=True, exist_ok=True)
+            self._lock_file = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise WorkspaceError(
+                f"{self.directory} cannot be written ({error.strerror}): work in a directory of your own"
+            ) from error
+        self._depth = 0
+        self.store: CowStore = open_store(self.home / "store", store)
+        self.on_replace: list[Callable[[str], None]] = []
+        self.replaced: set[str] = set()
+        with self._locked(None):
+            self.ledger = self._open_ledger()
+
+    @property
+    def lock_file(self) -> int:
+        """The descriptor of the lock; a process that inherits it holds the lock as long as it lives."""
+        return self._lock_file
+
+    def close(self) -> None:
+        """Close the ledger and give back the lock."""
+        self.ledger.close()
+        os.close(self._lock_file)
+
+    def absolute(self, path: str) -> Path:
+        """Where a product lies."""
+        return self.directory / path
+
+    # -- the lock ------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def lock(self, waiting: Callable[[float, str], None] | None = None) -> Iterator[None]:
+        """Have the workspace for oneself; steps that a killed process left are repaired first.
+
+        Args:
+            waiting: told about once a second for how many seconds, and for whom, one has waited.
+        """
+        with self._locked(waiting):
+            if self._depth == 1:
+                self.recover()
+            yield
+
+    @contextlib.contextmanager
+    def _locked(self, waiting: Callable[[float, str], None] | None) -> Iterator[None]:
+        if not self._depth:
+            self._acquire(waiting)
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if not self._depth:
+                os.ftruncate(self._lock_file, 0)
+                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+    def _acquire(self, waiting: Callable[[float, str], None] | None) -> None:
+        began = told = time.monotonic()
+        while True:
+            try:
+                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.02)
+            if waiting is not None and time.monotonic() - told >= 1:
+                told = time.monotonic()
+                waiting(told - began, os.pread(self._lock_file, 200, 0).decode("utf-8", "replace"))
+        self.say_who("")
+
+    def say_who(self, what: str) -> None:
+        """Write into the lock who holds it, for others who wait."""
+        os.ftruncate(self._lock_file, 0)
+        os.pwrite(self._lock_file, f"process {os.getpid()} {what}".strip().encode()[:200], 0)
+
+    # -- what is where ---------------------------------------------------------------------------------------------
+
+    def look(self, path: str) -> str:
+        """The version that lies at ``path`` now; content is read only when the signature is unknown."""
+        tree = scan(self.absolute(path))
+        if not tree:
+            return ABSENT
+        seal = signature(tree)
+        return self.ledger.present_version(path, seal) or self._identify(path, tree, seal)
+
+    def known(self, path: str) -> bool:
+        """Whether :meth:`look` can answer without reading content."""
+        tree = scan(self.absolute(path))
+        return not tree or self.ledger.present_version(path, signature(tree)) is not None
+
+    def _identify(self, path: str, tree: Tree, seal: bytes) -> str:
+        """Find the version by content: one that was at this path before, or a new one."""
+        manifest = self._manifest_of(path, tree)
+        found = next((v for v in self._candidates(path, manifest) if self._same_content(v, manifest)), None)
+        if found is None:
+            content = manifest.content()
+            found = self.ledger.version("c-" + content)
+        if found is None:
+            found = Version("c-" + content, path, None, manifest, content)
+            self.ledger.add_version(found)
+        self.ledger.set_presence(path, found.id, seal, tree)
+        return found.id
+
+    def _manifest_of(self, path: str, tree: Tree) -> Manifest:
+        """Manifest of what is at ``path``, digests included; files that did not change are not read again."""
+        held = self._held(path, tree)
+        root = self.absolute(path)
+        entries = {}
+        for name, stamp in tree.items():
+            if stamp.kind == "f":
+                old = held.get(name)
+                if old is not None and old.digest is not None:
+                    entries[name] = old
+                else:
+                    digest = digest_files([root / name if name else root])[0]
+                    kept = old.object if old is not None else None
+                    entries[name] = ManifestEntry("f", stamp.size, stamp.mode, stamp.mtime_ns, kept, digest)
+            elif stamp.kind in "dl":
+                target = os.readlink(root / name) if stamp.kind == "l" else ""
+                entries[name] = ManifestEntry(stamp.kind, 0, stamp.mode, stamp.mtime_ns, target=target)
+        return Manifest(entries)
+
+    def _held(self, path: str, tree: Tree) -> dict[str, ManifestEntry]:
+        """Entries of the version last seen at ``path`` whose files were not touched since."""
+        seen = self.ledger.presence(path)
+        version = self.ledger.version(seen.version) if seen is not None else None
+        if seen is None or version is None:
+            return {}
+        return {
+            name: entry
+            for name, entry in version.manifest.items()
+            if name in tree and seen.tree.get(name) == tree[name]
+        }
+
+    def _candidates(self, path: str, manifest: Manifest) -> Iterator[Version]:
+        shape = manifest.shape()
+        for version_id in self.ledger.versions_at(path):
+            version = self.ledger.version(version_id)
+            if version is not None and version.manifest.kept and version.manifest.shape() == shape:
+                yield version
+
+    def _same_content(self, version: Version, manifest: Manifest) -> bool:
+        """Compare file by file, small ones first; a version's missing digests are computed and remembered."""
+        digests: dict[str, str] = {}
+        try:
+            for name, entry in sorted(version.manifest.files.items(), key=lambda item: item[1].size):
+                if is_lock(name):
+                    continue
+                digest = entry.digest
+                if digest is None:
+                    assert entry.object is not None
+                    if not self.store.intact(entry.object, entry.size, entry.mtime_ns):
+                        return False
+                    digest = digests[name] = digest_files([self.store.path(entry.object)])[0]
+                if digest != manifest[name].digest:
+                    return False
+            return True
+        finally:
+            if digests:
+                known = version.manifest.with_digests(digests)
+                self.ledger.add_version(Version(version.id, version.path, version.call, known))
+
+    # -- keeping ---------------------------------------------------------------------------------------------------
+
+    def keep(self, paths: Iterable[str]) -> None:
+        """See to it that the store holds what is at these paths.
+
+        Raises:
+            OSError: the disk is full, or a product cannot be read.
+        """
+        for path in paths:
+            version = self.ledger.version(self.look(path))
+            assert version is not None
+            if version.manifest.kept and self._intact(version.manifest):
+                continue
+            self._capture({path: version.id})
+
+    def capture(self, made: Mapping[str, str], call: str) -> None:
+        """Keep what a call made; to be called in one transaction with all else that the call leaves behind.
+
+        Args:
+            made: product path -> id of the version that it now is.
+            call: key of the call.
+        """
+        self._capture(made, call=call)
+
+    def _capture(self, made: Mapping[str, str], call: str | None = None) -> None:
+        versions, presences = [], []
+        with self.store.capture() as capture:
+            for path, version_id in made.items():
+                root = self.absolute(path)
+                tree = scan(root)
+                held = self._held(path, tree)
+                entries = {}
+                for name, stamp in tree.items():
+                    old = held.get(name)
+                    if old is not None and self._entry_intact(old):
+                        entries[name] = old
+                    elif stamp.kind == "f":
+                        kept = capture.add(root / name if name else root, stamp.mtime_ns)
+                        digest = old.digest if old is not None else None
+                        entries[name] = ManifestEntry("f", stamp.size, stamp.mode, stamp.mtime_ns, kept, digest)
+                    elif stamp.kind in "dl":
+                        target = os.readlink(root / name) if stamp.kind == "l" else ""
+                        entries[name] = ManifestEntry(stamp.kind, 0, stamp.mode, stamp.mtime_ns, target=target)
+                seal = signature(tree)
+                if signature(scan(root)) != seal:
+                    raise WorkspaceError(f"{path} was changed by another program while it was being kept")
+                versions.append(Version(version_id, path, call, Manifest(entries)))
+                presences.append((path, version_id, seal, tree))
+            capture.commit()
+        for version in versions:
+            self._record(version.id, "version", _pack_version(version))
+        with self.ledger.transaction():
+            for version in versions:
+                self.ledger.add_version(version)
+            for presence in presences:
+                self.ledger.set_presence(*presence)
+
+    def _intact(self, manifest: Manifest) -> bool:
+        return all(map(self._entry_intact, manifest.values()))
+
+    def _entry_intact(self, entry: ManifestEntry) -> bool:
+        if entry.kind != "f":
+            return True
+        return entry.object is not None and self.store.intact(entry.object, entry.size, entry.mtime_ns)
+
+    # -- bringing back ---------------------------------------------------------------------------------------------
+
+    def restorable(self, targets: Mapping[str, str]) -> bool:
+        """Whether each version lies at its path or could be brought there."""
+        for path, version_id in targets.items():
+            if self.look(path) == version_id:
+                continue
+            version = self.ledger.version(version_id)
+            if version is None or not self._intact(version.manifest):
+                return False
+        return True
+
+    def restore(self, targets: Mapping[str, str]) -> list[str]:
+        """Bring versions to their paths; what lies there is kept first. The paths that had to be changed.
+
+        Raises:
+            VersionLost: the store does not hold one of them; nothing was changed.
+            OSError: the disk is full; the step is completed as soon as there is room.
+        """
+        todo = {path: version for path, version in targets.items() if self.look(path) != version}
+        if not todo:
+            return []
+        manifests = {}
+        for path, version_id in todo.items():
+            version = self.ledger.version(version_id)
+            if version is None or not self._intact(version.manifest):
+                raise VersionLost(version_id, path)
+            manifests[path] = version.manifest
+        self.keep(todo)
+        self._announce(todo)
+        step = self.ledger.begin("restore", "", todo)
+        for path, manifest in manifests.items():
+            self._bring(path, manifest)
+        with self.ledger.transaction():
+            for path, version_id in todo.items():
+                self._note_presence(path, version_id)
+            self.ledger.end(step)
+        return list(todo)
+
+    def unpack(self, version_id: str, place: Path) -> None:
+        """Write a version to a place of its own.
+
+        Raises:
+            VersionLost: the store does not hold it.
+        """
+        version = self.ledger.version(version_id)
+        if version is None or not self._intact(version.manifest):
+            raise VersionLost(version_id, str(place))
+        self._bring(os.path.relpath(place, self.directory), version.manifest)
+
+    def _announce(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            for listener in self.on_replace:
+                listener(str(self.absolute(path)))
+            self.replaced.add(str(self.absolute(path)))
+
+    def _note_presence(self, path: str, version_id: str) -> None:
+        tree = scan(self.absolute(path))
+        self.ledger.set_presence(path, version_id, signature(tree), tree)
+
+    def _bring(self, path: str, target: Manifest) -> None:
+        """Make what is at ``path`` equal to ``target``, touching only files that differ."""
+        root = self.absolute(path)
+        tree = scan(root)
+        if not target or (tree and tree[""].kind != target[""].kind):
+            self._discard(root)
+            tree = {}
+        if not target:
+            return
+        held = self._held(path, tree)
+        wrong = [n for n, entry in target.items() if not _same(held.get(n), entry, tree.get(n) is not None)]
+        touched = {os.path.dirname(name) for name in wrong if not is_lock(name)}
+        for name in sorted(tree, key=len, reverse=True):
+            if name not in target and name:
+                touched.add(os.path.dirname(name))
+                (root / name).rmdir() if tree[name].kind == "d" else (root / name).unlink()
+        for name in sorted(wrong, key=lambda n: (target[n].kind != "d", len(n))):
+            entry, place = target[name], root / name if name else root
+            if entry.kind == "d":
+                place.mkdir(exist_ok=True)
+            elif not is_lock(name) or name not in tree or os.path.dirname(name) in touched:
+                self._put(entry, place, path)
+        for name, entry in target.items():
+            if entry.kind == "d" and (name in wrong or tree[name].mode != entry.mode):
+                (root / name if name else root).chmod(entry.mode)
+
+    def _put(self, entry: ManifestEntry, place: Path, path: str) -> None:
+        temporary = place.parent / f".{uuid.uuid4().hex}{HOME}"
+        try:
+            if entry.kind == "l":
+                temporary.symlink_to(entry.target)
+            else:
+                assert entry.object is not None
+                try:
+                    self.store.place(entry.object, temporary, entry.mode, entry.mtime_ns)
+                except StoreError as error:
+                    raise VersionLost(entry.object, path) from error
+            temporary.replace(place)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def _discard(self, root: Path) -> None:
+        """Take a product away in one step, then delete it."""
+        trash = self.home / "tmp" / uuid.uuid4().hex
+        try:
+            root.rename(trash)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            trash = root
+        if trash.is_dir() and not trash.is_symlink():
+            shutil.rmtree(trash)
+        else:
+            trash.unlink()
+
+    # -- steps under way -------------------------------------------------------------------------------------------
+
+    def undo(self, step: int, versions: Mapping[str, str], patterns: Iterable[str]) -> None:
+        """Leave every product as it was before a call: bring back ``versions``, remove what else ``patterns`` name."""
+        extra = {
+            found
+            for pattern in patterns
+            for found in matches(pattern, self.directory)
+            if os.path.normpath(found) not in versions
+        }
+        self._announce(versions)
+        for path in extra:
+            self._discard(self.absolute(path))
+        for path, version_id in versions.items():
+            version = self.ledger.version(version_id)
+            if version is None:
+                raise VersionLost(version_id, path)
+            self._bring(path, version.manifest)
+        with self.ledger.transaction():
+            for path, version_id in versions.items():
+                self._note_presence(path, version_id)
+            self.ledger.end(step)
+
+    def recover(self) -> None:
+        """Undo calls and complete restores that a killed process left."""
+        pending = self.ledger.pending()
+        if not pending:
+            return
+        self.store.sweep()
+        for step in pending:
+            try:
+                self.undo(step.id, step.versions, step.patterns)
+            except VersionLost:
+                # The store was damaged, too: what lies there is an unknown state, to be identified by content.
+                self.ledger.end(step.id)
+
+    # -- the ledger and its copies -----------------------------------------------------------------------------------
+
+    def _open_ledger(self) -> Ledger:
+        path = self.home / "ledger.sqlite"
+        existed = path.exists()
+        try:
+            ledger = Ledger(path)
+        except LedgerError:
+            existed = False
+            stamp = time.strftime("%Y%m%dT%H%M%S")
+            for name in ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    (self.home / name).rename(self.home / f"{name}.damaged-{stamp}")
+            ledger = Ledger(path)
+        if not existed:
+            self._rebuild(ledger)
+        return ledger
+
+    def reopen_ledger(self) -> None:
+        """Close the ledger and open it again, rebuilt from the records if it is damaged or gone."""
+        with contextlib.suppress(sqlite3.Error):
+            self.ledger.close()
+        self.ledger = self._open_ledger()
+
+    def record_call(self, record: CallRecord) -> None:
+        """Write a copy of a call beside the store, from which a lost ledger is rebuilt."""
+        self._record(record.key, "call", pack_call(record))
+
+    def record_cell(self, cell: str, touches: Iterable[Touch]) -> None:
+        """Write a copy of what a cell did."""
+        rows = [[t.cell, t.path, t.notebook, t.before, t.after] for t in touches]
+        self._record(re.sub(r"[^\w-]", "_", cell), "cell", zlib.compress(json.dumps(rows).encode()))
+
+    def _record(self, name: str, kind: str, data: bytes) -> None:
+        temporary = self.home / "tmp" / uuid.uuid4().hex
+        temporary.write_bytes(data)
+        temporary.replace(self.home / "records" / f"{name}.{kind}")
+
+    def _rebuild(self, ledger: Ledger) -> None:
+        with ledger.transaction():
+            for path in sorted((self.home / "records").iterdir()):
+                try:
+                    self._read_record(ledger, path)
+                except (ValueError, KeyError, TypeError, IndexError, zlib.error):
+                    path.unlink()  # a record that cannot be read is a call that will be computed again
+
+    def _read_record(self, ledger: Ledger, path: Path) -> None:
+        data = path.read_bytes()
+        if path.suffix == ".version":
+            ledger.add_version(_unpack_version(data))
+        elif path.suffix == ".call":
+            ledger.add_call(unpack_call(data))
+        elif path.suffix == ".cell":
+            for row in json.loads(zlib.decompress(data)):
+                ledger.set_touch(Touch(*row), 0)
+
+
+def _same(held: ManifestEntry | None, wanted: ManifestEntry, exists: bool) -> bool:
+    """Whether a file on disk, of which ``held`` is known, is already what is wanted."""
+    if wanted.kind == "d":
+        return exists and held is not None and held.kind == "d"
+    if held is None or held.kind != wanted.kind:
+        return False
+    if wanted.kind == "l":
+        return held.target == wanted.target
+    if held.mode != wanted.mode:
+        return False
+    same_object = held.object is not None and held.object == wanted.object
+    return same_object or (held.digest is not None and held.digest == wanted.digest)
+
+
+def _pack_version(version: Version) -> bytes:
+    head = json.dumps([version.id, version.path, version.call]).encode()
+    return zlib.compress(head + b"\n" + version.manifest.pack(), 0)
+
+
+def _unpack_version(data: bytes) -> Version:
+    head, manifest = zlib.decompress(data).split(b"\n", 1)
+    version_id, path, call = json.loads(head)
+    return Version(version_id, path, call, Manifest.unpack(manifest))

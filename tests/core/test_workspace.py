@@ -1,0 +1,230 @@
+"""The workspace keeps versions of products and brings them back, whatever the products look like."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from casa_recompute.products import ABSENT
+from casa_recompute.workspace import HOME, VersionLost, Workspace
+
+NAMES = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=("Cs",)), min_size=1, max_size=12).filter(
+    lambda name: name not in (".", "..") and len(name.encode()) < 200
+)
+LEAVES = st.one_of(st.binary(max_size=200), st.just(b""), st.tuples(st.just("link"), NAMES))
+TREES = st.recursive(LEAVES, lambda inner: st.dictionaries(NAMES, inner, max_size=4), max_leaves=8)
+
+
+def write(path: Path, tree: object) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        path.unlink()
+    if isinstance(tree, bytes):
+        path.write_bytes(tree)
+    elif isinstance(tree, tuple):
+        path.symlink_to(tree[1])
+    elif isinstance(tree, dict):
+        path.mkdir()
+        for name, inner in tree.items():
+            write(path / name, inner)
+
+
+def read(path: Path) -> object:
+    if path.is_symlink():
+        return ("link", os.readlink(path))
+    if path.is_dir():
+        return {entry.name: read(entry) for entry in path.iterdir()}
+    return path.read_bytes() if path.exists() else None
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(states=st.lists(st.dictionaries(NAMES, TREES, max_size=4), min_size=1, max_size=5), data=st.data())
+def test_every_kept_state_comes_back_in_any_order(
+    tmp_path_factory: pytest.TempPathFactory, states: list[dict[str, object]], data: st.DataObject
+) -> None:
+    directory = tmp_path_factory.mktemp("ws")
+    space = Workspace(directory)
+    product = directory / "a.ms"
+    versions = []
+    with space.lock():
+        for state in states:
+            write(product, state)
+            space.keep(["a.ms"])
+            versions.append(space.look("a.ms"))
+        for _ in range(4):
+            index = data.draw(st.integers(0, len(states) - 1))
+            space.restore({"a.ms": versions[index]})
+            assert read(product) == states[index]
+            assert space.look("a.ms") == versions[index]
+    space.close()
+
+
+def test_a_touched_file_is_the_same_version_and_a_replaced_one_is_not(space: Workspace) -> None:
+    raw = space.directory / "raw.fits"
+    raw.write_bytes(b"1" * 1000)
+    with space.lock():
+        first = space.look("raw.fits")
+        os.utime(raw, ns=(1, 1))
+        assert not space.known("raw.fits")
+        assert space.look("raw.fits") == first
+        inode = raw.stat()
+        raw.write_bytes(b"2" * 1000)
+        os.utime(raw, ns=(inode.st_mtime_ns, inode.st_mtime_ns))
+        assert space.look("raw.fits") != first
+        raw.write_bytes(b"1" * 1000)
+        assert space.look("raw.fits") == first
+
+
+def test_the_lock_file_of_a_table_says_nothing_about_its_data(space: Workspace) -> None:
+    write(space.directory / "t", {"table.dat": b"x", "table.lock": b"1"})
+    with space.lock():
+        first = space.look("t")
+        (space.directory / "t" / "table.lock").write_bytes(b"22")
+        assert space.look("t") == first
+
+
+def test_what_is_replaced_is_kept_first(space: Workspace) -> None:
+    product = space.directory / "a"
+    with space.lock():
+        product.write_bytes(b"old")
+        space.keep(["a"])
+        old = space.look("a")
+        product.write_bytes(b"precious edit by hand")
+        space.restore({"a": old})
+        assert product.read_bytes() == b"old"
+        edited = next(v for v in space.ledger.versions_at("a") if v != old)
+        space.restore({"a": edited})
+        assert product.read_bytes() == b"precious edit by hand"
+
+
+def test_absence_is_a_version(space: Workspace) -> None:
+    write(space.directory / "a.ms", {"f": b"1"})
+    with space.lock():
+        version = space.look("a.ms")
+        space.restore({"a.ms": ABSENT})
+        assert space.look("a.ms") == ABSENT and not (space.directory / "a.ms").exists()
+        space.restore({"a.ms": version})
+    assert read(space.directory / "a.ms") == {"f": b"1"}
+
+
+def test_only_files_that_differ_are_written_anew(space: Workspace) -> None:
+    product = space.directory / "a.ms"
+    write(product, {"data": b"d" * 100, "flags": b"0"})
+    with space.lock():
+        space.keep(["a.ms"])
+        first = space.look("a.ms")
+        (product / "flags").write_bytes(b"1")
+        inode = (product / "data").stat().st_ino
+        space.restore({"a.ms": first})
+        assert (product / "data").stat().st_ino == inode
+        assert (product / "flags").read_bytes() == b"0"
+
+
+def test_modes_and_times_come_back(space: Workspace) -> None:
+    product = space.directory / "a"
+    product.mkdir()
+    (product / "f").write_bytes(b"1")
+    (product / "f").chmod(0o640)
+    os.utime(product / "f", ns=(10**18, 10**18))
+    with space.lock():
+        version = space.look("a")
+        space.restore({"a": ABSENT})
+        space.restore({"a": version})
+    info = (product / "f").stat()
+    assert info.st_mode & 0o777 == 0o640 and info.st_mtime_ns == 10**18
+
+
+def test_a_damaged_object_is_noticed_before_anything_is_changed(space: Workspace) -> None:
+    product = space.directory / "a"
+    product.write_bytes(b"version one")
+    with space.lock():
+        space.keep(["a"])
+        first = space.look("a")
+        product.write_bytes(b"version two")
+        [damaged] = list((space.home / "store" / "objects").glob("*/*"))
+        damaged.chmod(0o600)
+        damaged.write_bytes(b"version 0ne")
+        with pytest.raises(VersionLost):
+            space.restore({"a": first})
+        assert product.read_bytes() == b"version two"
+
+
+def test_a_half_done_restore_is_completed_by_the_next_user(space: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    product = space.directory / "a"
+    write(product, {str(n): b"old" for n in range(5)})
+    with space.lock():
+        space.keep(["a"])
+        old = space.look("a")
+        write(product, {str(n): b"new" for n in range(6)})
+        put, done = space._put, []
+
+        def interrupted(*args: object) -> None:
+            if len(done) == 2:
+                raise KeyboardInterrupt
+            done.append(1)
+            put(*args)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(space, "_put", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            space.restore({"a": old})
+    space.close()
+    again = Workspace(space.directory)
+    with again.lock():
+        assert again.look("a") == old
+    assert read(product) == {str(n): b"old" for n in range(5)}
+    assert not list(product.glob(f"*{HOME}"))
+
+
+def test_a_lost_ledger_is_rebuilt_from_the_store(space: Workspace) -> None:
+    product = space.directory / "a"
+    with space.lock():
+        for text in (b"one", b"two"):
+            product.write_bytes(text)
+            space.keep(["a"])
+        first = space.ledger.versions_at("a")[-1]
+    space.close()
+    for name in ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"):
+        (space.home / name).unlink(missing_ok=True)
+    again = Workspace(space.directory)
+    with again.lock():
+        again.restore({"a": first})
+    assert product.read_bytes() == b"one"
+
+
+def test_a_damaged_ledger_is_put_aside(space: Workspace) -> None:
+    (space.directory / "a").write_bytes(b"one")
+    with space.lock():
+        space.keep(["a"])
+        version = space.look("a")
+    space.close()
+    (space.home / "ledger.sqlite").write_bytes(b"this is no database" * 1000)
+    again = Workspace(space.directory)
+    with again.lock():
+        assert again.look("a") == version
+    assert list(again.home.glob("ledger.sqlite.damaged-*"))
+
+
+def test_a_moved_workspace_knows_its_products(tmp_path: Path) -> None:
+    first = tmp_path / "one"
+    first.mkdir()
+    write(first / "a.ms", {"f": b"1"})
+    space = Workspace(first)
+    with space.lock():
+        space.keep(["a.ms"])
+        version = space.look("a.ms")
+    space.close()
+    shutil.copytree(first, tmp_path / "two")
+    copied = Workspace(tmp_path / "two")
+    with copied.lock():
+        assert copied.look("a.ms") == version
