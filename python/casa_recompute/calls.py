@@ -233,7 +233,7 @@ class _Call:
             name: _renamed(value, plan.names.get(name, {})) for name, value in self.task.normalise(self.bound).items()
         }
         environment = self.bench.environment(self.task.package)
-        if plan.effects.absolute:
+        if getattr(plan.effects, "absolute", False):
             environment["workspace"] = str(self.space.directory)
         plan.shape = _hash(
             [self.task.name, environment, plan.arguments, product_path(".", self.cwd, self.space.directory)]
@@ -264,6 +264,7 @@ class _Call:
         if len(kept) < len(record.pictures) or not self.space.restorable(record.outputs):
             self.ledger.forget_call(record.key)
             return None
+        before = {path: self._implied(path) for path in record.outputs}
         changed = self.space.restore(record.outputs)
         took = time.monotonic() - self.began
         saved = max(0.0, record.seconds - took)
@@ -271,7 +272,7 @@ class _Call:
         if record.key != plan.key:
             reason = "its inputs hold the same data as when it ran"
         with self.ledger.transaction():
-            self._touch(plan, record.outputs)
+            self._touch(plan, before, record.outputs)
             self.ledger.add_run(
                 plan.key, self.task.name, self.bench.place.cell, self.bench.session, "restored", reason, took, saved
             )
@@ -294,12 +295,12 @@ class _Call:
             products=tuple(changed),
         )
 
-    def _touch(self, plan: _Plan, outputs: Mapping[str, str]) -> None:
+    def _touch(self, plan: _Plan, before: Mapping[str, str], outputs: Mapping[str, str]) -> None:
         for path, version in plan.inputs.items():
             self.bench.place.touch(path, version, outputs.get(path, version))
         for path, version in outputs.items():
             if path not in plan.inputs:
-                self.bench.place.touch(path, self._implied(path), version)
+                self.bench.place.touch(path, before.get(path, ABSENT), version)
 
     def _twin(self, plan: _Plan) -> CallRecord | None:
         """A call that differs only in versions of inputs which hold equal data (early cut-off)."""
@@ -373,7 +374,7 @@ class _Call:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         try:
-            self._commit(plan, record, made, step, reason, remembered)
+            self._commit(plan, record, before, made, step, reason, remembered)
         except OSError as error:
             self._not_remembered(error)
             self.ledger.end(step)
@@ -518,7 +519,14 @@ class _Call:
         return tuple(shown), kept
 
     def _commit(
-        self, plan: _Plan, record: CallRecord, made: Mapping[str, str], step: int, reason: str, remembered: bool
+        self,
+        plan: _Plan,
+        record: CallRecord,
+        before: Mapping[str, str],
+        made: Mapping[str, str],
+        step: int,
+        reason: str,
+        remembered: bool,
     ) -> None:
         remembered = remembered and plan.effects.cacheable
         if remembered:
@@ -527,7 +535,7 @@ class _Call:
             self.space.capture(made, record.key)
             if remembered:
                 self.ledger.add_call(record)
-            self._touch(plan, record.outputs)
+            self._touch(plan, before, record.outputs)
             self.ledger.add_run(
                 plan.key, self.task.name, self.bench.place.cell, self.bench.session, "ran", reason, record.seconds, 0.0
             )
