@@ -8,18 +8,22 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo install test lint test-js test-py test-ui bench clean
 
-VENV := $(CURDIR)/.venv
-export PATH := $(VENV)/bin:$(PATH)
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The lock file decides: an install never changes it.
 export YARN_ENABLE_IMMUTABLE_INSTALLS := true
 # A user's own modules, or another CASA's, must not be mixed with ours.
 unexport PYTHONPATH PYTHONHOME
 
-# One line for each package that comes; errors (standard error) are left alone.
-PIP_INSTALL := python -m pip install --progress-bar off
-PIP_BRIEF := sed -un -e 's/^Collecting \([^ (]*\).*/  \1/p' -e 's/^\(Installing\) collected.*/\1 .../p'
-YARN_BRIEF := sed -u -e '/YN0013/d' -e '/YN0066/d'
+# pip: one line for each package that comes; what it says when it fails passes.
+# The extension is built here, step by step, so pip need not build it again.
+PIP_INSTALL := SKIP_JUPYTER_BUILDER=1 python -m pip install --progress-bar off
+PIP_NOISE := WARNING|Looking in|Obtaining|Processing|Requirement already|Using cached|Downloading|Preparing|Getting|Checking|\
+Building|Created|Stored|Attempting|Found existing|Uninstalling|Successfully|Installing (build|backend)
+PIP_BRIEF := 2>&1 | sed -u -E -e 's/^Collecting ([A-Za-z0-9_.-]+).*/  \1/' -e 's/^Installing collected.*/Installing .../' \
+  -e '/^ *($(PIP_NOISE))/d'
+YARN_BRIEF := | sed -u -e '/YN0013/d' -e '/YN0066/d' -e '/YN0002/d' -e '/explain peer-requirements/d'
 
 PLAYWRIGHT := ui-tests/node_modules/.yarn-state.yml
 LABEXTENSION := python/jupyterlab_casa/labextension/package.json
@@ -53,10 +57,10 @@ test: lint test-js test-py ## everything that is tested
 lint: $(VENV)/.test-tools ## ruff, mypy, tsc, eslint, prettier
 	@ruff check .
 	mypy
-	jlpm --silent lint:check
+	jlpm lint:check
 
 test-js: $(VENV)/.test-tools ## unit tests of the JupyterLab extension
-	@jlpm --silent test
+	@jlpm test
 
 test-py: $(VENV)/.test-tools ## pytest
 	@scripts/system-packages.sh run
@@ -66,7 +70,7 @@ test-ui: $(VENV)/.test-tools $(PLAYWRIGHT) ## JupyterLab with the extension in a
 	@scripts/system-packages.sh run
 	scripts/system-packages.sh ui
 	cd ui-tests
-	jlpm --silent playwright test
+	jlpm playwright test
 
 bench: $(VENV)/.test-tools ## measure, print ratios
 	@scripts/system-packages.sh run
@@ -76,7 +80,7 @@ clean: ## remove all that was made, except the demo
 	@rm -rf .venv node_modules ui-tests/node_modules ui-tests/test-results labextension/lib $(dir $(LABEXTENSION))
 
 $(VENV)/.python: scripts/find-python.sh
-	@node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null || {
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || {
 	  echo "JupyterLab-CASA is built with Node.js 20 or newer; found: $$(node --version 2>/dev/null || echo none)" >&2
 	  exit 1
 	}
@@ -84,12 +88,12 @@ $(VENV)/.python: scripts/find-python.sh
 	scripts/system-packages.sh venv "$$python"
 	echo "Creating .venv with $$python"
 	"$$python" -m venv --clear $(VENV)
-	$(PIP_INSTALL) --quiet --upgrade pip 'jupyter-builder>=1.2.0,<2'
+	$(PIP_INSTALL) --upgrade pip 'jupyter-builder>=1.2.0,<2' $(PIP_BRIEF)
 	touch $@
 
 node_modules/.yarn-state.yml: package.json yarn.lock .yarnrc.yml | $(VENV)/.python
 	@echo "Installing the JavaScript packages that build the extension"
-	jlpm install | $(YARN_BRIEF)
+	jlpm install $(YARN_BRIEF)
 	touch $@
 
 $(LABEXTENSION): node_modules/.yarn-state.yml $(LABEXTENSION_SOURCES)
@@ -97,16 +101,16 @@ $(LABEXTENSION): node_modules/.yarn-state.yml $(LABEXTENSION_SOURCES)
 
 $(VENV)/.installed: $(VENV)/.python $(LABEXTENSION) $(COPIED)
 	@echo "Installing into .venv (CASA and its data take 2 GB)"
-	$(PIP_INSTALL) --editable . | $(PIP_BRIEF)
+	$(PIP_INSTALL) --editable . $(PIP_BRIEF)
 	touch $@
 
 $(VENV)/.test-tools: $(VENV)/.installed
 	@echo "Installing the test tools into .venv"
-	$(PIP_INSTALL) --editable '.[test]' | $(PIP_BRIEF)
+	$(PIP_INSTALL) --editable '.[test]' $(PIP_BRIEF)
 	touch $@
 
 $(PLAYWRIGHT): ui-tests/package.json ui-tests/yarn.lock ui-tests/.yarnrc.yml | $(VENV)/.python
 	@echo "Installing the JavaScript packages of the user-interface tests"
 	cd ui-tests
-	jlpm install | $(YARN_BRIEF)
+	jlpm install $(YARN_BRIEF)
 	touch node_modules/.yarn-state.yml

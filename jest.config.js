@@ -1,4 +1,5 @@
 module.exports = {
+  roots: ['<rootDir>/labextension/src'],
   testEnvironment: 'jsdom',
-  testRegex: 'labextension/src/.*\\.spec\\.ts$'
+  testRegex: '\\.spec\\.ts$'
 };

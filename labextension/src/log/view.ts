@@ -17,7 +17,13 @@ export function createLogView(log: ILog): HTMLElement {
   const summary = element('summary', 'jp-CasaLog-summary', summaryOf(log));
   summary.dataset.level = log.counts.severe ? 'severe' : log.counts.warn ? 'warn' : 'info';
   view.append(summary);
-  view.addEventListener('toggle', () => view.append(...createTable(log)), { once: true });
+  view.addEventListener(
+    'toggle',
+    () => {
+      view.append(...createTable(log));
+    },
+    { once: true }
+  );
   return view;
 }
 

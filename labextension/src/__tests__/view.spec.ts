@@ -1,0 +1,71 @@
+import { createLogView } from '../log/view';
+
+const log = {
+  task: 'flagdata',
+  lines: [
+    { time: '2026-11-22 13:00:00', priority: 'INFO', origin: 'flagdata::', message: 'Begin Task' },
+    { time: '2026-11-22 13:00:01', priority: 'WARN', origin: 'agent::', message: '<img src=x onerror=alert(1)>' },
+    { time: '2026-11-22 13:00:02', priority: 'SEVERE', origin: 'agent::', message: 'no such antenna' }
+  ],
+  counts: { warn: 1, severe: 1 },
+  omitted: 4
+};
+
+const find = (view: HTMLElement, selector: string) => {
+  const found = view.querySelector(selector);
+  if (!found) {
+    throw new Error(`no ${selector}`);
+  }
+  return found;
+};
+
+const open = () => {
+  const view = createLogView(log);
+  view.dispatchEvent(new Event('toggle'));
+  return {
+    view,
+    level: find(view, 'select') as HTMLSelectElement,
+    search: find(view, 'input') as HTMLInputElement,
+    status: find(view, '[role=status]'),
+    messages: () => Array.from(view.querySelectorAll('tbody td:last-child'), cell => cell.textContent)
+  };
+};
+
+it('is closed and small until it is opened', () => {
+  const view = createLogView(log);
+  expect(view.tagName).toBe('DETAILS');
+  expect(view.hasAttribute('open')).toBe(false);
+  expect(view.querySelector('table')).toBeNull();
+  expect(find(view, 'summary').textContent).toBe('flagdata: 7 lines, 1 warning, 1 error');
+});
+
+it('shows text as text', () => {
+  const { view, messages } = open();
+  expect(messages()).toEqual(['Begin Task', '<img src=x onerror=alert(1)>', 'no such antenna']);
+  expect(view.querySelector('img')).toBeNull();
+});
+
+it('filters by priority and text, and says how much is shown', () => {
+  const { level, search, status, messages } = open();
+  expect(status.textContent).toBe('3 of 3 lines, 4 more not kept in the notebook');
+  level.value = 'warn';
+  level.dispatchEvent(new Event('change'));
+  expect(messages()).toEqual(['<img src=x onerror=alert(1)>', 'no such antenna']);
+  search.value = 'Antenna';
+  search.dispatchEvent(new Event('input'));
+  expect(messages()).toEqual(['no such antenna']);
+  expect(status.textContent).toBe('1 of 3 lines, 4 more not kept in the notebook');
+});
+
+it('has one table, however often it is opened', () => {
+  const { view } = open();
+  view.dispatchEvent(new Event('toggle'));
+  expect(view.querySelectorAll('table')).toHaveLength(1);
+});
+
+it('names its controls', () => {
+  const { level, search, view } = open();
+  expect(level.getAttribute('aria-label')).toBeTruthy();
+  expect(search.getAttribute('aria-label')).toBeTruthy();
+  expect(view.querySelectorAll('th[scope=col]')).toHaveLength(4);
+});

@@ -1,0 +1,7 @@
+"""Server configuration for the user-interface tests only: the server asks for no token."""
+
+from jupyterlab.galata import configure_jupyter_server
+
+configure_jupyter_server(c)  # noqa: F821
+c.ServerApp.port = 8899  # noqa: F821
+c.ServerApp.allow_root = True  # noqa: F821

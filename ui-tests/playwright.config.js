@@ -1,0 +1,29 @@
+const baseConfig = require('@jupyterlab/galata/lib/playwright-config');
+
+const server = 'http://127.0.0.1:8899';
+
+module.exports = {
+  ...baseConfig,
+  testDir: 'tests',
+  workers: 1,
+  retries: 0,
+  timeout: 90_000,
+  reporter: 'list',
+  use: {
+    ...baseConfig.use,
+    baseURL: server,
+    trace: 'off',
+    video: 'off',
+    launchOptions: {
+      // the system's browser: nothing is downloaded
+      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+      args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking']
+    }
+  },
+  webServer: {
+    command: 'jlpm start',
+    url: `${server}/lab`,
+    timeout: 120_000,
+    reuseExistingServer: false
+  }
+};
