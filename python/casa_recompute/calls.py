@@ -218,11 +218,11 @@ class _Call:
                 continue
             path = self._product(access.path)
             plan.names.setdefault(access.role.split(".")[0], {})[access.path] = path
-            if access.mode in ("read", "modify"):
+            if access.mode != "write":
                 version = self._implied(path)
                 if version != ABSENT or access.mode == "modify":
                     plan.inputs[path] = version
-            if access.mode in ("modify", "write"):
+            if access.mode != "read":
                 plan.changing.add(path)
             if access.mode == "write" and access.role not in plan.effects.optional:
                 plan.promised[path] = access.role

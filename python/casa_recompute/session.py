@@ -13,17 +13,19 @@ import uuid
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from casa_recompute.calls import Bench, Outcome, Picture, SilentWatcher, Watcher, perform
-from casa_recompute.display import Display
 from casa_recompute.ledger import Touch
 from casa_recompute.products import ABSENT
 from casa_recompute.runner import CasaNotLoaded, Worker
 from casa_recompute.settings import Settings, load_settings
-from casa_recompute.story import BatchStory, Cell, Place, after_outside_change, behind, implied
+from casa_recompute.story import BatchStory, Cell, Place, behind, implied, outside_change
 from casa_recompute.tasks import Catalogue, load_catalogue
 from casa_recompute.workspace import Workspace
+
+if TYPE_CHECKING:
+    from casa_recompute.display import Display
 
 __all__ = ["Cell", "Outcome", "Picture", "Session", "Watcher"]
 
@@ -198,6 +200,8 @@ class Session:
         if self.settings.display == "inherit":
             return {name: os.environ[name] for name in ("DISPLAY", "XAUTHORITY") if name in os.environ}
         if self._display is None:
+            from casa_recompute.display import Display  # not needed by most sessions, and a kernel's start counts
+
             self._display = Display()
         if not self._display.alive():
             self._display.restart()
@@ -258,8 +262,11 @@ class Session:
 
     def touch(self, path: str, before: str, after: str) -> None:
         """See :class:`calls.Place`."""
-        if self._place is not None:
-            self.workspace.ledger.set_touch(self._place.touch(path, before, after), self._place.run)
+        if self._place is None:
+            return
+        touch = self._place.touch(path, before, after)
+        if (touch.before, touch.after) != (ABSENT, ABSENT):
+            self.workspace.ledger.set_touch(touch, self._place.run)
 
     def _notice_outside_changes(self) -> None:
         """What changed since the last cell, was changed by something that is no cell."""
@@ -270,14 +277,12 @@ class Session:
             present = self.workspace.look(path)
             if present == ABSENT or present in known:
                 continue
-            kept = after_outside_change(self._touches, path, present)
-            with ledger.transaction():
-                run = ledger.next_run()
+            touch = outside_change(self._touches, path, present)
+            if touch is None:
                 ledger.drop_touches(path=path)
-                for touch in kept:
-                    ledger.set_touch(touch, run)
-            if kept:
+            else:
                 self.workspace.keep([path])
+                ledger.set_touch(touch, ledger.next_run())
             self._notes.append(f"{path} was changed outside the notebook")
         self._touches = ledger.touches()
         self._before = {path: self.workspace.look(path) for path in {touch.path for touch in self._touches}}

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from casa_recompute.ledger import Ledger, Touch
 from casa_recompute.products import ABSENT
 
+OUTSIDE = " (outside)"
+"""Appended to a cell's id: a change by something that is no cell, made after that cell had run."""
 SAME_STORY = 0.5
 """How alike the cells of two batch runs must be for them to be runs of one notebook (difflib ratio)."""
 
@@ -76,17 +78,27 @@ def implied(path: str, place: Place, touches: Sequence[Touch], present: str) -> 
         return own.before if own is not None and (present == own.after or own.before == ABSENT) else present
     for cell in reversed(place.above):
         if cell in changes:
-            return changes[cell].after
+            outside = changes.get(cell + OUTSIDE)
+            valid = outside is not None and outside.before == changes[cell].after
+            return outside.after if outside is not None and valid else changes[cell].after
     for cell in (place.cell, *place.below, *_gone(place, changes)):
         if cell in changes:
-            return changes[cell].before
+            # What somebody changed by hand is not taken away because its maker runs again: CASA's rule decides.
+            by_hand = changes[cell].before == ABSENT and any(
+                touch.after == present for other, touch in changes.items() if other.endswith(OUTSIDE)
+            )
+            return present if by_hand else changes[cell].before
     return present
 
 
 def _gone(place: Place, changes: Mapping[str, Touch]) -> list[str]:
     """Cells that were deleted from this notebook: in a run from the top they would write nothing."""
     there = {*place.above, place.cell, *place.below}
-    return [cell for cell, touch in changes.items() if touch.notebook == place.notebook and cell not in there]
+    return [
+        cell
+        for cell, touch in changes.items()
+        if touch.notebook == place.notebook and cell.removesuffix(OUTSIDE) not in there
+    ]
 
 
 def behind(path: str, place: Place, touches: Sequence[Touch]) -> str | None:
@@ -99,21 +111,19 @@ def behind(path: str, place: Place, touches: Sequence[Touch]) -> str | None:
     return None
 
 
-def after_outside_change(touches: Sequence[Touch], path: str, version: str) -> list[Touch]:
-    """What the story is once ``path`` was found changed by something that is no cell.
-
-    A product that the notebook made counts from now on as its last maker left it, change included. One that the
-    notebook found (raw data) is new data: nothing that was done to the old applies.
+def outside_change(touches: Sequence[Touch], path: str, version: str) -> Touch | None:
+    """What the story is to say once ``path`` was found changed by something that is no cell.
 
     Returns:
-        The touches that replace those of ``path``; none when they are to be forgotten.
+        For a product that the notebook made: a touch that follows its last maker. None for one that the notebook
+        found: it is new raw data, and nothing that was done to the old applies.
     """
-    changes = [touch for touch in touches if touch.path == path and touch.before != touch.after]
+    changes = [t for t in touches if t.path == path and t.before != t.after and not t.cell.endswith(OUTSIDE)]
     if not any(touch.before == ABSENT for touch in changes):
-        return []
+        return None
     taken_up = {touch.before for touch in changes}
     last = next((touch for touch in changes if touch.after not in taken_up), changes[-1])
-    return [replace(touch, after=version) if touch is last else touch for touch in changes]
+    return Touch(last.cell + OUTSIDE, path, last.notebook, last.after, version)
 
 
 class BatchStory:

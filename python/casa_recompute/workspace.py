@@ -95,8 +95,18 @@ class Workspace:
         """
         with self._locked(waiting):
             if self._depth == 1:
-                self.recover()
+                try:
+                    self._same_ledger()
+                    self.recover()
+                except sqlite3.Error:
+                    self.reopen_ledger()
+                    self.recover()
             yield
+
+    def _same_ledger(self) -> None:
+        """Somebody may have deleted the ledger's file, which SQLite would not notice."""
+        if not self.ledger.path.exists() or self.ledger.path.stat().st_ino != self._ledger_inode:
+            self.reopen_ledger()
 
     @contextlib.contextmanager
     def _locked(self, waiting: Callable[[float, str], None] | None) -> Iterator[None]:
@@ -451,6 +461,7 @@ class Workspace:
             ledger = Ledger(path)
         if not existed:
             self._rebuild(ledger)
+        self._ledger_inode = path.stat().st_ino
         return ledger
 
     def reopen_ledger(self) -> None:

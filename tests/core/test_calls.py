@@ -1,0 +1,314 @@
+"""One memoised call, start to end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from casa_recompute.calls import SilentFailure
+from casa_recompute.runner import WorkerDied
+from casa_recompute.session import Cell, Outcome, Session
+
+Open = Callable[..., Session]
+ORDER = ("import", "flag", "model", "gain", "apply", "split", "clean")
+
+
+def in_cell(session: Session, cell: str, task: str, order: tuple[str, ...] = ORDER, **arguments: object) -> Outcome:
+    session.begin_cell(Cell(cell, order, "nb.ipynb", ""))
+    try:
+        return session.call(task, **arguments)
+    finally:
+        session.end_cell()
+
+
+def chain(session: Session, solint: str = "inf", niter: int = 0, field: str = "") -> list[str]:
+    """Run the whole notebook; the actions taken."""
+    return [
+        outcome.action
+        for outcome in (
+            in_cell(session, "import", "importuvfits", fitsfile="raw.fits", vis="a.ms"),
+            in_cell(session, "flag", "flagdata", vis="a.ms", field=field),
+            in_cell(session, "model", "setjy", vis="a.ms"),
+            in_cell(session, "gain", "gaincal", vis="a.ms", caltable="a.gcal", solint=solint),
+            in_cell(session, "apply", "applycal", vis="a.ms", gaintable=["a.gcal"]),
+            in_cell(session, "split", "split", vis="a.ms", outputvis="b.ms"),
+            in_cell(session, "clean", "tclean", vis="b.ms", imagename="img", niter=niter),
+        )
+    ]
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """All data of all products; what CASA stamps with the time is left out."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and ".casa-recompute" not in path.parts and path.name != "HISTORY"
+    }
+
+
+def test_a_second_run_in_a_new_kernel_runs_nothing(open_session: Open, tmp_path: Path) -> None:
+    assert chain(open_session()) == ["ran"] * 7
+    first = contents(tmp_path)
+    assert chain(open_session()) == ["restored"] * 7
+    assert contents(tmp_path) == first
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [({"niter": 5}, 1), ({"solint": "60s"}, 4), ({"field": "0"}, 6)],
+    ids=["last step", "middle step", "early step in place"],
+)
+def test_a_changed_parameter_runs_what_depends_on_it_and_setting_it_back_runs_nothing(
+    open_session: Open, tmp_path: Path, change: dict[str, object], expected: int
+) -> None:
+    session = open_session()
+    chain(session)
+    first = contents(tmp_path)
+    assert chain(session, **change).count("ran") == expected  # type: ignore[arg-type]
+    changed = contents(tmp_path)
+    fresh = open_session(tmp_path / "fresh")
+    chain(fresh, **change)  # type: ignore[arg-type]
+    assert {k: v for k, v in changed.items() if not k.startswith("fresh")} == contents(tmp_path / "fresh")
+    os.chdir(tmp_path)
+    shutil.rmtree(tmp_path / "fresh")
+    again = open_session()
+    assert chain(again) == ["restored"] * 7
+    assert contents(tmp_path) == first
+
+
+def test_raw_data_count_by_content(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    chain(session)
+    os.utime(tmp_path / "raw.fits")
+    assert chain(session) == ["restored"] * 7
+    (tmp_path / "raw.fits").write_bytes(b"raw date" * 1000)
+    assert chain(session) == ["ran"] * 7
+
+
+def test_a_task_in_place_run_twice_acts_once(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    chain(session)
+    flags = (tmp_path / "a.ms" / "FLAG").read_bytes()
+    assert in_cell(session, "flag", "flagdata", vis="a.ms", field="").action == "restored"
+    assert (tmp_path / "a.ms" / "FLAG").read_bytes() == flags
+
+
+def test_an_edited_task_in_place_starts_from_the_cells_above(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    chain(session)
+    in_cell(session, "flag", "flagdata", vis="a.ms", field="2")
+    fresh = open_session(tmp_path / "fresh")
+    in_cell(fresh, "import", "importuvfits", fitsfile="raw.fits", vis="a.ms")
+    in_cell(fresh, "flag", "flagdata", vis="a.ms", field="2")
+    assert (tmp_path / "a.ms" / "FLAG").read_bytes() == (tmp_path / "fresh" / "a.ms" / "FLAG").read_bytes()
+
+
+def test_tclean_with_another_niter_starts_afresh_in_its_cell_and_continues_in_a_later_one(
+    open_session: Open, tmp_path: Path
+) -> None:
+    session = open_session()
+    chain(session, niter=3)
+    in_cell(session, "clean", "tclean", vis="b.ms", imagename="img", niter=5)
+    afresh = contents(tmp_path / "img.image")
+    order = (*ORDER, "more")
+    in_cell(session, "more", "tclean", order, vis="b.ms", imagename="img", niter=5)
+    assert contents(tmp_path / "img.image") != afresh
+    in_cell(session, "clean", "tclean", order, vis="b.ms", imagename="img", niter=5)
+    assert contents(tmp_path / "img.image") == afresh
+
+
+def test_an_inserted_cell_is_part_of_the_story(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    chain(session)
+    order = ("import", "flag", "new", "model", "gain", "apply", "split", "clean")
+    in_cell(session, "new", "flagdata", order, vis="a.ms", field="7")
+    session.begin_cell(Cell("gain", order, "nb.ipynb", ""))
+    assert session.call("gaincal", vis="a.ms", caltable="a.gcal", solint="60s").action == "ran"
+    notes = session.end_cell()
+    assert (tmp_path / "a.ms" / "MODEL").exists(), "model, between the two, has not run since: its last state counts"
+    assert any("has not run since" in note for note in notes)
+    assert in_cell(session, "model", "setjy", order, vis="a.ms").action == "ran"
+
+
+def test_without_cells_calls_act_on_the_present_by_casas_rules(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    session.call("importuvfits", fitsfile="raw.fits", vis="a.ms")
+    session.call("flagdata", vis="a.ms")
+    once = (tmp_path / "a.ms" / "FLAG").read_bytes()
+    session.call("flagdata", vis="a.ms")
+    assert (tmp_path / "a.ms" / "FLAG").read_bytes() != once
+    session.call("split", vis="a.ms", outputvis="b.ms")
+    (tmp_path / "b.ms" / "DATA").write_bytes(b"mine")
+    with pytest.raises(OSError, match="already exists"):
+        session.call("split", vis="a.ms", outputvis="b.ms")
+    assert (tmp_path / "b.ms" / "DATA").read_bytes() == b"mine"
+
+
+def test_an_output_that_the_user_changed_follows_casas_rule(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    chain(session)
+    (tmp_path / "b.ms" / "DATA").write_bytes(b"mine")
+    with pytest.raises(OSError, match="already exists"):
+        in_cell(session, "split", "split", vis="a.ms", outputvis="b.ms", field="1")
+    assert (tmp_path / "b.ms" / "DATA").read_bytes() == b"mine"
+
+
+def test_an_output_made_by_another_cell_follows_casas_rule(open_session: Open) -> None:
+    session = open_session()
+    chain(session)
+    with pytest.raises(OSError, match="already exists"):
+        in_cell(session, "clean", "split", vis="a.ms", outputvis="b.ms", field="3")
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "error"),
+    [
+        ("flagdata", {"vis": "a.ms", "field": "nofield"}, RuntimeError),
+        ("split", {"vis": "a.ms", "outputvis": "new.ms", "field": "nofield"}, RuntimeError),
+        ("gaincal", {"vis": "a.ms", "caltable": "x", "refant": "abort"}, WorkerDied),
+        ("gaincal", {"vis": "a.ms", "caltable": "x", "refant": "99"}, SilentFailure),
+        ("gaincal", {"vis": "nosuch.ms", "caltable": "x"}, AssertionError),
+    ],
+    ids=["in place", "partial output", "abort", "silent failure", "missing input"],
+)
+def test_a_call_that_fails_leaves_everything_as_it_was(
+    open_session: Open, tmp_path: Path, task: str, arguments: dict[str, object], error: type[Exception]
+) -> None:
+    session = open_session()
+    chain(session)
+    before = contents(tmp_path)
+    with pytest.raises(error):
+        session.call(task, **arguments)
+    assert contents(tmp_path) == before
+    assert session.call("flagdata", vis="a.ms", mode="summary").value["total"] == 7.0
+
+
+def test_values_logs_and_prints_come_again(open_session: Open) -> None:
+    session = open_session()
+    chain(session)
+    first = in_cell(session, "clean", "tclean", vis="b.ms", imagename="img", niter=9)
+    again = in_cell(open_session(), "clean", "tclean", vis="b.ms", imagename="img", niter=9)
+    assert (first.action, again.action) == ("ran", "restored")
+    assert again.value == first.value == {"iterdone": 9}
+    assert again.log == first.log and "Begin Task: tclean" in again.log
+    assert again.stdout == first.stdout and "0%" in again.stdout
+    assert "`niter` was 0, is now 9" in first.reason
+
+
+def test_equal_results_stop_the_wave(open_session: Open, tmp_path: Path) -> None:
+    """solint in another spelling gives another key, but its table holds the same data."""
+    session = open_session()
+    chain(session)
+    shutil.copy(tmp_path / "raw.fits", tmp_path / "copy.fits")
+    order = ("import", "split")
+    assert in_cell(session, "import", "importuvfits", order, fitsfile="copy.fits", vis="a.ms").action == "ran"
+
+
+def test_a_python_edit_in_a_cell_belongs_to_the_cell(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    order = ("import", "python", "flag")
+
+    def run_all() -> None:
+        in_cell(session, "import", "importuvfits", order, fitsfile="raw.fits", vis="a.ms")
+        session.begin_cell(Cell("python", order, "nb.ipynb", ""))
+        (tmp_path / "a.ms" / "DATA").write_bytes(b"edited with the table tool")
+        session.end_cell()
+
+    run_all()
+    ran = in_cell(session, "flag", "flagdata", order, vis="a.ms", field="1")
+    again = in_cell(session, "flag", "flagdata", order, vis="a.ms", field="1")
+    assert (ran.action, again.action) == ("ran", "restored")
+    assert (tmp_path / "a.ms" / "DATA").read_bytes() == b"edited with the table tool"
+    run_all()
+    assert in_cell(session, "flag", "flagdata", order, vis="a.ms", field="1").action == "restored"
+
+
+def test_raw_data_changed_in_place_are_brought_back_for_the_first_cell(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    session.call("importuvfits", fitsfile="raw.fits", vis="raw.ms")
+    order = ("flag", "flag2")
+    for _ in range(2):
+        in_cell(session, "flag", "flagdata", order, vis="raw.ms", field="1")
+        in_cell(session, "flag2", "flagdata", order, vis="raw.ms", field="2")
+    flags = (tmp_path / "raw.ms" / "FLAG").read_bytes()
+    assert in_cell(open_session(), "flag", "flagdata", order, vis="raw.ms", field="1").action == "restored"
+    assert in_cell(open_session(), "flag2", "flagdata", order, vis="raw.ms", field="2").action == "restored"
+    assert (tmp_path / "raw.ms" / "FLAG").read_bytes() == flags
+
+
+def test_a_batch_client_that_names_no_cells_has_a_story_too(open_session: Open, tmp_path: Path) -> None:
+    def run(field: str) -> list[str]:
+        session = open_session()
+        actions = []
+        for task, arguments in (
+            ("flagdata", {"vis": "raw.ms", "field": field}),
+            ("setjy", {"vis": "raw.ms"}),
+            ("split", {"vis": "raw.ms", "outputvis": "b.ms"}),
+        ):
+            session.begin_cell(Cell("", None, None, f"{task}({arguments})"))
+            actions.append(session.call(task, **arguments).action)
+            session.end_cell()
+        return actions
+
+    open_session().call("importuvfits", fitsfile="raw.fits", vis="raw.ms")
+    assert run("1") == ["ran", "ran", "ran"]
+    first = contents(tmp_path)
+    assert run("1") == ["restored", "restored", "restored"]
+    assert run("2") == ["ran", "ran", "ran"]
+    assert run("1") == ["restored", "restored", "restored"]
+    assert contents(tmp_path) == first
+
+
+def test_a_lost_ledger_costs_nothing_but_time(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    chain(session)
+    first = contents(tmp_path)
+    session.workspace.ledger.close()
+    for path in (tmp_path / ".casa-recompute").glob("ledger.sqlite*"):
+        path.unlink()
+    assert chain(open_session()) == ["restored"] * 7
+    assert contents(tmp_path) == first
+
+
+def test_a_ledger_damaged_under_a_living_kernel_is_rebuilt(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    chain(session)
+    (tmp_path / ".casa-recompute" / "ledger.sqlite-wal").unlink()
+    (tmp_path / ".casa-recompute" / "ledger.sqlite").write_bytes(b"not a database " * 500)
+    session.workspace.ledger.close()
+    assert "ran" not in chain(session)
+
+
+def test_a_damaged_store_is_computed_again(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    chain(session)
+    first = contents(tmp_path)
+    chain(session, niter=4)
+    for path in (tmp_path / ".casa-recompute" / "store" / "objects").glob("*/*"):
+        path.chmod(0o600)
+        path.write_bytes(b"garbage")
+    chain(open_session())
+    assert contents(tmp_path) == first
+
+
+def test_a_removed_product_comes_back(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    chain(session)
+    first = contents(tmp_path)
+    shutil.rmtree(tmp_path / "b.ms")
+    assert in_cell(session, "clean", "tclean", vis="b.ms", imagename="img", niter=0).action == "restored"
+    assert chain(session) == ["restored"] * 7
+    assert contents(tmp_path) == first
+
+
+def test_what_a_cell_no_longer_makes_is_set_aside(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    chain(session)
+    in_cell(session, "split", "split", vis="a.ms", outputvis="c.ms")
+    assert not (tmp_path / "b.ms").exists()
+    in_cell(session, "split", "split", vis="a.ms", outputvis="b.ms")
+    assert (tmp_path / "b.ms").exists() and not (tmp_path / "c.ms").exists()
