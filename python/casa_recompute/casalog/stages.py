@@ -31,7 +31,7 @@ def _percent(stdout: str) -> int | None:
 def stage(log: str | Sequence[LogLine], stdout: str = "", limit: int = 60) -> str:
     """A few words on what a task does now, at most ``limit`` characters; ``""`` when nothing is known yet.
 
-    ``log`` is the log so far (or its tail), ``stdout`` what the task printed, with its ``0%....10....`` meter.
+    ``log`` is the log so far (or its tail), ``stdout`` what it printed, with CASA's ``0%....10....`` meter.
     """
     lines = parse(log[-_TAIL:]) if isinstance(log, str) else log
     words = _from_log(lines[-_LOOK_BACK:])

@@ -1,0 +1,196 @@
+"""CASA in one IPython shell: its namespace, its cells, its session."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from casa_recompute.session import Session
+from casa_recompute.workspace import HOME
+
+from .cells import identify, is_cell
+from .lazy import Lazy, is_made, resolve
+from .output import NotebookWatcher
+from .shellnames import shell_names
+from .shims import CasaFinder
+from .tools import OPEN_TOOLS, lazy_casatools
+from .tracebacks import shorten_traceback
+from .verbs import Verbs
+from .wrappers import wrap_all
+
+# Of the worker's environment, what CASA needs in the kernel too; plots and threads are the user's own.
+_ENVIRONMENT = ("CASASITECONFIG", "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION")
+
+
+class Extension:
+    """What ``%load_ext casa_kernel`` adds to a shell; ``session``: the core's, made when None."""
+
+    def __init__(self, shell: InteractiveShell, session: Session | None = None) -> None:
+        self._shell = shell
+        self._console = False  # a terminal shows plain text and cannot replace it
+        self._in_cell = False
+        home = Path.cwd() / HOME
+        self._watcher = NotebookWatcher(shell.display_pub.publish, lambda: not self._console)
+        self.session = session if session is not None else Session()
+        self.session.watcher = self._watcher
+        self._watcher.where = os.path.relpath(self.session.log)
+        environment = self.session.environment()
+        os.environ.update({name: environment[name] for name in _ENVIRONMENT})
+        self.session.workspace.on_replace.append(self._release)
+        self._tasks = self.session.catalogue
+        self._namespace: dict[str, Any] = shell.user_ns
+        self._verbs = Verbs(self._tasks, self._namespace, self._go, home / "last")
+        self._names = self._build_names()
+        self._finder = self._build_finder()
+        self._finder.install()
+        shell.push(self._names, interactive=False)  # type: ignore[no-untyped-call]
+        # Jedi, where IPython uses it, does not know the parameters of tasks; casashell does without it, too.
+        self._jedi = shell.Completer.use_jedi
+        shell.Completer.use_jedi = False
+        shell.events.register("pre_run_cell", self._before_cell)
+        shell.events.register("post_run_cell", self._after_cell)
+        atexit.register(self.session.close)
+        self._join_running_cell()
+
+    def close(self) -> None:
+        """Take everything out again and stop CASA."""
+        self._shell.Completer.use_jedi = self._jedi
+        self._shell.events.unregister("pre_run_cell", self._before_cell)
+        self._shell.events.unregister("post_run_cell", self._after_cell)
+        self._shell.drop_by_id(self._names)  # type: ignore[no-untyped-call]
+        self._finder.remove()
+        atexit.unregister(self.session.close)
+        self.session.close()
+
+    # -- names ----------------------------------------------------------------------------------------------
+
+    def _build_names(self) -> dict[str, Any]:
+        tools: dict[str, Lazy] = {}
+
+        def settle() -> None:
+            """Once a tool was used, its variable holds the tool itself."""
+            for name, lazy in tools.items():
+                if self._namespace.get(name) is lazy and is_made(lazy):
+                    self._names[name] = self._namespace[name] = resolve(lazy)
+                    self._shell.user_ns_hidden[name] = self._namespace[name]
+
+        tools.update(lazy_casatools(settle))
+        return {
+            **shell_names(self._tasks, self._namespace),
+            **tools,
+            **wrap_all(self._tasks, self._call_as_casashell),
+            **self._verbs.names(),
+        }
+
+    def _build_finder(self) -> CasaFinder:
+        casalog = self._names["casalog"]
+        wrappers = wrap_all(self._tasks, self._call)
+        packages: dict[str, dict[str, Any]] = {}
+        for name, task in self._tasks.items():
+            packages.setdefault(task.package, {})[name] = wrappers[name]
+        version = self._tasks.version
+        packages["casatasks"] |= {
+            "casalog": casalog,
+            "config": self._names["config"],
+            "version": lambda: [int(part) for part in version.split(".")],
+            "version_string": lambda: version,
+        }
+
+        def casatools_loaded(casatools: Any) -> None:
+            OPEN_TOOLS.watch(casatools)
+            resolve(casalog)  # from here on everything is logged in the workspace's file
+
+        return CasaFinder(packages, casatools_loaded)
+
+    # -- calls ----------------------------------------------------------------------------------------------
+
+    def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a task as casatasks does."""
+        __tracebackhide__ = True
+        try:
+            self._verbs.remember(name, self._tasks[name].bind(args, kwargs))
+            OPEN_TOOLS.unlock()
+            self._watcher.expect(name)
+            return self.session.call(name, *args, **kwargs).value
+        except BaseException as error:
+            shorten_traceback(error, self._shell)
+            raise
+
+    def _call_as_casashell(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a task as casashell does: no arguments mean the global variables, as with ``go``; otherwise a
+        sub-parameter that is not given has the default that goes with its parent's value."""
+        __tracebackhide__ = True
+        task = self._tasks[name]
+        if not args and not kwargs:
+            return self._call(name, (), self._verbs.values(task))
+        try:
+            given = task.signature.bind_partial(*args, **kwargs).arguments
+        except TypeError:
+            return self._call(name, args, kwargs)  # which raises it in Python's own words
+        given = {**given, **given.pop("kwargs", {})}
+        return self._call(name, (), {**task.conditional_defaults(given), **given})
+
+    def _go(self, name: str, values: dict[str, Any]) -> Any:
+        __tracebackhide__ = True
+        return self._call(name, (), values)
+
+    def _release(self, path: str) -> None:
+        """Close the tools that hold a product which is about to be replaced."""
+        for tool, held in OPEN_TOOLS.close_under(path):
+            name = next((n for n, value in self._namespace.items() if value is tool), type(tool).__name__)
+            shown = os.path.relpath(held)
+            self._watcher.note(f"{name} was closed: it had {shown} open, which is put into another state")
+
+    # -- cells ----------------------------------------------------------------------------------------------
+
+    def _parent(self) -> Mapping[str, Any]:
+        """The request that is being served; empty where there is no kernel."""
+        kernel = getattr(self._shell, "kernel", None)
+        parent: Mapping[str, Any] = kernel.get_parent("shell") if kernel is not None else {}
+        return parent
+
+    def _begin(self, source: str, cell_id: str | None) -> None:
+        cell = identify(source, self._parent(), cell_id)
+        self._console = cell is None
+        self._in_cell = True
+        self.session.begin_cell(cell)
+
+    def _before_cell(self, info: Any) -> None:
+        if is_cell(info.store_history, info.silent):
+            self._begin(info.raw_cell, info.cell_id)
+
+    def _after_cell(self, result: Any) -> None:
+        if self._in_cell:
+            self._in_cell = False
+            # An interrupted asynchronous cell has no result.
+            for note in self.session.end_cell(ok=result is not None and result.success):
+                self._watcher.note(note)
+
+    def _join_running_cell(self) -> None:
+        """The cell that says ``%load_ext casa_kernel`` may go on to call tasks."""
+        parent = self._parent()
+        content = parent.get("content", {})
+        if "code" in content and is_cell(content.get("store_history", True), content.get("silent", False)):
+            self._begin(content["code"], None)
+
+
+_extensions: dict[int, Extension] = {}  # by the id of the shell
+
+
+def load(shell: InteractiveShell) -> Extension:
+    """The extension of ``shell``, set up when it is not there yet; CASA's libraries are not loaded yet."""
+    if id(shell) not in _extensions:
+        _extensions[id(shell)] = Extension(shell)
+    return _extensions[id(shell)]
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Undo :func:`load`."""
+    extension = _extensions.pop(id(shell), None)
+    if extension is not None:
+        extension.close()

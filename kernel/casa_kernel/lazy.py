@@ -1,0 +1,91 @@
+"""Stand-ins for CASA's tools, made on first use: importing casatools takes half a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+_UNMADE = object()
+
+
+class Lazy:
+    """Behaves as the object that ``make`` returns; ``make`` runs when the object is first needed.
+
+    ``isinstance``, attributes, ``dir``, ``?`` and subclassing reach it; ``made`` is called with it.
+    """
+
+    # Dunder names, so that no attribute of the real object is hidden.
+    __slots__ = ("__casa_made__", "__casa_make__", "__casa_object__", "__weakref__")
+
+    def __init__(self, make: Callable[[], Any], made: Callable[[Any], None] | None = None) -> None:
+        object.__setattr__(self, "__casa_make__", make)
+        object.__setattr__(self, "__casa_made__", made)
+        object.__setattr__(self, "__casa_object__", _UNMADE)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(resolve(self), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(resolve(self), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(resolve(self), name)
+
+    def __dir__(self) -> list[str]:
+        return dir(resolve(self))
+
+    def __repr__(self) -> str:
+        return repr(resolve(self))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return resolve(self)(*args, **kwargs)
+
+    def __instancecheck__(self, instance: object) -> bool:
+        return isinstance(instance, resolve(self))
+
+    def __subclasscheck__(self, subclass: type) -> bool:
+        return issubclass(subclass, resolve(self))
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (resolve(self),)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(resolve(self) == (resolve(other) if is_lazy(other) else other))
+
+    def __hash__(self) -> int:
+        return hash(resolve(self))
+
+    @property
+    def __class__(self) -> Any:
+        return type(resolve(self))
+
+    @__class__.setter
+    def __class__(self, value: type) -> None:
+        resolve(self).__class__ = value
+
+    @property
+    def __doc__(self) -> Any:  # type: ignore[override]
+        return resolve(self).__doc__
+
+
+def is_lazy(thing: object) -> bool:
+    """Is ``thing`` a stand-in? Never makes the real object, as ``isinstance`` would."""
+    return issubclass(type(thing), Lazy)
+
+
+def resolve(lazy: Any) -> Any:
+    """The real object behind ``lazy``."""
+    real = object.__getattribute__(lazy, "__casa_object__")
+    if real is not _UNMADE:
+        return real
+    made = object.__getattribute__(lazy, "__casa_made__")
+    real = object.__getattribute__(lazy, "__casa_make__")()
+    object.__setattr__(lazy, "__casa_object__", real)
+    if made is not None:
+        made(real)
+    return real
+
+
+def is_made(lazy: Lazy) -> bool:
+    """Does the real object behind ``lazy`` exist already?"""
+    return object.__getattribute__(lazy, "__casa_object__") is not _UNMADE
