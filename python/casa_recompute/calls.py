@@ -181,23 +181,22 @@ class _Call:
     # -- the course of a call ----------------------------------------------------------------------------------
 
     def perform(self) -> Outcome:
-        plan = self._plan()
-        if not plan.effects.trusted:
-            return self._watch(plan)
-        if not all(self.space.known(path) for path in plan.inputs):
-            self._check()
+        with self.space.glance():
+            if not all(self.space.known(path) for path in self._named()):
+                self._check()  # before data are read that nobody has seen yet: a typing error shall not cost that
+            plan = self._plan()
+            outcome = self._recall(plan) if plan.effects.trusted else None
+        if outcome is not None:
+            return outcome
+        return self._run(plan) if plan.effects.trusted else self._watch(plan)
+
+    def _recall(self, plan: _Plan) -> Outcome | None:
+        """The call's outcome from memory, if it can be had."""
         self._take_key(plan)
-        record = self.ledger.call(plan.key) if plan.effects.cacheable else None
-        if record is not None:
-            outcome = self._give_again(plan, record)
-            if outcome is not None:
-                return outcome
-        elif plan.effects.cacheable:
-            twin = self._twin(plan)
-            outcome = self._give_again(plan, twin) if twin is not None else None
-            if outcome is not None:
-                return outcome
-        return self._run(plan)
+        if not plan.effects.cacheable:
+            return None
+        record = self.ledger.call(plan.key) or self._twin(plan)
+        return self._give_again(plan, record) if record is not None else None
 
     def _plan(self) -> _Plan:
         def exists(path: str) -> bool:
@@ -233,7 +232,7 @@ class _Call:
             name: _renamed(value, plan.names.get(name, {})) for name, value in self.task.normalise(self.bound).items()
         }
         environment = self.bench.environment(self.task.package)
-        if getattr(plan.effects, "absolute", False):
+        if plan.effects.absolute:
             environment["workspace"] = str(self.space.directory)
         plan.shape = _hash(
             [self.task.name, environment, plan.arguments, product_path(".", self.cwd, self.space.directory)]
@@ -344,8 +343,11 @@ class _Call:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _compute_canonical(self, version_id: str, place: Path) -> str:
-        reply = self.bench.worker.request("canonical", {"paths": [str(place)]})
+    def _compute_canonical(self, version_id: str, place: Path) -> str | None:
+        try:
+            reply = self.bench.worker.request("canonical", {"paths": [str(place)]})
+        except RuntimeError:  # CASA cannot read it, or died of it: then nothing can be said of its data
+            return None
         digest: str = reply.body["digests"][str(place)]
         self.ledger.set_canonical(version_id, digest)
         return digest
@@ -365,8 +367,7 @@ class _Call:
             reply = self._execute(scratch, expected)
             self._demand(plan)
             record, made = self._account(plan, reply, before, scratch)
-            if "unencodable" in reply.body:
-                self.notes.append(f"its return value was left behind ({reply.body['unencodable']}); the call is not remembered")
+            if self._surprises(plan, reply, record):
                 remembered = False
         except BaseException as error:
             self._fail(step, protected, plan.patterns, reason, error, remembered)
@@ -499,6 +500,18 @@ class _Call:
         )
         return record, made
 
+    def _surprises(self, plan: _Plan, reply: Reply, record: CallRecord) -> bool:
+        """Whether the call did what the effects table does not say; it is then not remembered."""
+        touched = [path for path in plan.inputs if path not in plan.changing and not self.space.known(path)]
+        for path in touched:
+            self.space.keep([path])
+            record.outputs[path] = self.space.look(path)
+        if touched:
+            self.notes.append(f"{self.task.name} changed {', '.join(touched)}, which it should only read: not remembered")
+        if "unencodable" in reply.body:
+            self.notes.append(f"its return value stayed behind ({reply.body['unencodable']}): not remembered")
+        return bool(touched) or "unencodable" in reply.body
+
     def _take_pictures(self, made: list[dict[str, str]]) -> tuple[tuple[Picture, ...], list[dict[str, Any]]]:
         shown, kept = [], []
         with self.space.store.capture() as capture:
@@ -577,8 +590,7 @@ class _Call:
         reason = f"what {self.task.name} reads and writes here is not known for certain, so it is watched and runs each time"
         self.bench.watcher.started(self.task.name, reason, None)
         self._prepare(plan)
-        named = {self._product(text) for text in _strings(self.bound) if text and len(text) < 4096 and "\0" not in text}
-        inputs = {path: self.space.look(path) for path in sorted(named | set(plan.inputs)) if self._is_product(path)}
+        inputs = {path: self.space.look(path) for path in sorted({*self._named(), *plan.inputs})}
         remembered = self._protect(inputs)
         before = self._workspace_tree()
         scratch = self._scratch()
@@ -620,8 +632,12 @@ class _Call:
             products=tuple(sorted(changed)),
         )
 
-    def _is_product(self, path: str) -> bool:
-        place = self.space.absolute(path)
+    def _named(self) -> set[str]:
+        """Products that are there and that some argument names, whatever the effects table says of it."""
+        paths = {self._product(text) for text in _strings(self.bound) if 0 < len(text) < 4096 and "\0" not in text}
+        return {path for path in paths if self._is_product(self.space.absolute(path))}
+
+    def _is_product(self, place: Path) -> bool:
         return os.path.lexists(place) and place != self.space.directory and place not in self.space.directory.parents
 
     def _workspace_tree(self) -> Tree:

@@ -64,6 +64,7 @@ class Workspace:
                 f"{self.directory} cannot be written ({error.strerror}): work in a directory of your own"
             ) from error
         self._depth = 0
+        self._glanced: dict[str, str] | None = None
         self.store: CowStore = open_store(self.home / "store", store)
         self.on_replace: list[Callable[[str], None]] = []
         self.replaced: set[str] = set()
@@ -143,16 +144,34 @@ class Workspace:
 
     def look(self, path: str) -> str:
         """The version that lies at ``path`` now; content is read only when the signature is unknown."""
+        if self._glanced is not None and path in self._glanced:
+            return self._glanced[path]
         tree = scan(self.absolute(path))
-        if not tree:
-            return ABSENT
         seal = signature(tree)
-        return self.ledger.present_version(path, seal) or self._identify(path, tree, seal)
+        version = ABSENT if not tree else self.ledger.present_version(path, seal) or self._identify(path, tree, seal)
+        if self._glanced is not None:
+            self._glanced[path] = version
+        return version
+
+    @contextlib.contextmanager
+    def glance(self) -> Iterator[None]:
+        """Within, a product is looked at once, and again only after it was changed from here.
+
+        For moments in which one decides what to do; not while a task runs.
+        """
+        self._glanced = {}
+        try:
+            yield
+        finally:
+            self._glanced = None
 
     def known(self, path: str) -> bool:
         """Whether :meth:`look` can answer without reading content."""
         tree = scan(self.absolute(path))
-        return not tree or self.ledger.present_version(path, signature(tree)) is not None
+        version = self.ledger.present_version(path, signature(tree)) if tree else ABSENT
+        if version is not None and self._glanced is not None:
+            self._glanced[path] = version
+        return version is not None
 
     def _identify(self, path: str, tree: Tree, seal: bytes) -> str:
         """Find the version by content: one that was at this path before, or a new one."""
@@ -350,6 +369,8 @@ class Workspace:
     def _note_presence(self, path: str, version_id: str) -> None:
         tree = scan(self.absolute(path))
         self.ledger.set_presence(path, version_id, signature(tree), tree)
+        if self._glanced is not None:
+            self._glanced[path] = version_id
 
     def _bring(self, path: str, target: Manifest) -> None:
         """Make what is at ``path`` equal to ``target``, touching only files that differ."""

@@ -9,15 +9,7 @@ from pathlib import Path
 import pytest
 
 from casa_recompute.session import Session
-from casa_recompute.settings import Settings
-
-FAKE = Path(__file__).parent / "fakecasa"
-
-
-def fake_settings(pause: float = 0.0, **kwargs: object) -> Settings:
-    """Settings whose worker imports the stand-in."""
-    return Settings(environment={"PYTHONPATH": str(FAKE), "FAKE_PAUSE": str(pause)}, threads=1, **kwargs)  # type: ignore[arg-type]
-
+from tests.core.standin import fake_settings
 
 @pytest.fixture
 def open_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Session]]:

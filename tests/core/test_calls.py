@@ -11,45 +11,10 @@ import pytest
 
 from casa_recompute.calls import SilentFailure
 from casa_recompute.runner import WorkerDied
-from casa_recompute.session import Cell, Outcome, Session
+from casa_recompute.session import Cell, Session
+from tests.core.standin import ORDER, chain, contents, in_cell
 
 Open = Callable[..., Session]
-ORDER = ("import", "flag", "model", "gain", "apply", "split", "clean")
-
-
-def in_cell(session: Session, cell: str, task: str, order: tuple[str, ...] = ORDER, **arguments: object) -> Outcome:
-    session.begin_cell(Cell(cell, order, "nb.ipynb", ""))
-    try:
-        return session.call(task, **arguments)
-    finally:
-        session.end_cell()
-
-
-def chain(session: Session, solint: str = "inf", niter: int = 0, field: str = "") -> list[str]:
-    """Run the whole notebook; the actions taken."""
-    return [
-        outcome.action
-        for outcome in (
-            in_cell(session, "import", "importuvfits", fitsfile="raw.fits", vis="a.ms"),
-            in_cell(session, "flag", "flagdata", vis="a.ms", field=field),
-            in_cell(session, "model", "setjy", vis="a.ms"),
-            in_cell(session, "gain", "gaincal", vis="a.ms", caltable="a.gcal", solint=solint),
-            in_cell(session, "apply", "applycal", vis="a.ms", gaintable=["a.gcal"]),
-            in_cell(session, "split", "split", vis="a.ms", outputvis="b.ms"),
-            in_cell(session, "clean", "tclean", vis="b.ms", imagename="img", niter=niter),
-        )
-    ]
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    """All data of all products; what CASA stamps with the time is left out."""
-    return {
-        str(path.relative_to(directory)): path.read_bytes()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file() and ".casa-recompute" not in path.parts and path.name != "HISTORY"
-    }
-
-
 def test_a_second_run_in_a_new_kernel_runs_nothing(open_session: Open, tmp_path: Path) -> None:
     assert chain(open_session()) == ["ran"] * 7
     first = contents(tmp_path)
@@ -68,10 +33,10 @@ def test_a_changed_parameter_runs_what_depends_on_it_and_setting_it_back_runs_no
     session = open_session()
     chain(session)
     first = contents(tmp_path)
-    assert chain(session, **change).count("ran") == expected  # type: ignore[arg-type]
+    assert chain(session, **change).count("ran") == expected
     changed = contents(tmp_path)
     fresh = open_session(tmp_path / "fresh")
-    chain(fresh, **change)  # type: ignore[arg-type]
+    chain(fresh, **change)
     assert {k: v for k, v in changed.items() if not k.startswith("fresh")} == contents(tmp_path / "fresh")
     os.chdir(tmp_path)
     shutil.rmtree(tmp_path / "fresh")

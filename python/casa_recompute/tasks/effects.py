@@ -45,6 +45,7 @@ class Effects:
     trusted: bool  # False: the call is watched (trees compared) and never cached
     cacheable: bool  # False: trusted about files, but the result is of the network: always run
     optional: frozenset[str]
+    absolute: bool = False  # True: the results hold absolute paths, so they belong to the place where they were made
     reason: str = ""  # one sentence: why not trusted, or not cacheable
 
 
@@ -59,6 +60,7 @@ class Entry:
     prefix: tuple[str, ...] = ()
     trusted: bool = False
     untrusted: tuple[str, ...] = ()  # conditions under which the entry is not to be trusted
+    absolute: tuple[str, ...] = ()  # conditions under which a product holds the absolute path of another
     network: tuple[str, ...] = ()  # conditions under which the call asks the network ("True": always)
     noninteractive: Mapping[str, Any] | None = None
     evidence: str = "reading only"
@@ -86,7 +88,7 @@ def table() -> Mapping[str, Entry]:
             for attribute, _ in _MODES:
                 for text in getattr(entry, attribute):
                     rules.names(rules.parse(text))
-            for text in (*entry.untrusted, *entry.network):
+            for text in (*entry.untrusted, *entry.absolute, *entry.network):
                 rules.condition_names(rules.parse_condition(text))
             entries[name] = entry
     return entries
@@ -149,6 +151,7 @@ def resolve(
         trusted=not reason,
         cacheable=asks is None,
         optional=frozenset(optional),
+        absolute=any(_true(condition, call) for condition in entry.absolute),
         reason=reason or (f"{task.name} asks the network, whose answer may change." if asks else ""),
     )
 
