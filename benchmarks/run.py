@@ -1,0 +1,55 @@
+"""Measure what the project promises; every number is a ratio of two things measured in this run.
+
+``python benchmarks/run.py [--only NAME]... [--json] [--quick] [--reflink-dir DIR]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import core_rows
+from disks import Unmeasurable
+from table import HEADER, Row
+
+
+def main() -> int:
+    """Measure; exit 1 when a target is not met."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", metavar="NAME", help="measure this group only; may be repeated")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions: for a look, not for a verdict")
+    parser.add_argument("--reflink-dir", type=Path, help="a directory on btrfs, XFS or OpenZFS >= 2.2")
+    arguments = parser.parse_args()
+    few, many = (2, 20) if arguments.quick else (5, 101)
+    given = arguments.reflink_dir
+    groups: dict[str, Callable[[], list[Row]]] = {
+        "hit": lambda: core_rows.hit(many),
+        "restore": lambda: core_rows.restore(given, many),
+        "overhead-reflink": lambda: core_rows.overhead_reflink(given, few),
+        "overhead-copy": lambda: core_rows.overhead_copy(few),
+    }
+    if unknown := set(arguments.only or ()) - set(groups):
+        parser.error(f"no such group: {', '.join(unknown)}; there are {', '.join(groups)}")
+    rows: list[Row] = []
+    told = sys.stderr if arguments.json else sys.stdout
+    print(HEADER, file=told, flush=True)
+    for name in arguments.only or groups:
+        try:
+            found = groups[name]()
+        except Unmeasurable as error:
+            found = [Row(name, "not measured", None, None, str(error))]
+        rows += found
+        for row in found:
+            print(row.line(), file=told, flush=True)
+    if arguments.json:
+        print(json.dumps({"cores": os.cpu_count(), "rows": [row.as_dict() for row in rows]}, indent=1))
+    return 0 if all(row.met is not False for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
