@@ -40,7 +40,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def sources(package: str) -> set[str]:
-    """All files below ``package`` that git knows or would add, relative to the folder that holds the package."""
+    """All files of ``package`` that git knows or would add, relative to the folder that holds it."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", package],
         cwd=ROOT,
@@ -52,7 +52,9 @@ def sources(package: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "package", ["python/casa_recompute", "python/jupyterlab_casa", "kernel/casa_kernel"], ids=os.path.basename
+    "package",
+    ["python/casa_recompute", "python/jupyterlab_casa", "kernel/casa_kernel"],
+    ids=os.path.basename,
 )
 def test_wheel_holds_each_package_whole(wheel: zipfile.ZipFile, package: str) -> None:
     expected = sources(package)
