@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
 .ONESHELL:
+.NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help demo install test lint test-js test-py test-ui bench clean
