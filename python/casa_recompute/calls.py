@@ -398,7 +398,7 @@ class _Call:
         """Bring inputs to the versions that the key says, and set aside what the call is to make anew."""
         self._check()
         targets = {path: version for path, version in plan.inputs.items() if version != ABSENT}
-        for path in (*plan.changing, *(p for pattern in plan.patterns for p in self._members(pattern))):
+        for path in (*plan.changing, *self._named(), *(p for pattern in plan.patterns for p in self._members(pattern))):
             if path not in targets and self._implied(path) == ABSENT:
                 targets[path] = ABSENT
         aside = [path for path, version in targets.items() if version == ABSENT and self.space.look(path) != ABSENT]
@@ -447,8 +447,7 @@ class _Call:
         replaced, self.space.replaced = self.space.replaced, set()
         if not replaced or self.bench.worker.pid is None:
             return
-        tables = self.bench.worker.request("open_tables", {}).body["tables"]
-        if any(table == path or table.startswith(path + os.sep) for table in tables for path in replaced):
+        if self.bench.worker.request("holds_open", {"paths": sorted(replaced)}).body["tables"]:
             self.bench.worker.kill()
 
     def _tick(self, expected: float | None) -> Callable[[float, str], None]:
@@ -520,7 +519,7 @@ class _Call:
                 info = path.stat()
                 shown.append(Picture(picture["name"], "image/png", path.read_bytes()))
                 try:
-                    name = capture.add(path, info.st_mtime_ns)
+                    name = capture.add(str(path), info.st_mtime_ns)
                 except OSError as error:
                     self._not_remembered(error)
                     return tuple(shown), []

@@ -272,20 +272,23 @@ class Session:
         """What changed since the last cell, was changed by something that is no cell."""
         ledger = self.workspace.ledger
         self._touches = ledger.touches()
-        for path in sorted({touch.path for touch in self._touches if touch.before != touch.after}):
-            known = {v for t in self._touches if t.path == path for v in (t.before, t.after)}
-            present = self.workspace.look(path)
-            if present == ABSENT or present in known:
+        self._before = {path: self.workspace.look(path) for path in {touch.path for touch in self._touches}}
+        known: dict[str, set[str]] = {}
+        for touch in self._touches:
+            if touch.before != touch.after:
+                known.setdefault(touch.path, {ABSENT}).update((touch.before, touch.after))
+        for path in sorted(known):
+            present = self._before[path]
+            if present in known[path]:
                 continue
-            touch = outside_change(self._touches, path, present)
-            if touch is None:
+            change = outside_change(self._touches, path, present)
+            if change is None:
                 ledger.drop_touches(path=path)
             else:
                 self.workspace.keep([path])
-                ledger.set_touch(touch, ledger.next_run())
+                ledger.set_touch(change, ledger.next_run())
             self._notes.append(f"{path} was changed outside the notebook")
         self._touches = ledger.touches()
-        self._before = {path: self.workspace.look(path) for path in {touch.path for touch in self._touches}}
 
     def _notice_own_changes(self, place: Place) -> None:
         """Products that the cell's Python code changed, without a task."""

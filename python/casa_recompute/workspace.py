@@ -98,6 +98,7 @@ class Workspace:
             if self._depth == 1:
                 try:
                     self._same_ledger()
+                    self.ledger.refresh()
                     self.recover()
                 except sqlite3.Error:
                     self.reopen_ledger()
@@ -282,7 +283,7 @@ class Workspace:
                     if old is not None and self._entry_intact(old):
                         entries[name] = old
                     elif stamp.kind == "f":
-                        kept = capture.add(root / name if name else root, stamp.mtime_ns)
+                        kept = capture.add(f"{root}/{name}" if name else str(root), stamp.mtime_ns)
                         digest = old.digest if old is not None else None
                         entries[name] = ManifestEntry("f", stamp.size, stamp.mode, stamp.mtime_ns, kept, digest)
                     elif stamp.kind in "dl":
@@ -406,7 +407,7 @@ class Workspace:
             else:
                 assert entry.object is not None
                 try:
-                    self.store.place(entry.object, temporary, entry.mode, entry.mtime_ns)
+                    self.store.place(entry.object, str(temporary), entry.mode, entry.mtime_ns)
                 except StoreError as error:
                     raise VersionLost(entry.object, path) from error
             temporary.replace(place)

@@ -9,7 +9,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from casa_recompute.products import ABSENT, Manifest, Stamp, Tree
 
 SCHEMA_VERSION = "1"
+_REMEMBERED = 256  # versions held in memory
 
 
 class LedgerError(RuntimeError):
@@ -96,6 +97,8 @@ class Ledger:
             LedgerError: it is damaged, or was made by a newer version of this software.
         """
         self.path = path
+        self._versions: dict[str, Version] = {}
+        self._data_version = 0
         try:
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -116,6 +119,13 @@ class Ledger:
         if check != "ok":
             raise LedgerError(f"{path}: damaged ({check})")
 
+    def refresh(self) -> None:
+        """Forget what was read before another process wrote; to be called when one gets the workspace's lock."""
+        data_version = self._db.execute("PRAGMA data_version").fetchone()[0]
+        if data_version != self._data_version:
+            self._data_version = data_version
+            self._versions.clear()
+
     def close(self) -> None:
         """Close the file; harmless when closed already."""
         self._db.close()
@@ -131,6 +141,7 @@ class Ledger:
             yield
         except BaseException:
             self._db.execute("ROLLBACK")
+            self._versions.clear()
             raise
         self._db.execute("COMMIT")
 
@@ -149,10 +160,19 @@ class Ledger:
 
     def version(self, version_id: str) -> Version | None:
         """A version by its id."""
+        known = self._versions.get(version_id)
+        if known is not None:
+            return known
         row = self._db.execute(
             "SELECT id, path, call, manifest, content, canonical FROM version WHERE id = ?", (version_id,)
         ).fetchone()
-        return Version(row[0], row[1], row[2], Manifest.unpack(row[3]), row[4], row[5]) if row else None
+        if row is None:
+            return None
+        version = Version(row[0], row[1], row[2], Manifest.unpack(row[3]), row[4], row[5])
+        if len(self._versions) >= _REMEMBERED:
+            self._versions.clear()
+        self._versions[version_id] = version
+        return version
 
     def versions_at(self, path: str) -> list[str]:
         """Ids of the versions that were first seen or made at ``path``, newest first."""
@@ -177,9 +197,11 @@ class Ledger:
                 time.time(),
             ),
         )
+        self._versions.pop(version.id, None)
 
     def set_canonical(self, version_id: str, canonical: str) -> None:
         """Remember the identity of a version's data."""
+        self._versions.pop(version_id, None)
         self._db.execute("UPDATE version SET canonical = ? WHERE id = ?", (canonical, version_id))
 
     def presence(self, path: str) -> Presence | None:
@@ -321,7 +343,7 @@ class Ledger:
 
 def pack_call(record: CallRecord) -> bytes:
     """Compact form of a call, for the ledger and for the store's own copy."""
-    return zlib.compress(json.dumps(asdict(record), separators=(",", ":")).encode(), 1)
+    return zlib.compress(json.dumps(vars(record), separators=(",", ":")).encode(), 1)
 
 
 def unpack_call(packed: bytes) -> CallRecord:

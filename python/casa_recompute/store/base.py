@@ -32,7 +32,7 @@ class Capture(ABC):
     """
 
     @abstractmethod
-    def add(self, source: Path, mtime_ns: int) -> str:
+    def add(self, source: str, mtime_ns: int) -> str:
         """Take the file at ``source`` as it is now; the object's name, valid after :meth:`commit`.
 
         Raises:
@@ -67,7 +67,7 @@ class CowStore(ABC):
         """Begin to take files in."""
 
     @abstractmethod
-    def place(self, name: str, destination: Path, mode: int, mtime_ns: int) -> None:
+    def place(self, name: str, destination: str, mode: int, mtime_ns: int) -> None:
         """Write the object to ``destination``, which must not exist, sharing blocks where possible.
 
         Raises:

@@ -64,15 +64,16 @@ class _FileStore(CowStore):
         self.reason = reason
         self._objects = root / "objects"
         self._incoming = root / "incoming"
+        self._prefix = f"{self._objects}{os.sep}"
         self._objects.mkdir(parents=True, exist_ok=True)
         self._incoming.mkdir(exist_ok=True)
 
     def capture(self) -> Capture:
         return _FileCapture(self._incoming, self._objects, type(self).transfer)
 
-    def place(self, name: str, destination: Path, mode: int, mtime_ns: int) -> None:
+    def place(self, name: str, destination: str, mode: int, mtime_ns: int) -> None:
         try:
-            source = os.open(self.path(name), os.O_RDONLY)
+            source = os.open(self._prefix + name, os.O_RDONLY)
         except FileNotFoundError as error:
             raise StoreError(f"the store has lost object {name}") from error
         try:
@@ -82,7 +83,7 @@ class _FileStore(CowStore):
 
     def intact(self, name: str, size: int, mtime_ns: int) -> bool:
         try:
-            info = os.stat(self.path(name))
+            info = os.stat(self._prefix + name)  # a plain string: this is asked of every file of a version
         except OSError:
             return False
         return info.st_size == size and info.st_mtime_ns == mtime_ns
@@ -116,12 +117,12 @@ class _FileCapture(Capture):
         self._transfer = transfer
         self._count = 0
 
-    def add(self, source: Path, mtime_ns: int) -> str:
+    def add(self, source: str, mtime_ns: int) -> str:
         if not self._count:
             self._incoming.mkdir()
         handle = os.open(source, os.O_RDONLY)
         try:
-            _transfer(self._transfer, handle, self._incoming / str(self._count), 0o400, mtime_ns)
+            _transfer(self._transfer, handle, f"{self._incoming}{os.sep}{self._count}", 0o400, mtime_ns)
         finally:
             os.close(handle)
         self._count += 1
@@ -136,7 +137,7 @@ class _FileCapture(Capture):
             shutil.rmtree(self._incoming)
 
 
-def _transfer(transfer: Callable[[int, int], None], source: int, destination: Path, mode: int, mtime_ns: int) -> None:
+def _transfer(transfer: Callable[[int, int], None], source: int, destination: str, mode: int, mtime_ns: int) -> None:
     target = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         transfer(source, target)

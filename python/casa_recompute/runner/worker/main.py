@@ -115,15 +115,20 @@ def canonical(request: dict[str, Any]) -> dict[str, Any]:
     return {"digests": {path: canonical_digest(path) for path in request["paths"]}}
 
 
-def open_tables(request: dict[str, Any]) -> dict[str, Any]:
-    """Tables that this process still holds open: after a restore they would show old data."""
+def holds_open(request: dict[str, Any]) -> dict[str, Any]:
+    """Tables at or below some paths that this process holds open: after a restore they would show old data."""
     from casatools import table
 
-    gc.collect()
-    return {"tables": [str(name) for name in table().showcache(verbose=False)]}
+    def held() -> list[str]:
+        names = [str(name) for name in table().showcache(verbose=False)]
+        return [name for name in names for path in request["paths"] if name == path or name.startswith(path + os.sep)]
+
+    if held():
+        gc.collect()  # a tool that nobody uses any more closes its table only then
+    return {"tables": held()}
 
 
-OPERATIONS = {"call": run, "check": check, "canonical": canonical, "open_tables": open_tables}
+OPERATIONS = {"call": run, "check": check, "canonical": canonical, "holds_open": holds_open}
 
 
 def serve(channel: Channel, libc: ctypes.CDLL) -> None:
