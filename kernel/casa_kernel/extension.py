@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -14,7 +16,7 @@ from casa_recompute.session import Session
 from casa_recompute.workspace import HOME
 
 from .cells import identify, is_cell
-from .lazy import Lazy, is_made, resolve
+from .lazy import resolve
 from .output import NotebookWatcher
 from .shellnames import shell_names
 from .shims import CasaFinder
@@ -35,7 +37,7 @@ class Extension:
         self._console = False  # a terminal shows plain text and cannot replace it
         self._in_cell = False
         home = Path.cwd() / HOME
-        self._watcher = NotebookWatcher(shell.display_pub.publish, lambda: not self._console)
+        self._watcher = NotebookWatcher(self._publish, lambda: not self._console)
         self.session = session if session is not None else Session()
         self.session.watcher = self._watcher
         self._watcher.where = os.path.relpath(self.session.log)
@@ -48,6 +50,7 @@ class Extension:
         self._names = self._build_names()
         self._finder = self._build_finder()
         self._finder.install()
+        self._names["casatasks"] = importlib.import_module("casatasks")  # the stand-in
         shell.push(self._names, interactive=False)  # type: ignore[no-untyped-call]
         # Jedi, where IPython uses it, does not know the parameters of tasks; casashell does without it, too.
         self._jedi = shell.Completer.use_jedi
@@ -67,45 +70,41 @@ class Extension:
         atexit.unregister(self.session.close)
         self.session.close()
 
+    def _publish(self, *args: Any, **options: Any) -> None:
+        self._shell.display_pub.publish(*args, **options)  # looked up each time: %%capture replaces it
+
     # -- names ----------------------------------------------------------------------------------------------
 
     def _build_names(self) -> dict[str, Any]:
-        tools: dict[str, Lazy] = {}
-
-        def settle() -> None:
-            """Once a tool was used, its variable holds the tool itself."""
-            for name, lazy in tools.items():
-                if self._namespace.get(name) is lazy and is_made(lazy):
-                    self._names[name] = self._namespace[name] = resolve(lazy)
-                    self._shell.user_ns_hidden[name] = self._namespace[name]
-
-        tools.update(lazy_casatools(settle))
+        self._tools = lazy_casatools()
         return {
             **shell_names(self._tasks, self._namespace),
-            **tools,
+            **self._tools,
             **wrap_all(self._tasks, self._call_as_casashell),
             **self._verbs.names(),
         }
 
+    def _casatools_loaded(self, casatools: ModuleType) -> None:
+        """From here on tools are real and tracked, and log into the workspace's file."""
+        OPEN_TOOLS.watch(casatools)
+        for name, lazy in self._tools.items():
+            real = resolve(lazy)
+            if self._namespace.get(name) is lazy:
+                self._names[name] = self._namespace[name] = self._shell.user_ns_hidden[name] = real
+
     def _build_finder(self) -> CasaFinder:
-        casalog = self._names["casalog"]
         wrappers = wrap_all(self._tasks, self._call)
         packages: dict[str, dict[str, Any]] = {}
         for name, task in self._tasks.items():
             packages.setdefault(task.package, {})[name] = wrappers[name]
         version = self._tasks.version
         packages["casatasks"] |= {
-            "casalog": casalog,
+            "casalog": self._names["casalog"],
             "config": self._names["config"],
             "version": lambda: [int(part) for part in version.split(".")],
             "version_string": lambda: version,
         }
-
-        def casatools_loaded(casatools: Any) -> None:
-            OPEN_TOOLS.watch(casatools)
-            resolve(casalog)  # from here on everything is logged in the workspace's file
-
-        return CasaFinder(packages, casatools_loaded)
+        return CasaFinder(packages, self._casatools_loaded)
 
     # -- calls ----------------------------------------------------------------------------------------------
 

@@ -11,15 +11,14 @@ _UNMADE = object()
 class Lazy:
     """Behaves as the object that ``make`` returns; ``make`` runs when the object is first needed.
 
-    ``isinstance``, attributes, ``dir``, ``?`` and subclassing reach it; ``made`` is called with it.
+    ``isinstance``, attributes, ``dir``, ``?`` and subclassing reach the real one.
     """
 
     # Dunder names, so that no attribute of the real object is hidden.
-    __slots__ = ("__casa_made__", "__casa_make__", "__casa_object__", "__weakref__")
+    __slots__ = ("__casa_make__", "__casa_object__", "__weakref__")
 
-    def __init__(self, make: Callable[[], Any], made: Callable[[Any], None] | None = None) -> None:
+    def __init__(self, make: Callable[[], Any]) -> None:
         object.__setattr__(self, "__casa_make__", make)
-        object.__setattr__(self, "__casa_made__", made)
         object.__setattr__(self, "__casa_object__", _UNMADE)
 
     def __getattr__(self, name: str) -> Any:
@@ -76,16 +75,11 @@ def is_lazy(thing: object) -> bool:
 def resolve(lazy: Any) -> Any:
     """The real object behind ``lazy``."""
     real = object.__getattribute__(lazy, "__casa_object__")
-    if real is not _UNMADE:
-        return real
-    made = object.__getattribute__(lazy, "__casa_made__")
-    real = object.__getattribute__(lazy, "__casa_make__")()
-    object.__setattr__(lazy, "__casa_object__", real)
-    if made is not None:
-        made(real)
+    if real is _UNMADE:
+        made = object.__getattribute__(lazy, "__casa_make__")()
+        # Making it may import casatools, which resolves all stand-ins, this one too: that object counts.
+        real = object.__getattribute__(lazy, "__casa_object__")
+        if real is _UNMADE:
+            object.__setattr__(lazy, "__casa_object__", made)
+            real = made
     return real
-
-
-def is_made(lazy: Lazy) -> bool:
-    """Does the real object behind ``lazy`` exist already?"""
-    return object.__getattribute__(lazy, "__casa_object__") is not _UNMADE

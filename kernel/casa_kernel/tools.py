@@ -154,22 +154,19 @@ def _logsink() -> Any:
     return sink
 
 
-def lazy_casatools(made: Callable[[], None]) -> dict[str, Lazy]:
-    """casashell's tools, tool classes and casatools objects as stand-ins; ``made`` runs when one is used."""
+def lazy_casatools() -> dict[str, Lazy]:
+    """casashell's tools, tool classes and casatools objects as stand-ins; `casalog` comes first."""
 
-    def tool(name: str) -> Any:
-        return _attribute("casatools", name)()
+    def tool(kind: str) -> Any:
+        return _attribute("casatools", kind)()
 
-    def lazy(make: Callable[[], Any]) -> Lazy:
-        return Lazy(make, lambda _: made())
-
-    names: dict[str, Lazy] = {}
+    names = {"casalog": Lazy(_logsink)}
     for name, kind in TOOLS.items():
-        names[name] = lazy(functools.partial(tool, kind))
-        if name != "vf":  # casashell has the class only under its own name here
-            names[name + "tool"] = lazy(functools.partial(_attribute, "casatools", kind))
-    names["vlafiller"] = lazy(functools.partial(_attribute, "casatools", "vlafiller"))
-    names["ctsys"] = lazy(functools.partial(_attribute, "casatools", "ctsys"))
-    names["casatools"] = lazy(functools.partial(importlib.import_module, "casatools"))
-    names["casalog"] = lazy(_logsink)
+        names[name] = Lazy(functools.partial(tool, kind))
+        # casashell has the class of `vf` only under its own name
+        names["vlafiller" if name == "vf" else f"{name}tool"] = Lazy(
+            functools.partial(_attribute, "casatools", kind)
+        )
+    names["ctsys"] = Lazy(functools.partial(_attribute, "casatools", "ctsys"))
+    names["casatools"] = Lazy(functools.partial(importlib.import_module, "casatools"))
     return names

@@ -26,8 +26,7 @@ _SCALARS: dict[str, tuple[type, ...]] = {
     "path": (str, os.PathLike),
     "bool": (bool,),
     "int": (int,),
-    "double": (int, float),
-    "float": (int, float),
+    "double": (int, float, Mapping),  # {"value": 0.1, "unit": "GHz"}
     "record": (Mapping,),
 }
 
@@ -41,13 +40,17 @@ def problem(parameter: Parameter, value: Any) -> str | None:
         vector = any(kind.endswith("Vec") for kind in kinds)
         plain = value.tolist() if hasattr(value, "tolist") else value
         items = list(plain) if vector and isinstance(plain, list | tuple) else [plain]
-        if not all(isinstance(i, accepted) and (bool in accepted or not isinstance(i, bool)) for i in items):
+        if items != [""] and not all(_fits(item, accepted) for item in items):
             return f"must be {' or '.join(kinds)}"
-    if parameter.allowed and isinstance(value, str | int | float) and value not in parameter.allowed:
-        return "must be one of " + ", ".join(repr(choice) for choice in parameter.allowed)
+        if parameter.allowed and not set(map(repr, items)) <= set(map(repr, parameter.allowed)):
+            return "must be one of " + ", ".join(map(repr, parameter.allowed))
     if parameter.must_exist and isinstance(value, str) and not os.path.exists(os.path.expanduser(value)):
         return f"{value!r} does not exist" if value else "must be a path that exists"
     return None
+
+
+def _fits(item: Any, accepted: tuple[type, ...]) -> bool:
+    return isinstance(item, accepted) and (bool in accepted or not isinstance(item, bool))
 
 
 class Verbs:
