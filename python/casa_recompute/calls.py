@@ -396,12 +396,14 @@ class _Call:
 
     def _prepare(self, plan: _Plan) -> None:
         """Bring inputs to the versions that the key says, and set aside what the call is to make anew."""
-        self._check()
         targets = {path: version for path, version in plan.inputs.items() if version != ABSENT}
         for path in (*plan.changing, *self._named(), *(p for pattern in plan.patterns for p in self._members(pattern))):
             if path not in targets and self._implied(path) == ABSENT:
                 targets[path] = ABSENT
-        aside = [path for path, version in targets.items() if version == ABSENT and self.space.look(path) != ABSENT]
+        targets = {path: version for path, version in targets.items() if self.space.look(path) != version}
+        if targets:
+            self._check()  # else the task itself will, before anything is changed
+        aside = [path for path, version in targets.items() if version == ABSENT]
         self.space.restore(targets)
         if aside:
             names = ", ".join(aside[:3]) + (f" and {len(aside) - 3} more" if len(aside) > 3 else "")
@@ -438,17 +440,15 @@ class _Call:
             "scratch": str(scratch),
             "environment": self.bench.gui() if self.task.package != "casatasks" else {},
         }
-        self._release_tables()
-        self.log_start = _size(self.bench.log)
-        return self.bench.worker.request("call", body, self._tick(expected))
-
-    def _release_tables(self) -> None:
-        """A table left open in the worker would show the data from before a restore."""
+        # A table left open in the worker would show the data from before a restore.
         replaced, self.space.replaced = self.space.replaced, set()
-        if not replaced or self.bench.worker.pid is None:
-            return
-        if self.bench.worker.request("holds_open", {"paths": sorted(replaced)}).body["tables"]:
+        self.log_start = _size(self.bench.log)
+        if replaced and self.bench.worker.pid is not None:
+            reply = self.bench.worker.request("call", {**body, "replaced": sorted(replaced)}, self._tick(expected))
+            if "held" not in reply.body:
+                return reply
             self.bench.worker.kill()
+        return self.bench.worker.request("call", {**body, "replaced": []}, self._tick(expected))
 
     def _tick(self, expected: float | None) -> Callable[[float, str], None]:
         def tick(elapsed: float, printed: str) -> None:

@@ -62,10 +62,23 @@ def load(log: str) -> dict[str, str]:
     }
 
 
+def held_open(paths: list[str]) -> list[str]:
+    """Tables at or below ``paths`` that this process holds open."""
+    from casatools import table
+
+    names = [str(name) for name in table().showcache(verbose=False)]
+    return [name for name in names for path in paths if name == path or name.startswith(path + os.sep)]
+
+
 def run(request: dict[str, Any]) -> dict[str, Any]:
-    """Run one task; its answer."""
+    """Run one task; its answer. Refuses while it holds open what was replaced: it would see old data."""
     import casatasks
     import gui
+
+    if request["replaced"] and held_open(request["replaced"]):
+        gc.collect()  # a tool that nobody uses any more closes its table only then
+        if held := held_open(request["replaced"]):
+            return {"held": held}
 
     arguments = dict(request["arguments"])
     casatasks.casalog.setlogfile(request["log"])
@@ -115,20 +128,7 @@ def canonical(request: dict[str, Any]) -> dict[str, Any]:
     return {"digests": {path: canonical_digest(path) for path in request["paths"]}}
 
 
-def holds_open(request: dict[str, Any]) -> dict[str, Any]:
-    """Tables at or below some paths that this process holds open: after a restore they would show old data."""
-    from casatools import table
-
-    def held() -> list[str]:
-        names = [str(name) for name in table().showcache(verbose=False)]
-        return [name for name in names for path in request["paths"] if name == path or name.startswith(path + os.sep)]
-
-    if held():
-        gc.collect()  # a tool that nobody uses any more closes its table only then
-    return {"tables": held()}
-
-
-OPERATIONS = {"call": run, "check": check, "canonical": canonical, "holds_open": holds_open}
+OPERATIONS = {"call": run, "check": check, "canonical": canonical}
 
 
 def serve(channel: Channel, libc: ctypes.CDLL) -> None:
