@@ -84,6 +84,12 @@ class Extension:
             **self._verbs.names(),
         }
 
+    def _before_casatools(self) -> None:
+        """casatools opens its log file when it is imported, by default in the user's directory."""
+        importlib.import_module("casaconfig").config.logfile = str(
+            self.session.log.with_name("casa-kernels.log")
+        )
+
     def _casatools_loaded(self, casatools: ModuleType) -> None:
         """From here on tools are real and tracked, and log into the workspace's file."""
         OPEN_TOOLS.watch(casatools)
@@ -104,7 +110,7 @@ class Extension:
             "version": lambda: [int(part) for part in version.split(".")],
             "version_string": lambda: version,
         }
-        return CasaFinder(packages, self._casatools_loaded)
+        return CasaFinder(packages, self._before_casatools, self._casatools_loaded)
 
     # -- calls ----------------------------------------------------------------------------------------------
 

@@ -94,7 +94,8 @@ def record(
         if len(texts) > len(kept):
             kept.append(f"··· {len(texts) - len(kept)} lines left out ···")
         body = escape("\n".join(kept))
-        html.append(f"<details><summary>printed: {len(texts)} lines</summary><pre>{body}</pre></details>")
+        lines_printed = "1 line" if len(texts) == 1 else f"{len(texts)} lines"
+        html.append(f"<details><summary>printed: {lines_printed}</summary><pre>{body}</pre></details>")
         plain += kept
     if lines:
         html.append(casalog.render_html(lines, opened=opened, where=where))

@@ -73,27 +73,35 @@ class _ShimLoader(Loader):
 
 
 class _WatchingLoader(Loader):
-    """Loads a module as usual and then calls ``loaded`` with it."""
+    """Loads a module as usual; calls ``before`` before that and ``loaded`` with the module after it."""
 
-    def __init__(self, loader: Loader, loaded: Callable[[ModuleType], None]) -> None:
+    def __init__(
+        self, loader: Loader, before: Callable[[], None], loaded: Callable[[ModuleType], None]
+    ) -> None:
         self._loader = loader
+        self._before = before
         self._loaded = loaded
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
+        self._before()
         self._loader.exec_module(module)
         self._loaded(module)
 
 
 class CasaFinder(MetaPathFinder):
-    """Serves ``packages`` (name -> what goes before the real thing) and tells when casatools was loaded."""
+    """Serves ``packages`` (name -> what goes before the real thing) and tells when casatools is loaded."""
 
     def __init__(
-        self, packages: Mapping[str, Mapping[str, Any]], casatools_loaded: Callable[[ModuleType], None]
+        self,
+        packages: Mapping[str, Mapping[str, Any]],
+        before_casatools: Callable[[], None],
+        casatools_loaded: Callable[[ModuleType], None],
     ) -> None:
         self._packages = packages
+        self._before_casatools = before_casatools
         self._casatools_loaded = casatools_loaded
 
     def find_spec(
@@ -101,18 +109,20 @@ class CasaFinder(MetaPathFinder):
     ) -> ModuleSpec | None:
         """The stand-in's spec, or None for any other module (the usual finders go on)."""
         if fullname in self._packages:
-            real = PathFinder.find_spec(fullname)
-            if real is None:
-                return None
             loader = _ShimLoader(self._packages[fullname])
-            spec = importlib.machinery.ModuleSpec(fullname, loader, origin=real.origin, is_package=True)
-            spec.submodule_search_locations = real.submodule_search_locations
-            spec.has_location = True
+            spec = importlib.machinery.ModuleSpec(fullname, loader, is_package=True)
+            real = PathFinder.find_spec(fullname)
+            if (
+                real is not None
+            ):  # else CASA is in the worker's interpreter only, and there are just its tasks
+                spec.origin = real.origin
+                spec.submodule_search_locations = real.submodule_search_locations
+                spec.has_location = True
             return spec
         if fullname == "casatools":
             real = PathFinder.find_spec(fullname)
             if real is not None and real.loader is not None:
-                real.loader = _WatchingLoader(real.loader, self._casatools_loaded)
+                real.loader = _WatchingLoader(real.loader, self._before_casatools, self._casatools_loaded)
             return real
         return None
 
