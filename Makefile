@@ -76,6 +76,7 @@ test-ui: $(VENV)/.test-tools $(PLAYWRIGHT) ## JupyterLab with the extension in a
 
 bench: $(VENV)/.test-tools ## measure, print ratios
 	@scripts/system-packages.sh run
+	scripts/system-packages.sh bench
 	python benchmarks/run.py
 
 clean: ## remove all that was made, except the demo

@@ -5,6 +5,7 @@
 #   system-packages.sh venv PYTHON   what `python -m venv` needs
 #   system-packages.sh run           what CASA's graphical tasks need (plotms, imview, ...)
 #   system-packages.sh ui            the browser of the user-interface tests
+#   system-packages.sh bench         a file system with reflinks to measure on
 set -euo pipefail
 
 missing=()
@@ -31,8 +32,11 @@ case ${1:-} in
   ui)
     command -v "${CHROMIUM:-chromium}" >/dev/null 2>&1 || missing+=(chromium)
     ;;
+  bench)
+    PATH=$PATH:/sbin:/usr/sbin need_command mkfs.btrfs btrfs-progs
+    ;;
   *)
-    echo "usage: $0 venv PYTHON | run | ui" >&2
+    echo "usage: $0 venv PYTHON | run | ui | bench" >&2
     exit 2
     ;;
 esac
