@@ -115,6 +115,8 @@ class Bench:
     worker: Worker
     watcher: Watcher
     place: Place
+    waiting: Callable[[float, str], None]
+    """Told while another kernel has the workspace: for how many seconds, and who."""
     session: str
     log: Path
     environment: Callable[[str], dict[str, str]]
@@ -150,7 +152,7 @@ def perform(bench: Bench, task: Task, bound: Mapping[str, Any]) -> Outcome:
         WorkerDied: the process that ran the task ended; products are as before the call.
     """
     bound, notes = noninteractive(task, bound)
-    with bench.workspace.lock(lambda seconds, who: _tell_waiting(bench, seconds, who)):
+    with bench.workspace.lock(bench.waiting):
         bench.workspace.say_who(f"runs {task.name}")
         call = _Call(bench, task, dict(bound), list(notes))
         try:
@@ -160,10 +162,6 @@ def perform(bench: Bench, task: Task, bound: Mapping[str, Any]) -> Outcome:
             raise
     bench.watcher.finished(outcome)
     return outcome
-
-
-def _tell_waiting(bench: Bench, seconds: float, who: str) -> None:
-    bench.watcher.progress(seconds, None, f"waiting for another kernel in this workspace ({who})")
 
 
 class _Call:

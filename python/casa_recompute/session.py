@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -22,7 +23,7 @@ from casa_recompute.runner import CasaNotLoaded, Worker
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.story import BatchStory, Cell, Place, behind, implied, outside_change
 from casa_recompute.tasks import Catalogue, load_catalogue
-from casa_recompute.workspace import Workspace
+from casa_recompute.workspace import Workspace, WorkspaceBusy
 
 if TYPE_CHECKING:
     from casa_recompute.display import Display
@@ -63,6 +64,7 @@ class Session:
         self._touches: list[Touch] = []
         self._before: dict[str, str] = {}
         self._batch: BatchStory | None = None
+        self._entering: Cell | None = None
         self._failed = False
         self._notes: list[str] = []
         self._display: Display | None = None
@@ -170,6 +172,7 @@ class Session:
         definition = self.catalogue[task]
         bound = definition.bind(args, kwargs)
         try:
+            self._enter()
             try:
                 return perform(self._bench(), definition, bound)
             except sqlite3.DatabaseError:
@@ -186,6 +189,7 @@ class Session:
             worker=self.worker,
             watcher=self.watcher,
             place=self,
+            waiting=self._tell_waiting,
             session=self.id,
             log=self.log,
             environment=self._key_environment,
@@ -212,9 +216,16 @@ class Session:
     def begin_cell(self, cell: Cell | None) -> None:
         """A cell is about to run; ``None``: what follows has no place in a notebook (a console, a script)."""
         self._place, self._failed, self._notes, self.cell = None, False, [], ""
-        if cell is None or self.settings.state == "present":
+        self._entering = cell if self.settings.state == "story" else None
+        # A cell without task calls need not wait for another kernel's task; one with calls enters with the first.
+        with contextlib.suppress(WorkspaceBusy):
+            self._enter(patience=0)
+
+    def _enter(self, patience: float | None = None) -> None:
+        if self._entering is None:
             return
-        with self.workspace.lock():
+        with self.workspace.lock(self._tell_waiting, patience):
+            cell, self._entering = self._entering, None
             run = self.workspace.ledger.next_run()
             if cell.id:
                 self._place = _place(cell, run)
@@ -223,6 +234,9 @@ class Session:
                 self._place = self._batch.place(cell.source, run)
             self.cell = self._place.cell
             self._notice_outside_changes()
+
+    def _tell_waiting(self, seconds: float, who: str) -> None:
+        self.watcher.progress(seconds, None, f"waiting for another kernel in this workspace ({who})")
 
     def end_cell(self, ok: bool = True) -> tuple[str, ...]:
         """The cell has run; what its Python code did to products is noted.
@@ -233,16 +247,19 @@ class Session:
         Returns:
             Sentences to show to the user.
         """
-        place = self._place
+        place, self._place, self._entering = self._place, None, None
         if place is not None:
-            with self.workspace.lock():
+            # When another kernel's task is running by now, what tasks did is recorded already; the rest is seen as
+            # an outside change by the next cell.
+            with contextlib.suppress(WorkspaceBusy), self.workspace.lock(patience=1):
+                self._place = place
                 self._notice_own_changes(place)
                 if ok and not self._failed:
                     self._drop_former(place)
                 if self._batch is not None and place.touched:
                     self._batch.settle(place)
                 self.workspace.record_cell(place.cell, place.touched.values())
-        self._place = None
+            self._place = None
         return tuple(self._notes)
 
     def implied(self, path: str) -> str:
@@ -250,7 +267,7 @@ class Session:
         present = self.workspace.look(path)
         if self._place is None:
             return present
-        version = implied(path, self._place, self._touches, present)
+        version = implied(path, self._place, self._touches, present, self._foreign(present))
         if version not in (present, ABSENT) and not self.workspace.restorable({path: version}):
             self._notes.append(f"an earlier state of {path} is no longer in the store: the present one was used")
             return present
@@ -259,6 +276,9 @@ class Session:
             note = f"{path}: a cell above that changes it has not run since the cells above itself did; run it, too"
             self._notes += [note] if note not in self._notes else []
         return version
+
+    def _foreign(self, version_id: str) -> bool:
+        return version_id != ABSENT and not self.workspace.ledger.made_in_cell(version_id)
 
     def touch(self, path: str, before: str, after: str) -> None:
         """See :class:`calls.Place`."""
@@ -279,7 +299,7 @@ class Session:
                 known.setdefault(touch.path, {ABSENT}).update((touch.before, touch.after))
         for path in sorted(known):
             present = self._before[path]
-            if present in known[path]:
+            if present in known[path] or not self._foreign(present):
                 continue
             change = outside_change(self._touches, path, present)
             if change is None:

@@ -55,7 +55,7 @@ class Place:
         return touch
 
 
-def implied(path: str, place: Place, touches: Sequence[Touch], present: str) -> str:
+def implied(path: str, place: Place, touches: Sequence[Touch], present: str, foreign: bool) -> str:
     """The version of ``path`` that a cell's place implies.
 
     Args:
@@ -63,6 +63,7 @@ def implied(path: str, place: Place, touches: Sequence[Touch], present: str) -> 
         place: the cell, and what its run did so far.
         touches: what all cells, as they last ran, did.
         present: the version that lies at ``path`` now.
+        foreign: whether that is a version which no cell made.
 
     Returns:
         The version; ``present`` where the story says nothing of the product, or does not know what lies there: then
@@ -71,7 +72,7 @@ def implied(path: str, place: Place, touches: Sequence[Touch], present: str) -> 
     if path in place.touched:
         return place.touched[path].after
     changes = {touch.cell: touch for touch in touches if touch.path == path and touch.before != touch.after}
-    if present != ABSENT and not any(present in (touch.before, touch.after) for touch in changes.values()):
+    if foreign and not any(present in (touch.before, touch.after) for touch in changes.values()):
         return present
     if not place.ordered:
         own = changes.get(place.cell)

@@ -33,6 +33,10 @@ class WorkspaceError(RuntimeError):
     """The workspace cannot be used; the message says what to do."""
 
 
+class WorkspaceBusy(RuntimeError):
+    """Another kernel has the workspace, and one did not want to wait."""
+
+
 class VersionLost(RuntimeError):
     """A version should be brought back but the store no longer holds all of it."""
 
@@ -68,7 +72,7 @@ class Workspace:
         self.store: CowStore = open_store(self.home / "store", store)
         self.on_replace: list[Callable[[str], None]] = []
         self.replaced: set[str] = set()
-        with self._locked(None):
+        with self._locked():
             self.ledger = self._open_ledger()
 
     @property
@@ -88,13 +92,19 @@ class Workspace:
     # -- the lock ------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def lock(self, waiting: Callable[[float, str], None] | None = None) -> Iterator[None]:
+    def lock(
+        self, waiting: Callable[[float, str], None] | None = None, patience: float | None = None
+    ) -> Iterator[None]:
         """Have the workspace for oneself; steps that a killed process left are repaired first.
 
         Args:
             waiting: told about once a second for how many seconds, and for whom, one has waited.
+            patience: seconds after which to give up; None: never.
+
+        Raises:
+            WorkspaceBusy: patience was at its end.
         """
-        with self._locked(waiting):
+        with self._locked(waiting, patience):
             if self._depth == 1:
                 try:
                     self._same_ledger()
@@ -111,9 +121,11 @@ class Workspace:
             self.reopen_ledger()
 
     @contextlib.contextmanager
-    def _locked(self, waiting: Callable[[float, str], None] | None) -> Iterator[None]:
+    def _locked(
+        self, waiting: Callable[[float, str], None] | None = None, patience: float | None = None
+    ) -> Iterator[None]:
         if not self._depth:
-            self._acquire(waiting)
+            self._acquire(waiting, patience)
         self._depth += 1
         try:
             yield
@@ -123,13 +135,15 @@ class Workspace:
                 os.ftruncate(self._lock_file, 0)
                 fcntl.flock(self._lock_file, fcntl.LOCK_UN)
 
-    def _acquire(self, waiting: Callable[[float, str], None] | None) -> None:
+    def _acquire(self, waiting: Callable[[float, str], None] | None, patience: float | None) -> None:
         began = told = time.monotonic()
         while True:
             try:
                 fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
+                if patience is not None and time.monotonic() - began >= patience:
+                    raise WorkspaceBusy(f"{self.directory} is in use by another kernel") from None
                 time.sleep(0.02)
             if waiting is not None and time.monotonic() - told >= 1:
                 told = time.monotonic()

@@ -277,3 +277,16 @@ def test_what_a_cell_no_longer_makes_is_set_aside(open_session: Open, tmp_path: 
     assert not (tmp_path / "b.ms").exists()
     in_cell(session, "split", "split", vis="a.ms", outputvis="b.ms")
     assert (tmp_path / "b.ms").exists() and not (tmp_path / "c.ms").exists()
+
+
+def test_two_kernels_take_turns_and_a_cell_without_tasks_does_not_wait(
+    open_session: Open, tmp_path: Path
+) -> None:
+    first, second = open_session(), open_session()
+    chain(first)
+    with first.workspace.lock():
+        second.begin_cell(Cell("print", ORDER, "nb.ipynb", "print(1)"))
+        assert second.end_cell() == ()
+    assert chain(second) == ["restored"] * 7
+    assert chain(second, niter=8).count("ran") == 1
+    assert chain(first, niter=8) == ["restored"] * 7

@@ -284,6 +284,14 @@ class Ledger:
         ).fetchone()
         return dict(zip(("calls", "versions", "logical_bytes", "saved_s", "restored"), row, strict=True))
 
+    def made_in_cell(self, version_id: str) -> bool:
+        """Whether a call made this version, and was made or used by a cell."""
+        row = self._db.execute(
+            "SELECT 1 FROM version JOIN run ON run.key = version.call WHERE version.id = ? AND run.cell != '' LIMIT 1",
+            (version_id,),
+        ).fetchone()
+        return row is not None
+
     # -- cells -----------------------------------------------------------------------------------------------------
 
     def touches(self) -> list[Touch]:

@@ -49,6 +49,7 @@ CREATE TABLE run (
     saved   REAL NOT NULL,
     started REAL NOT NULL
 );
+CREATE INDEX run_key ON run (key);
 
 -- What each cell, as it last ran, did to each product.
 CREATE TABLE touch (
