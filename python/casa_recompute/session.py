@@ -291,6 +291,7 @@ class Session:
     def _notice_outside_changes(self) -> None:
         """What changed since the last cell, was changed by something that is no cell."""
         ledger = self.workspace.ledger
+        self.workspace.brought.clear()
         self._touches = ledger.touches()
         self._before = {path: self.workspace.look(path) for path in {touch.path for touch in self._touches}}
         known: dict[str, set[str]] = {}
@@ -314,7 +315,8 @@ class Session:
         """Products that the cell's Python code changed, without a task."""
         for path in sorted(self._before.keys() | place.touched.keys()):
             present = self.workspace.look(path)
-            expected = place.touched[path].after if path in place.touched else self._before[path]
+            unchanged = self.workspace.brought.get(path, self._before.get(path, ABSENT))
+            expected = place.touched[path].after if path in place.touched else unchanged
             if present != expected:
                 self.workspace.keep([path])
                 self.touch(path, expected, present)

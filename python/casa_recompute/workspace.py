@@ -48,6 +48,13 @@ class VersionLost(RuntimeError):
 class Workspace:
     """One directory and its memory; see the module."""
 
+    on_replace: list[Callable[[str], None]]
+    """Called with the absolute path of a product before it is replaced; may raise to forbid it."""
+    replaced: set[str]
+    """Absolute paths replaced since the worker was last told."""
+    brought: dict[str, str]
+    """Product path -> version that was brought there, since the cell began; its owner clears it."""
+
     def __init__(self, directory: Path, store: str = "auto") -> None:
         """Open the workspace in ``directory``; what a killed process left is repaired at the first lock.
 
@@ -70,8 +77,9 @@ class Workspace:
         self._depth = 0
         self._glanced: dict[str, str] | None = None
         self.store: CowStore = open_store(self.home / "store", store)
-        self.on_replace: list[Callable[[str], None]] = []
-        self.replaced: set[str] = set()
+        self.on_replace = []
+        self.replaced = set()
+        self.brought = {}
         with self._locked():
             self.ledger = self._open_ledger()
 
@@ -384,6 +392,7 @@ class Workspace:
     def _note_presence(self, path: str, version_id: str) -> None:
         tree = scan(self.absolute(path))
         self.ledger.set_presence(path, version_id, signature(tree), tree)
+        self.brought[path] = version_id
         if self._glanced is not None:
             self._glanced[path] = version_id
 

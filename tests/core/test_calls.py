@@ -290,3 +290,13 @@ def test_two_kernels_take_turns_and_a_cell_without_tasks_does_not_wait(
     assert chain(second) == ["restored"] * 7
     assert chain(second, niter=8).count("ran") == 1
     assert chain(first, niter=8) == ["restored"] * 7
+
+
+def test_a_failed_run_does_not_change_the_story(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    chain(session, niter=3)
+    with pytest.raises(RuntimeError, match="diverged"):
+        in_cell(session, "clean", "tclean", vis="b.ms", imagename="img", niter=-1)
+    in_cell(session, "clean", "tclean", vis="b.ms", imagename="img", niter=6)
+    chain(open_session(tmp_path / "fresh"), niter=6)
+    assert contents(tmp_path / "img.image") == contents(tmp_path / "fresh" / "img.image")

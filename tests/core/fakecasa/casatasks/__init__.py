@@ -134,6 +134,8 @@ def _tclean(vis: object, imagename: str, niter: int, **_: object) -> dict[str, o
         root.mkdir(exist_ok=True)
         print(f"0%....{suffix}", flush=True)
         _put(root / "PIXELS", suffix, niter, [_state(v) for v in inputs], before)
+    if niter < 0:
+        raise RuntimeError("diverged")
     return {"iterdone": niter}
 
 
