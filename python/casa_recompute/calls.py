@@ -30,7 +30,7 @@ from casa_recompute.runner import Reply, Worker
 from casa_recompute.runner.worker import codec
 from casa_recompute.tasks import Task
 from casa_recompute.tasks.effects import Effects, noninteractive, resolve
-from casa_recompute.workspace import HOME, VersionLost, Workspace, WorkspaceError
+from casa_recompute.workspace import HOME, VersionLost, Workspace
 
 _COMPARE_SPEED = 100e6
 """Bytes per second at which canonical digests are taken to be computed when weighing them against a re-run."""
@@ -271,7 +271,14 @@ class _Call:
         with self.ledger.transaction():
             self._touch(plan, before, record.outputs)
             self.ledger.add_run(
-                plan.key, self.task.name, self.bench.place.cell, self.bench.session, "restored", reason, took, saved
+                plan.key,
+                self.task.name,
+                self.bench.place.cell,
+                self.bench.session,
+                "restored",
+                reason,
+                took,
+                saved,
             )
             if record.key != plan.key:
                 self.ledger.add_call(_with_key(record, plan))
@@ -314,7 +321,7 @@ class _Call:
 
     def _bytes(self, version_id: str) -> int:
         version = self.ledger.version(version_id)
-        return version.manifest.bytes if version is not None else 0
+        return version.manifest.size if version is not None else 0
 
     def _equal_data(self, path: str, one: str, other: str) -> bool:
         if ABSENT in (one, other):
@@ -395,7 +402,11 @@ class _Call:
     def _prepare(self, plan: _Plan) -> None:
         """Bring inputs to the versions that the key says, and set aside what the call is to make anew."""
         targets = {path: version for path, version in plan.inputs.items() if version != ABSENT}
-        for path in (*plan.changing, *self._named(), *(p for pattern in plan.patterns for p in self._members(pattern))):
+        for path in (
+            *plan.changing,
+            *self._named(),
+            *(p for pattern in plan.patterns for p in self._members(pattern)),
+        ):
             if path not in targets and self._implied(path) == ABSENT:
                 targets[path] = ABSENT
         targets = {path: version for path, version in targets.items() if self.space.look(path) != version}
@@ -408,7 +419,12 @@ class _Call:
             self.notes.append(f"set aside from an earlier run: {names}")
 
     def _check(self) -> None:
-        body = {"task": self.task.name, "package": self.task.package, "arguments": self.bound, "cwd": str(self.cwd)}
+        body = {
+            "task": self.task.name,
+            "package": self.task.package,
+            "arguments": self.bound,
+            "cwd": str(self.cwd),
+        }
         self.bench.worker.request("check", body, self._tick(None))
 
     def _protect(self, versions: Mapping[str, str]) -> bool:
@@ -504,7 +520,9 @@ class _Call:
             self.space.keep([path])
             record.outputs[path] = self.space.look(path)
         if touched:
-            self.notes.append(f"{self.task.name} changed {', '.join(touched)}, which it should only read: not remembered")
+            self.notes.append(
+                f"{self.task.name} changed {', '.join(touched)}, which it should only read: not remembered"
+            )
         if "unencodable" in reply.body:
             self.notes.append(f"its return value stayed behind ({reply.body['unencodable']}): not remembered")
         return bool(touched) or "unencodable" in reply.body
@@ -547,7 +565,14 @@ class _Call:
                 self.ledger.add_call(record)
             self._touch(plan, before, record.outputs)
             self.ledger.add_run(
-                plan.key, self.task.name, self.bench.place.cell, self.bench.session, "ran", reason, record.seconds, 0.0
+                plan.key,
+                self.task.name,
+                self.bench.place.cell,
+                self.bench.session,
+                "ran",
+                reason,
+                record.seconds,
+                0.0,
             )
             self.ledger.end(step)
 
@@ -567,7 +592,9 @@ class _Call:
             self.space.undo(step, protected, patterns)
         else:
             self.ledger.end(step)
-            error.add_note("The disk was too full to keep the products before the call: they are as the task left them.")
+            error.add_note(
+                "The disk was too full to keep the products before the call: they are as the task left them."
+            )
         with contextlib.suppress(KeyboardInterrupt):
             self.ledger.add_run(
                 None,
@@ -584,7 +611,9 @@ class _Call:
 
     def _watch(self, plan: _Plan) -> Outcome:
         """Run a task without an entry to be trusted: trees are compared, nothing is served from memory."""
-        reason = f"what {self.task.name} reads and writes here is not known for certain, so it is watched and runs each time"
+        reason = (
+            f"what {self.task.name} reads and writes here is not known for certain, so it is watched and runs each time"
+        )
         self.bench.watcher.started(self.task.name, reason, None)
         self._prepare(plan)
         inputs = {path: self.space.look(path) for path in sorted({*self._named(), *plan.inputs})}
@@ -603,7 +632,9 @@ class _Call:
             shutil.rmtree(scratch, ignore_errors=True)
         after = self._workspace_tree()
         changed = {name.split("/")[0] for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-        changed |= {path for path, version in inputs.items() if os.path.isabs(path) and self.space.look(path) != version}
+        changed |= {
+            path for path, version in inputs.items() if os.path.isabs(path) and self.space.look(path) != version
+        }
         with contextlib.suppress(OSError):
             self.space.keep(changed)
         with self.ledger.transaction():
@@ -611,7 +642,14 @@ class _Call:
                 present = self.space.look(path)
                 self.bench.place.touch(path, inputs.get(path, self._implied(path)), present)
             self.ledger.add_run(
-                None, self.task.name, self.bench.place.cell, self.bench.session, "watched", reason, reply.seconds, 0.0
+                None,
+                self.task.name,
+                self.bench.place.cell,
+                self.bench.session,
+                "watched",
+                reason,
+                reply.seconds,
+                0.0,
             )
             self.ledger.end(step)
         return Outcome(

@@ -103,8 +103,9 @@ class Session:
         if self.settings.python == sys.executable:
             return {dist.name: dist.version for dist in map(_distribution, names) if dist is not None}
         code = (
-            "import importlib.metadata as m,json,sys\n"
-            "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions() if d.metadata['Name'] in sys.argv[1:]}))"
+            "import importlib.metadata as m, json, sys\n"
+            "found = {d.metadata['Name']: d.version for d in m.distributions()}\n"
+            "print(json.dumps({name: found[name] for name in sys.argv[1:] if name in found}))"
         )
         return dict(_ask(self.settings.python, code, *names))
 
@@ -204,7 +205,9 @@ class Session:
         if self.settings.display == "inherit":
             return {name: os.environ[name] for name in ("DISPLAY", "XAUTHORITY") if name in os.environ}
         if self._display is None:
-            from casa_recompute.display import Display  # not needed by most sessions, and a kernel's start counts
+            from casa_recompute.display import (
+                Display,
+            )  # not needed by most sessions, and a kernel's start counts
 
             self._display = Display()
         if not self._display.alive():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from casa_recompute.ledger import Ledger, Touch
 from casa_recompute.products import ABSENT

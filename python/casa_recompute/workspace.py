@@ -22,7 +22,16 @@ from pathlib import Path
 
 from casa_recompute.ledger import CallRecord, Ledger, LedgerError, Touch, Version
 from casa_recompute.ledger.ledger import pack_call, unpack_call
-from casa_recompute.products import ABSENT, Manifest, ManifestEntry, Tree, digest_files, matches, scan, signature
+from casa_recompute.products import (
+    ABSENT,
+    Manifest,
+    ManifestEntry,
+    Tree,
+    digest_files,
+    matches,
+    scan,
+    signature,
+)
 from casa_recompute.products.signature import is_lock
 from casa_recompute.store import CowStore, StoreError, open_store
 

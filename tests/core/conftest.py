@@ -11,6 +11,7 @@ import pytest
 from casa_recompute.session import Session
 from tests.core.standin import fake_settings
 
+
 @pytest.fixture
 def open_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Session]]:
     """Open sessions in a workspace (default: one with raw data), in which the test's process then works."""

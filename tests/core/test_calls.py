@@ -15,6 +15,8 @@ from casa_recompute.session import Cell, Session
 from tests.core.standin import ORDER, chain, contents, in_cell
 
 Open = Callable[..., Session]
+
+
 def test_a_second_run_in_a_new_kernel_runs_nothing(open_session: Open, tmp_path: Path) -> None:
     assert chain(open_session()) == ["ran"] * 7
     first = contents(tmp_path)
@@ -279,9 +281,7 @@ def test_what_a_cell_no_longer_makes_is_set_aside(open_session: Open, tmp_path: 
     assert (tmp_path / "b.ms").exists() and not (tmp_path / "c.ms").exists()
 
 
-def test_two_kernels_take_turns_and_a_cell_without_tasks_does_not_wait(
-    open_session: Open, tmp_path: Path
-) -> None:
+def test_two_kernels_take_turns_and_a_cell_without_tasks_does_not_wait(open_session: Open, tmp_path: Path) -> None:
     first, second = open_session(), open_session()
     chain(first)
     with first.workspace.lock():

@@ -138,7 +138,9 @@ def apply(notebook: Notebook, step: tuple[str, Any, Any], compare: Callable[[], 
 )
 @given(start=st.lists(STATEMENTS, max_size=5), steps=STEPS)
 def test_any_history_then_top_to_bottom_equals_a_fresh_run(
-    tmp_path_factory: pytest.TempPathFactory, start: list[tuple[str, dict[str, Any]]], steps: list[tuple[str, Any, Any]]
+    tmp_path_factory: pytest.TempPathFactory,
+    start: list[tuple[str, dict[str, Any]]],
+    steps: list[tuple[str, Any, Any]],
 ) -> None:
     top = tmp_path_factory.mktemp("oracle")
     (top / "work").mkdir()

@@ -190,7 +190,7 @@ class Ledger:
                 version.path,
                 version.call,
                 version.manifest.pack(),
-                version.manifest.bytes,
+                version.manifest.size,
                 version.manifest.kept,
                 version.content,
                 version.canonical,
@@ -237,9 +237,7 @@ class Ledger:
 
     def calls_of_shape(self, shape: str, limit: int = 8) -> list[CallRecord]:
         """The newest calls that differ from each other in the versions of their inputs only."""
-        rows = self._db.execute(
-            "SELECT record FROM call WHERE shape = ? ORDER BY created DESC LIMIT ?", (shape, limit)
-        )
+        rows = self._db.execute("SELECT record FROM call WHERE shape = ? ORDER BY created DESC LIMIT ?", (shape, limit))
         return [unpack_call(row[0]) for row in rows]
 
     def calls_of_task(self, task: str, limit: int = 20) -> list[CallRecord]:
@@ -264,7 +262,15 @@ class Ledger:
         self._db.execute("DELETE FROM call WHERE key = ?", (key,))
 
     def add_run(
-        self, key: str | None, task: str, cell: str, session: str, action: str, reason: str, seconds: float, saved: float
+        self,
+        key: str | None,
+        task: str,
+        cell: str,
+        session: str,
+        action: str,
+        reason: str,
+        seconds: float,
+        saved: float,
     ) -> None:
         """Remember that a call was used."""
         self._db.execute(

@@ -48,7 +48,7 @@ class Manifest(Mapping[str, ManifestEntry]):
         return {name: entry for name, entry in self._entries.items() if entry.kind == "f"}
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """Size of all files, in bytes, whether the store shares them or not."""
         return sum(entry.size for entry in self.files.values())
 

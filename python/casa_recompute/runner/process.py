@@ -78,7 +78,14 @@ class Worker:
         answer_out, answer_in = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [self._python, str(MAIN), str(request_out), str(answer_in), ",".join(map(str, self._kept)), str(self._log)],
+                [
+                    self._python,
+                    str(MAIN),
+                    str(request_out),
+                    str(answer_in),
+                    ",".join(map(str, self._kept)),
+                    str(self._log),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -180,7 +187,10 @@ class Worker:
         self.versions = event["versions"]
 
     def _await(
-        self, wanted: Callable[[dict[str, Any]], bool], began: float, tick: Callable[[float, str], None] | None
+        self,
+        wanted: Callable[[dict[str, Any]], bool],
+        began: float,
+        tick: Callable[[float, str], None] | None,
     ) -> dict[str, Any]:
         last_tick = began
         while True:

@@ -49,7 +49,14 @@ def clone_or_copy(source: int, destination: int) -> None:
     try:
         clone(source, destination)
     except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP, errno.EAGAIN, errno.EPERM):
+        if error.errno not in (
+            errno.EXDEV,
+            errno.EINVAL,
+            errno.ENOTTY,
+            errno.EOPNOTSUPP,
+            errno.EAGAIN,
+            errno.EPERM,
+        ):
             raise
         copy(source, destination)
 

@@ -102,7 +102,7 @@ def check(request: dict[str, Any]) -> dict[str, Any]:
     """Let CASA check the arguments without running the task (GUI tasks have no separate check)."""
     if request["package"] != "casatasks":
         return {}
-    module = importlib.import_module("casatasks." + request["task"])
+    module: Any = importlib.import_module("casatasks." + request["task"])
 
     def stop(*_: Any) -> None:
         raise _Checked

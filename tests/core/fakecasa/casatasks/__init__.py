@@ -156,7 +156,9 @@ class _Task:
         for name in ("vis", "fitsfile"):
             value = arguments.get(name)
             if isinstance(value, str) and name == ("fitsfile" if self._name == "importuvfits" else "vis"):
-                assert os.path.exists(value), f"the {name} parameter must be a path that exists ('{value}' does not exist)"
+                assert os.path.exists(value), (
+                    f"the {name} parameter must be a path that exists ('{value}' does not exist)"
+                )
         module._start_log(self._name)
         casalog.post(f"##### Begin Task: {self._name}", origin=self._name)
         return self._function(**arguments)
