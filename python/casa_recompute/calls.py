@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -381,7 +382,7 @@ class _Call:
             shutil.rmtree(scratch, ignore_errors=True)
         try:
             self._commit(plan, record, before, made, step, reason, remembered)
-        except OSError as error:
+        except (OSError, sqlite3.OperationalError) as error:
             self._not_remembered(error)
             self.ledger.end(step)
         return Outcome(
@@ -436,8 +437,11 @@ class _Call:
             return False
         return True
 
-    def _not_remembered(self, error: OSError) -> None:
-        self.notes.append(f"WARNING: this call is not remembered, its results could not be kept: {error.strerror}")
+    def _not_remembered(self, error: OSError | sqlite3.Error) -> None:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        note = f"WARNING: this call is not remembered, because not everything could be kept: {why}"
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _scratch(self) -> Path:
         scratch = self.space.home / "tmp" / uuid.uuid4().hex

@@ -101,13 +101,17 @@ class Session:
         """Versions of the CASA packages in the worker's interpreter, found without importing them."""
         names = ("casatasks", "casatools", "casadata", "casaplotms", "casaviewer", "casatablebrowser")
         if self.settings.python == sys.executable:
-            return {dist.name: dist.version for dist in map(_distribution, names) if dist is not None}
-        code = (
-            "import importlib.metadata as m, json, sys\n"
-            "found = {d.metadata['Name']: d.version for d in m.distributions()}\n"
-            "print(json.dumps({name: found[name] for name in sys.argv[1:] if name in found}))"
-        )
-        return dict(_ask(self.settings.python, code, *names))
+            found = {dist.name: dist.version for dist in map(_distribution, names) if dist is not None}
+        else:
+            code = (
+                "import importlib.metadata as m, json, sys\n"
+                "found = {d.metadata['Name']: d.version for d in m.distributions()}\n"
+                "print(json.dumps({name: found[name] for name in sys.argv[1:] if name in found}))"
+            )
+            found = dict(_ask(self.settings.python, code, *names))
+        if "casatasks" not in found:
+            raise CasaNotLoaded(f"{self.settings.python} has no casatasks: install it there, or set another `python`")
+        return found
 
     @cached_property
     def _site(self) -> Path | None:
@@ -309,7 +313,7 @@ class Session:
             if change is None:
                 ledger.drop_touches(path=path)
             else:
-                self.workspace.keep([path])
+                self._keep(path)
                 ledger.set_touch(change, ledger.next_run())
             self._notes.append(f"{path} was changed outside the notebook")
         self._touches = ledger.touches()
@@ -321,8 +325,14 @@ class Session:
             unchanged = self.workspace.brought.get(path, self._before.get(path, ABSENT))
             expected = place.touched[path].after if path in place.touched else unchanged
             if present != expected:
-                self.workspace.keep([path])
+                self._keep(path)
                 self.touch(path, expected, present)
+
+    def _keep(self, path: str) -> None:
+        try:
+            self.workspace.keep([path])
+        except OSError as error:
+            self._notes.append(f"WARNING: the present state of {path} could not be kept: {error.strerror}")
 
     def _drop_former(self, place: Place) -> None:
         """What the cell's previous run made and this one did not, is no longer part of the story."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import importlib.util
 import os
 import shutil
+import venv
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from casa_recompute.calls import SilentFailure
-from casa_recompute.runner import WorkerDied
+from casa_recompute.runner import CasaNotLoaded, WorkerDied
 from casa_recompute.session import Cell, Session
-from tests.core.standin import ORDER, chain, contents, in_cell
+from casa_recompute.settings import Settings
+from casa_recompute.store.files import _FileCapture
+from tests.core.standin import FAKE, ORDER, chain, contents, in_cell
 
 Open = Callable[..., Session]
 
@@ -300,3 +305,64 @@ def test_a_failed_run_does_not_change_the_story(open_session: Open, tmp_path: Pa
     in_cell(session, "clean", "tclean", vis="b.ms", imagename="img", niter=6)
     chain(open_session(tmp_path / "fresh"), niter=6)
     assert contents(tmp_path / "img.image") == contents(tmp_path / "fresh" / "img.image")
+
+
+@pytest.mark.parametrize("room", [0, 1, 3])
+def test_a_full_disk_costs_only_the_memory(
+    open_session: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """``room``: how many files still fit when the call begins."""
+    session = open_session()
+    session.call("importuvfits", fitsfile="raw.fits", vis="a.ms")
+    (tmp_path / "a.ms" / "DATA").write_bytes(b"changed, so that it has to be kept before the call")
+    left = [room]
+    add = _FileCapture.add
+
+    def full(capture: _FileCapture, source: str, mtime_ns: int) -> str:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return add(capture, source, mtime_ns)
+
+    monkeypatch.setattr(_FileCapture, "add", full)
+    session.begin_cell(Cell("flag", ORDER, "nb.ipynb", ""))
+    outcome = session.call("flagdata", vis="a.ms", field="1")
+    session.end_cell()
+    assert outcome.action == "ran"
+    assert len([note for note in outcome.notes if "No space left" in note]) == 1
+    flags = (tmp_path / "a.ms" / "FLAG").read_bytes()
+    monkeypatch.setattr(_FileCapture, "add", add)
+    again = open_session()
+    assert again.call("flagdata", vis="a.ms", mode="summary").action == "ran"
+    assert (tmp_path / "a.ms" / "FLAG").read_bytes() == flags
+    assert again.workspace.ledger.pending() == []
+
+
+def test_a_site_has_its_own_interpreter_and_casa(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(FAKE, site)
+    real = importlib.util.find_spec("casatasks")
+    assert real is not None and real.submodule_search_locations is not None
+    for described in ("__xml__", *(path.name for path in Path(real.submodule_search_locations[0]).glob("[a-z]*.py"))):
+        (site / "casatasks" / described).symlink_to(Path(real.submodule_search_locations[0]) / described)
+    (site / "casatasks-5.9.dist-info").mkdir()
+    (site / "casatasks-5.9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: casatasks\nVersion: 5.9\n")
+    venv.create(tmp_path / "venv", with_pip=False)
+    [packages] = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    (packages / "casa.pth").write_text(f"{site}\n")
+    python = str(tmp_path / "venv" / "bin" / "python")
+    workspace = tmp_path / "work"
+    workspace.mkdir()
+    (workspace / "raw.fits").write_bytes(b"raw")
+    monkeypatch.chdir(workspace)
+    session = Session(workspace, Settings(python=python, threads=1))
+    assert session.versions == {"casatasks": "5.9"}
+    session.call("importuvfits", fitsfile="raw.fits", vis="a.ms")
+    assert session.call("flagdata", vis="a.ms", mode="summary").value["python"] == python
+    session.close()
+
+
+def test_an_interpreter_without_casa_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CasaNotLoaded, match="no-such-python"):
+        Session(tmp_path, Settings(python="/no-such-python")).call("flagdata", vis="a.ms")

@@ -77,7 +77,7 @@ def _importuvfits(fitsfile: str, vis: str, **_: object) -> None:
 
 def _flagdata(vis: str, mode: str, field: str, flagbackup: bool, **_: object) -> dict[str, object]:
     if mode == "summary":
-        return {"flags": _get(Path(vis) / "FLAG"), "total": 7.0}
+        return {"flags": _get(Path(vis) / "FLAG"), "total": 7.0, "python": sys.executable}
     if flagbackup:
         _backup(vis)
     if field == "nofield":
