@@ -31,9 +31,7 @@ def identify(source: str, parent: Mapping[str, Any], cell_id: str | None = None)
             return Cell(cell_id, tuple(told["cells"]), told.get("notebook"), source)
         notebook = os.environ.get("JPY_SESSION_NAME", "")
         order = _order_in(notebook)
-        return (
-            Cell(cell_id, order, notebook, source) if cell_id in order else Cell(cell_id, None, None, source)
-        )
+        return Cell(cell_id, order, notebook, source) if cell_id in order else Cell(cell_id, None, None, source)
     if parent and not parent.get("content", {}).get("allow_stdin", True):
         return Cell("", None, None, source)
     return None

@@ -82,9 +82,7 @@ def record(
     """The MIME bundle of one call: ``words`` (headline, reason ...), notes, what it printed, and its log."""
     lines = casalog.parse(log)
     texts = printed(stdout)
-    html = [
-        f"<div><b>{escape(words[0])}</b>{''.join(f' · {escape(word)}' for word in words[1:] if word)}</div>"
-    ]
+    html = [f"<div><b>{escape(words[0])}</b>{''.join(f' · {escape(word)}' for word in words[1:] if word)}</div>"]
     plain = [" · ".join(word for word in words if word)]
     for note in notes:
         html.append(f'<div class="casa-note">Note: {escape(note)}</div>')
@@ -138,9 +136,7 @@ class NotebookWatcher:
     def finished(self, outcome: Outcome) -> None:
         """Put the record in the place of the running line, and the pictures below."""
         words = [headline(outcome), outcome.reason]
-        self._show(
-            record(outcome.task, words, outcome.log, outcome.stdout, notes=outcome.notes, where=self.where)
-        )
+        self._show(record(outcome.task, words, outcome.log, outcome.stdout, notes=outcome.notes, where=self.where))
         for picture in outcome.pictures:
             self._picture(picture, restored=outcome.action == "restored")
 

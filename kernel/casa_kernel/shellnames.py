@@ -47,7 +47,7 @@ def shell_names(tasks: Mapping[str, Task], namespace: dict[str, Any]) -> dict[st
         else:
             print(f"{_DOCS}api/casatasks.html")
 
-    config = functools.partial(_attribute, "casaconfig", "config")
+    config = functools.partial(importlib.import_module, "casaconfig.config")
     functions: tuple[Callable[..., Any], ...] = (execfile, taskhelp, toolhelp, doc, checkgeodetic)
     return {function.__name__: function for function in functions} | {
         "argv": sys.argv[:1],
@@ -59,10 +59,6 @@ def shell_names(tasks: Mapping[str, Task], namespace: dict[str, Any]) -> dict[st
         "re": re,
         "sys": sys,
     }
-
-
-def _attribute(module: str, name: str) -> Any:
-    return getattr(importlib.import_module(module), name)
 
 
 def toolhelp() -> None:

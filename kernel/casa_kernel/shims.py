@@ -36,9 +36,7 @@ class ShimPackage(ModuleType):
         real = vars(self)["_casa_real"]
         if real is None:
             if name.startswith("_"):  # asked for by the import system and by tools that look at modules
-                raise AttributeError(
-                    f"module {self.__name__!r} has no attribute {name!r}", name=name, obj=self
-                )
+                raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}", name=name, obj=self)
             real = self._load()
         return getattr(real, name)
 
@@ -75,9 +73,7 @@ class _ShimLoader(Loader):
 class _WatchingLoader(Loader):
     """Loads a module as usual; calls ``before`` before that and ``loaded`` with the module after it."""
 
-    def __init__(
-        self, loader: Loader, before: Callable[[], None], loaded: Callable[[ModuleType], None]
-    ) -> None:
+    def __init__(self, loader: Loader, before: Callable[[], None], loaded: Callable[[ModuleType], None]) -> None:
         self._loader = loader
         self._before = before
         self._loaded = loaded
@@ -112,9 +108,7 @@ class CasaFinder(MetaPathFinder):
             loader = _ShimLoader(self._packages[fullname])
             spec = importlib.machinery.ModuleSpec(fullname, loader, is_package=True)
             real = PathFinder.find_spec(fullname)
-            if (
-                real is not None
-            ):  # else CASA is in the worker's interpreter only, and there are just its tasks
+            if real is not None:  # else CASA is in the worker's interpreter only, and there are just its tasks
                 spec.origin = real.origin
                 spec.submodule_search_locations = real.submodule_search_locations
                 spec.has_location = True

@@ -149,7 +149,7 @@ def _attribute(module: str, name: str) -> Any:
 def _logsink() -> Any:
     """The casalog of this process, with its file inside the workspace (named by CASASITECONFIG)."""
     casatools = importlib.import_module("casatools")
-    sink = casatools.logsink(_attribute("casaconfig", "config").logfile)
+    sink = casatools.logsink(importlib.import_module("casaconfig.config").logfile)
     sink.setglobal(True)
     return sink
 
@@ -164,9 +164,7 @@ def lazy_casatools() -> dict[str, Lazy]:
     for name, kind in TOOLS.items():
         names[name] = Lazy(functools.partial(tool, kind))
         # casashell has the class of `vf` only under its own name
-        names["vlafiller" if name == "vf" else f"{name}tool"] = Lazy(
-            functools.partial(_attribute, "casatools", kind)
-        )
+        names["vlafiller" if name == "vf" else f"{name}tool"] = Lazy(functools.partial(_attribute, "casatools", kind))
     names["ctsys"] = Lazy(functools.partial(_attribute, "casatools", "ctsys"))
     names["casatools"] = Lazy(functools.partial(importlib.import_module, "casatools"))
     return names

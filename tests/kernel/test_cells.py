@@ -36,9 +36,7 @@ def test_the_saved_notebook_tells_the_order(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("content", ["", "[1, 2]", '{"cells": [1]}', '{"cells"'])
-def test_a_broken_notebook_is_no_obstacle(
-    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_notebook_is_no_obstacle(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "n.ipynb"
     path.write_text(content)
     monkeypatch.setenv("JPY_SESSION_NAME", str(path))

@@ -41,9 +41,7 @@ def test_nbclient_and_nbconvert(kernelspec: str, tmp_path: Path, uvfits: str) ->
     work.mkdir()
     for action in ("ran in", "restored from cache"):
         node = notebook(uvfits)
-        NotebookClient(
-            node, kernel_name=kernelspec, timeout=120, resources={"metadata": {"path": work}}
-        ).execute()
+        NotebookClient(node, kernel_name=kernelspec, timeout=120, resources={"metadata": {"path": work}}).execute()
         assert [action in line for line in headlines(node)] == [True, True], headlines(node)
         nbformat.validate(node)
     assert sorted(path.name for path in work.iterdir()) == [".casa-recompute", "a.ms"]
@@ -77,9 +75,7 @@ def test_papermill(kernelspec: str, tmp_path: Path, uvfits: str) -> None:
 def test_a_failing_cell_stops_the_notebook_with_casas_message(kernelspec: str, tmp_path: Path) -> None:
     node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("listobs('nosuch.ms')")])
     with pytest.raises(CellExecutionError, match="'nosuch.ms' does not exist"):
-        ExecutePreprocessor(kernel_name=kernelspec, timeout=120).preprocess(
-            node, {"metadata": {"path": str(tmp_path)}}
-        )
+        ExecutePreprocessor(kernel_name=kernelspec, timeout=120).preprocess(node, {"metadata": {"path": str(tmp_path)}})
     assert [line.split()[0] for line in headlines(node)] == ["listobs"]
 
 

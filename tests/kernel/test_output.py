@@ -15,10 +15,7 @@ from casa_recompute.session import Outcome, Picture
 
 from .conftest import Bench
 
-LOG = (
-    "2026-11-22 13:29:11\tINFO\ttclean::::casa\tfine\n"
-    "2026-11-22 13:29:13\tWARN\tS::r\t<script>alert(1)</script>\n"
-)
+LOG = "2026-11-22 13:29:11\tINFO\ttclean::::casa\tfine\n2026-11-22 13:29:13\tWARN\tS::r\t<script>alert(1)</script>\n"
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -33,9 +30,7 @@ class Shown:
         self.messages: list[dict[str, Any]] = []
 
     def __call__(self, data: dict[str, Any], metadata: Any = None, **options: Any) -> None:
-        self.messages.append(
-            {"data": data, "metadata": metadata, "transient": None, "update": False, **options}
-        )
+        self.messages.append({"data": data, "metadata": metadata, "transient": None, "update": False, **options})
 
 
 def outcome(**changes: Any) -> Outcome:
@@ -105,9 +100,7 @@ def test_a_terminal_gets_the_record_only() -> None:
 def test_the_record_says_what_happened_and_why() -> None:
     shown = Shown()
     NotebookWatcher(shown, live=lambda: True).finished(
-        outcome(
-            action="restored", saved_s=27.0, reason="nothing has changed", notes=("shown <without> a window",)
-        )
+        outcome(action="restored", saved_s=27.0, reason="nothing has changed", notes=("shown <without> a window",))
     )
     data = shown.messages[0]["data"]
     text = check_html(data["text/html"])
@@ -129,9 +122,7 @@ def test_an_uncached_call_says_so() -> None:
     assert "tclean ran in 27.1 s (not remembered)" in shown.messages[0]["data"]["text/plain"]
 
 
-@pytest.mark.parametrize(
-    ("error", "word"), [(RuntimeError("no"), "failed"), (KeyboardInterrupt(), "interrupted")]
-)
+@pytest.mark.parametrize(("error", "word"), [(RuntimeError("no"), "failed"), (KeyboardInterrupt(), "interrupted")])
 def test_a_failure_shows_its_log_unfolded(error: BaseException, word: str) -> None:
     shown = Shown()
     NotebookWatcher(shown, live=lambda: True).failed("tclean", error, LOG)
@@ -168,9 +159,7 @@ def test_a_huge_log_leaves_the_notebook_small() -> None:
     watcher.finished(outcome(log=LOG.splitlines()[0] * 1 + "\n" + (LOG * 20_000)))
     html = shown.messages[0]["data"]["text/html"]
     assert len(html) < 100_000
-    assert re.search(
-        r"\d+ lines left out; the whole log is in \.casa-recompute/log/casa\.log", check_html(html)
-    )
+    assert re.search(r"\d+ lines left out; the whole log is in \.casa-recompute/log/casa\.log", check_html(html))
 
 
 @pytest.mark.parametrize(
@@ -193,9 +182,7 @@ def test_records_and_prints_keep_their_order(bench: Bench, capsys: pytest.Captur
     assert order == ["one", "uvsub", "two", "ft", "three"]
 
 
-def test_the_traceback_shows_the_users_line_and_casas_message(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_traceback_shows_the_users_line_and_casas_message(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     bench.shell.colors = "nocolor"
 
     def fail(task: str, bound: dict[str, Any]) -> Outcome:

@@ -25,9 +25,7 @@ def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CasaFind
     """Serves a stand-in of a package that has a task, a helper and a submodule named like the task."""
     package = tmp_path / NAME
     (package / "private").mkdir(parents=True)
-    (package / "__init__.py").write_text(
-        "LOADED = True\nfrom .task import task\ndef helper(): return 'real'\n"
-    )
+    (package / "__init__.py").write_text("LOADED = True\nfrom .task import task\ndef helper(): return 'real'\n")
     (package / "task.py").write_text("def task(): return 'real'\n")
     (package / "private" / "__init__.py").write_text("")
     (package / "private" / "tool.py").write_text(f"from {NAME} import task\n")

@@ -28,9 +28,7 @@ def shown(bench: Bench, code: str, capsys: pytest.CaptureFixture[str]) -> dict[s
     return rows
 
 
-def test_inp_shows_subparameters_only_while_they_apply(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_inp_shows_subparameters_only_while_they_apply(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     rows = shown(bench, "inp(gaincal)", capsys)
     assert rows["gaintype"].startswith("'G'") and "timerange" in rows and "splinetime" not in rows
     rows = shown(bench, "gaintype = 'GSPLINE'; selectdata = False; inp()", capsys)
@@ -117,9 +115,7 @@ def test_the_newer_of_ours_and_casashells_is_read(bench: Bench) -> None:
 
 
 def test_tget_executes_nothing(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("uvsub.last").write_text(
-        "vis = open('made', 'w').name\nreverse = True\nimport os\nos.mkdir('dir')\n"
-    )
+    Path("uvsub.last").write_text("vis = open('made', 'w').name\nreverse = True\nimport os\nos.mkdir('dir')\n")
     bench.run("tget(uvsub)")
     assert not Path("made").exists() and not Path("dir").exists()
     assert bench.shell.user_ns["reverse"] is True and "vis" not in bench.shell.user_ns
@@ -134,9 +130,7 @@ def test_tget_without_a_file_sets_defaults(bench: Bench, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("verb", ["tput", "saveinputs"])
-def test_saved_parameters_are_python_that_casashell_can_run(
-    bench: Bench, verb: str, catalogue: Catalogue
-) -> None:
+def test_saved_parameters_are_python_that_casashell_can_run(bench: Bench, verb: str, catalogue: Catalogue) -> None:
     bench.run(f"vis = 'it''s.ms'; gaintable = ['a', 'b']; {verb}(gaincal, 'mine.saved')")
     values: dict[str, object] = {}
     exec(Path("mine.saved").read_text(), values)  # as casashell reads it
