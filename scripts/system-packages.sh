@@ -26,7 +26,7 @@ case ${1:-} in
     # With FUSE they are mounted; without it (most containers have no /dev/fuse) each start unpacks them.
     if [ -e /dev/fuse ]; then
       need_library libfuse.so.2 libfuse2
-      command -v fusermount3 >/dev/null 2>&1 || need_command fusermount fuse3
+      need_command fusermount fuse3
     fi
     ;;
   ui)
