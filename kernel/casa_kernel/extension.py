@@ -86,7 +86,8 @@ class Extension:
 
     def _before_casatools(self) -> None:
         """casatools opens its log file when it is imported, by default in the user's directory."""
-        importlib.import_module("casaconfig.config").logfile = str(self.session.log.with_name("casa-kernels.log"))
+        config: Any = importlib.import_module("casaconfig.config")
+        config.logfile = str(self.session.log.with_name("casa-kernels.log"))
 
     def _casatools_loaded(self, casatools: ModuleType) -> None:
         """From here on tools are real and tracked, and log into the workspace's file."""
