@@ -46,8 +46,7 @@ demo: $(VENV)/.installed ## open the tutorial in JupyterLab (DEMO=run: execute i
 	if [ "$(DEMO)" = run ]; then
 	  jupyter casa run $(NOTEBOOK).ipynb -o $(EXECUTED).ipynb
 	  jupyter nbconvert --log-level WARN --to markdown $(EXECUTED).ipynb
-	  echo "Executed copy: $(abspath $(EXECUTED).ipynb)"
-	  echo "Its pictures:  $$(ls $(abspath $(EXECUTED)_files)/*.png | wc -l) PNG files in $(abspath $(EXECUTED)_files)/"
+	  echo "Its pictures: $$(ls $(abspath $(EXECUTED)_files)/*.png | wc -l) PNG files in $(abspath $(EXECUTED)_files)/"
 	else
 	  exec jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(NOTEBOOK).ipynb
 	fi
