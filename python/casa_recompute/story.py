@@ -85,11 +85,22 @@ def implied(path: str, place: Place, touches: Sequence[Touch], present: str, for
     for cell in (place.cell, *place.below, *_gone(place, changes)):
         if cell in changes:
             # What somebody changed by hand is not taken away because its maker runs again: CASA's rule decides.
-            by_hand = changes[cell].before == ABSENT and any(
+            found = _found(changes[cell], [t for t in changes.values() if t.notebook == place.notebook])
+            by_hand = found == ABSENT and any(
                 touch.after == present for other, touch in changes.items() if other.endswith(OUTSIDE)
             )
-            return present if by_hand else changes[cell].before
+            return present if by_hand else found
     return present
+
+
+def _found(touch: Touch, changes: Sequence[Touch]) -> str:
+    """The version in which a notebook found a product: from one of its changes back to the first of the chain."""
+    makers = {change.after: change.before for change in changes}
+    version, seen = touch.before, set[str]()
+    while version in makers and version not in seen:
+        seen.add(version)
+        version = makers[version]
+    return version
 
 
 def _gone(place: Place, changes: Mapping[str, Touch]) -> list[str]:

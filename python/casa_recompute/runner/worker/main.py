@@ -54,6 +54,10 @@ def load(log: str) -> dict[str, str]:
     import casatools
 
     casatasks.casalog.setlogfile(log)
+    # casacore complains once per process about its table of leap seconds: here, not in the first task's log.
+    measures = casatools.measures()
+    measures.measure(measures.epoch("UTC", "today"), "TAI")
+    measures.done()
     return {
         "casatasks": casatasks.version_string(),
         "casatools": casatools.version_string(),
@@ -74,6 +78,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     """Run one task; its answer. Refuses while it holds open what was replaced: it would see old data."""
     import casatasks
     import gui
+    from casatools import table
 
     if request["replaced"] and held_open(request["replaced"]):
         gc.collect()  # a tool that nobody uses any more closes its table only then
@@ -91,6 +96,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         value, pictures = gui.call_gui(request["task"], arguments, request["scratch"])
     if request["package"] == "casatasks":
         pictures += gui.capture_figures(request["scratch"])
+    table().clearlocks()  # a lock that a task left would block the kernel's own tools for ever
     try:
         codec.encode(value)
     except codec.Unencodable as error:
