@@ -1,9 +1,9 @@
 """A plain process that runs CASA tasks, as a script does: what calls are measured against.
 
-``bare.py STEPS REFLINK``: STEPS is a JSON list of ``[task, arguments, products]``. After each task one ``cp -a`` is timed,
-while its files are as fresh in memory as they are when a call is captured: of the products (REFLINK ``always``), or of
-those of their files that the task wrote (``never``). Prints ``[seconds of the task, seconds of cp]`` of each step as
-JSON on the last line.
+``bare.py STEPS REFLINK``: STEPS is a JSON list of ``[task, arguments, products]``. After each task one ``cp -a``
+is timed, while the files are as dirty in memory as they are when a call is captured: of the products (REFLINK
+``always``), or of those of their files that the task wrote (``never``). The last line that is printed is a JSON
+list of ``[seconds of the task, seconds of cp]``.
 """
 
 from __future__ import annotations

@@ -47,7 +47,9 @@ def reflink_directory(given: Path | None = None) -> Iterator[tuple[str, Path]]:
             return
     kind = next((name for name in ("btrfs", "xfs") if shutil.which(f"mkfs.{name}")), None)
     if os.geteuid() or kind is None:
-        raise Unmeasurable("no file system with reflinks here: be root with mkfs.btrfs or mkfs.xfs, or use --reflink-dir")
+        raise Unmeasurable(
+            "no file system with reflinks here: be root with mkfs.btrfs or mkfs.xfs, or use --reflink-dir"
+        )
     with directory() as scratch:
         image, mounted = scratch / "image", scratch / "mounted"
         mounted.mkdir()
@@ -55,7 +57,9 @@ def reflink_directory(given: Path | None = None) -> Iterator[tuple[str, Path]]:
             stream.truncate(SIZE)
         subprocess.run([f"mkfs.{kind}", "-q", image], check=True, capture_output=True)
         try:
-            subprocess.run(["mount", "-o", "loop", image, mounted], check=True, capture_output=True, text=True)
+            subprocess.run(
+                ["mount", "-o", "loop", image, mounted], check=True, capture_output=True, text=True
+            )
         except subprocess.CalledProcessError as error:
             raise Unmeasurable(f"{kind} cannot be mounted here: {error.stderr.strip()}") from error
         try:
@@ -72,8 +76,8 @@ def filesystem(path: Path) -> str:
 
 
 def copy_seconds(sources: Sequence[Path], reflink: str, repetitions: int = 9) -> float:
-    """Median time of one ``cp -a --reflink=...`` of files and trees to a new place on the same file system."""
-    # Into one directory: files of one name in several trees must not meet there, so each copy names its parents.
+    """Median time of one ``cp -a --reflink=...`` of files and trees on the same file system."""
+    # --parents, because files of one name in several trees must not meet.
     root = Path(os.path.commonpath([source.parent for source in sources]))
     names = [source.relative_to(root) for source in sources]
 
@@ -81,7 +85,9 @@ def copy_seconds(sources: Sequence[Path], reflink: str, repetitions: int = 9) ->
         target = root / f".copy-{uuid.uuid4().hex}"
         target.mkdir()
         began = time.perf_counter()
-        subprocess.run(["cp", "-a", "--parents", f"--reflink={reflink}", *names, target], cwd=root, check=True)
+        subprocess.run(
+            ["cp", "-a", "--parents", f"--reflink={reflink}", *names, target], cwd=root, check=True
+        )
         took = time.perf_counter() - began
         shutil.rmtree(target)
         return took

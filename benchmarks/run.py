@@ -19,10 +19,16 @@ from table import HEADER, Row
 
 def main() -> int:
     """Measure; exit 1 when a target is not met."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", metavar="NAME", help="measure this group only; may be repeated")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", help="measure this group only; may be repeated"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions: for a look, not for a verdict")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer repetitions: for a look, not for a verdict"
+    )
     parser.add_argument("--reflink-dir", type=Path, help="a directory on btrfs, XFS or OpenZFS >= 2.2")
     arguments = parser.parse_args()
     few, many = (2, 20) if arguments.quick else (5, 101)

@@ -1,0 +1,127 @@
+"""Reading a ledger from outside: while kernels work, without waiting for them, without ever writing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from casa_recompute.ledger.ledger import SCHEMA_VERSION, LedgerError
+from casa_recompute.products import ABSENT
+
+
+@dataclass(frozen=True)
+class Run:
+    """One use of a call; times in seconds."""
+
+    id: int
+    key: str | None
+    task: str
+    cell: str
+    action: str  # "ran", "restored", "watched", "failed"
+    reason: str
+    seconds: float
+    saved_s: float
+
+
+@dataclass(frozen=True)
+class VersionInfo:
+    """One version of a product, without its manifest."""
+
+    id: str
+    path: str
+    task: str | None  # that made it; None: identified by content
+    key: str | None
+    bytes: int  # of all its files, shared or not
+    kept: bool  # whether the store holds it
+    present: bool  # whether it was at its path when somebody last looked
+    created: float  # Unix seconds
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counts and sums of a workspace."""
+
+    calls: int
+    versions: int
+    logical_bytes: int  # if every kept version were a full copy
+    restored: int  # uses of a call that were served from memory
+    saved_s: float
+
+
+class LedgerReader:
+    """A ledger that exists, read only. May be used while kernels write to it."""
+
+    def __init__(self, path: Path) -> None:
+        """
+        Raises:
+            LedgerError: there is none, or it cannot be read.
+        """
+        if not path.is_file():
+            raise LedgerError(f"{path}: there is none")
+        self._path = path
+        self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=60)
+        try:
+            with self._reading():
+                row = self._db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
+            if row is None or row[0] != SCHEMA_VERSION:
+                raise LedgerError(f"{path}: made by another version of this software")
+        except LedgerError:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; harmless when closed already."""
+        self._db.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self._path}: cannot be read ({error})") from error
+
+    def last_run(self) -> int:
+        """The number of the newest use of a call, 0 when there is none."""
+        with self._reading():
+            return int(self._db.execute("SELECT coalesce(max(id), 0) FROM run").fetchone()[0])
+
+    def runs_after(self, number: int) -> list[Run]:
+        """Uses of calls that are newer than ``number``, oldest first."""
+        columns = "id, key, task, cell, action, reason, seconds, saved"
+        with self._reading():
+            rows = self._db.execute(f"SELECT {columns} FROM run WHERE id > ? ORDER BY id", (number,))
+            return [Run(*row) for row in rows]
+
+    def meta(self, name: str) -> str | None:
+        """A remembered fact of the workspace."""
+        with self._reading():
+            row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def versions(self) -> list[VersionInfo]:
+        """Every version, by path and age."""
+        query = (
+            "SELECT version.id, version.path, call.task, version.call, version.bytes, version.kept, "
+            "EXISTS (SELECT 1 FROM presence WHERE presence.version = version.id), version.created "
+            "FROM version LEFT JOIN call ON call.key = version.call "
+            "WHERE version.id != ? ORDER BY version.path, version.created"
+        )
+        with self._reading():
+            rows = self._db.execute(query, (ABSENT,)).fetchall()
+        return [
+            VersionInfo(number, path, task, key, count, bool(kept), bool(present), created)
+            for number, path, task, key, count, kept, present, created in rows
+        ]
+
+    def totals(self) -> Totals:
+        """Counts and sums for people."""
+        query = (
+            "SELECT (SELECT count(*) FROM call), (SELECT count(*) FROM version WHERE id != ?), "
+            "(SELECT coalesce(sum(bytes), 0) FROM version WHERE kept), "
+            "(SELECT count(*) FROM run WHERE action = 'restored'), (SELECT coalesce(sum(saved), 0) FROM run)"
+        )
+        with self._reading():
+            return Totals(*self._db.execute(query, (ABSENT,)).fetchone())

@@ -1,0 +1,107 @@
+"""Arguments of ``jupyter casa``. A command's module is imported when it is used, so that help is instant."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from jupyterlab_casa import __version__
+from jupyterlab_casa.cli.text import INTERRUPTED, CommandError, say
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="jupyter casa", description="CASA notebooks that remember every task call.", allow_abbrev=False
+    )
+    top.add_argument("--version", action="version", version=__version__)
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    tutorial = commands.add_parser("tutorial", help="write the NGC 5921 tutorial and its data")
+    tutorial.add_argument("directory", metavar="DIR", nargs="?", type=Path, default=Path("casa-tutorial"))
+    tutorial.set_defaults(command="tutorial:tutorial")
+
+    run = commands.add_parser(
+        "run",
+        help="execute a notebook; calls that are known are restored",
+        description="Execute NOTEBOOK in its directory with the kernel casa, from top to bottom. Task calls "
+        "whose results are known are restored instead of run. "
+        "Exit code 1: a cell failed; 2: wrong usage; 130: Ctrl-C.",
+    )
+    run.add_argument("notebook", metavar="NOTEBOOK", type=Path)
+    run.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, help="write the executed notebook here, not in place"
+    )
+    run.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        metavar=("NAME", "VALUE"),
+        action="append",
+        default=[],
+        help="set a parameter after the cell tagged 'parameters' (as papermill does); may be repeated",
+    )
+    run.add_argument(
+        "--all", action="store_true", help="run every cell, also fresh ones (this version always does)"
+    )
+    run.add_argument("--timeout", metavar="S", type=_seconds, help="interrupt a cell after S seconds")
+    run.add_argument(
+        "--pictures", metavar="DIR", type=Path, help="write the notebook's pictures into DIR, too"
+    )
+    _json(run)
+    run.set_defaults(command="run:run")
+
+    cache = commands.add_parser("cache", help="what a workspace remembers")
+    parts = cache.add_subparsers(metavar="COMMAND", required=True)
+    for name, function, text in (
+        ("info", "info", "store, sizes, time saved"),
+        ("list", "list_versions", "every version of every data product"),
+    ):
+        part = parts.add_parser(name, help=text)
+        part.add_argument("workspace", metavar="DIR", nargs="?", type=Path, default=Path("."))
+        _json(part)
+        part.set_defaults(command=f"cache:{function}")
+
+    doctor = commands.add_parser("doctor", help="what works on this machine, and what cures the rest")
+    doctor.add_argument(
+        "directory", metavar="DIR", nargs="?", type=Path, default=Path("."), help="a workspace"
+    )
+    doctor.add_argument(
+        "--gui", action="store_true", help="make a plot with plotms, too (takes some seconds)"
+    )
+    _json(doctor)
+    doctor.set_defaults(command="doctor:doctor")
+    return top
+
+
+def _json(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--json", action="store_true", help="print one JSON object and nothing else to standard output"
+    )
+
+
+def _seconds(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return int(text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; its exit code."""
+    arguments = parser().parse_args(argv)
+    module, function = arguments.command.split(":")
+    try:
+        code: int = getattr(import_module(f"jupyterlab_casa.cli.{module}"), function)(arguments)
+        return code
+    except CommandError as error:
+        say(f"jupyter casa: {error}")
+        return error.code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""``jupyter casa cache``, ``doctor``, ``tutorial`` and the command line itself."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from .conftest import Done
+
+Casa = Callable[..., Done]
+
+
+def test_cache_tells_what_is_remembered_also_while_a_kernel_is_busy(casa: Casa, workspace: Path) -> None:
+    casa("run", "nb.ipynb")
+    casa("run", "nb.ipynb")
+    with (workspace / ".casa-recompute" / "lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        info, versions = casa("cache", "info", "--json"), casa("cache", "list", str(workspace), "--json")
+        words = casa("cache", "info").out + casa("cache", "list").out
+    found = info.json
+    assert found["calls"] == 6 and found["restored"] == 6 and found["threads"] == 1
+    assert found["store"]["kind"] in ("copy", "reflink") and found["store"]["reason"]
+    sizes = found["bytes"]
+    assert sizes["versions"] >= sizes["objects"] > 0 and sizes["on_disk"] > 0 and sizes["ledger"] > 0
+    rows = versions.json["versions"]
+    assert len(rows) == found["versions"]
+    flagged = [row for row in rows if row["path"] == "a.ms"]
+    assert [row["task"] for row in flagged] == ["importuvfits", "flagdata", "applycal"]
+    assert [row["present"] for row in flagged] == [False, False, True]
+    assert all(row["kept"] and row["bytes"] > 0 and row["created"].startswith("20") for row in flagged)
+    assert "6 calls" in words and flagged[1]["id"][:14] in words
+
+
+def test_cache_where_nothing_is_remembered(casa: Casa, tmp_path: Path) -> None:
+    done = casa("cache", "info", str(tmp_path), "--json")
+    assert (done.code, done.out) == (1, "")
+    assert "is no workspace" in done.err
+    assert not (tmp_path / ".casa-recompute").exists()
+
+
+def test_cache_with_a_damaged_ledger(casa: Casa, workspace: Path) -> None:
+    home = workspace / ".casa-recompute"
+    home.mkdir()
+    (home / "ledger.sqlite").write_bytes(b"rubbish" * 1000)
+    done = casa("cache", "list")
+    assert done.code == 1 and "cannot be read" in done.err and "Traceback" not in done.err
+
+
+def test_doctor_looks_at_everything_and_leaves_nothing(casa: Casa, workspace: Path) -> None:
+    before = sorted(workspace.iterdir())
+    report = casa("doctor", "--json").json
+    status = {check["name"]: check["status"] for check in report["checks"]}
+    assert {"Python", "settings", "CASA", "display", "FUSE", "kernel casa", "store", "free space"} <= set(
+        status
+    )
+    assert {"JupyterLab extension", "server extension", "tutorial data"} <= set(status)
+    assert status["Python"] == status["CASA"] == "ok"
+    assert report["ok"] == ("fail" not in status.values())
+    assert all(check["cure"] for check in report["checks"] if check["status"] == "fail")
+    assert sorted(workspace.iterdir()) == before
+
+
+def test_doctor_names_a_broken_interpreter(casa: Casa, environment: dict[str, str]) -> None:
+    environment["JUPYTERLAB_CASA_PYTHON"] = "/nowhere/python"
+    done = casa("doctor")
+    assert done.code == 1
+    assert "/nowhere/python" in done.out and "Traceback" not in done.err
+
+
+def test_doctor_names_a_wrong_setting(casa: Casa, environment: dict[str, str]) -> None:
+    environment["JUPYTERLAB_CASA_STORE"] = "tape"
+    done = casa("doctor", "--json")
+    assert done.code == 1
+    assert done.json["checks"][-1] | {"cure": ""} == {
+        "name": "settings",
+        "status": "fail",
+        "message": "store = 'tape': use 'auto', 'reflink' or 'copy'",
+        "cure": "",
+    }
+
+
+def test_doctor_in_a_directory_that_cannot_be(casa: Casa) -> None:
+    done = casa("doctor", "nowhere")
+    assert done.code == 2 and "nowhere is no directory" in done.err
+
+
+def test_tutorial_is_written(casa: Casa, workspace: Path) -> None:
+    done = casa("tutorial", "here")
+    assert done.code == 0, done.err
+    assert (workspace / done.out.strip()).is_file() and (workspace / "here" / "NGC5921.fits").is_file()
+    (workspace / "here" / "NGC5921.ipynb").write_text("mine")
+    again = casa("tutorial", "here")
+    assert again.code == 1 and "differs" in again.err
+
+
+def test_help_needs_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom jupyterlab_casa.cli.main import parser\nparser().format_help()\n"
+        "print({'jupyter_client', 'nbformat', 'nbclient', 'casatasks', 'numpy', 'jupyterlab'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "set()"
+
+
+def test_no_command_and_an_unknown_one(casa: Casa) -> None:
+    assert casa().code == casa("undo").code == 2
+    assert casa("--help").code == 0

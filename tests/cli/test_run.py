@@ -1,0 +1,237 @@
+"""``jupyter casa run``."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import casadata
+import nbformat
+import pytest
+
+from jupyterlab_casa.cli import main
+
+from .conftest import CELLS, COMMAND, Done, actions, contents, ran, write_notebook
+
+Casa = Callable[..., Done]
+PRODUCTS = ("a.ms", "a.gcal", "b.ms", "img.image")
+
+
+def test_a_second_run_restores_what_the_first_one_ran(casa: Casa, workspace: Path) -> None:
+    first = casa("run", "nb.ipynb", "--json")
+    assert first.code == 0, first.err
+    report = first.json
+    assert report["ok"] and report["notebook"] == report["output"] == str(workspace / "nb.ipynb")
+    assert set(actions(report).values()) == {"executed"}
+    assert ran(report) == ["importuvfits", "flagdata", "gaincal", "applycal", "split", "tclean"]
+    data = contents(workspace, PRODUCTS)
+
+    second = casa("run", "nb.ipynb", "--json").json
+    assert ran(second) == []
+    assert actions(second) == dict.fromkeys(CELLS, "restored") | {"parameters": "executed"}
+    assert second["saved_s"] >= 0 and second["seconds"] >= second["kernel_s"] > 0
+    assert contents(workspace, PRODUCTS) == data
+    notebook = nbformat.read(workspace / "nb.ipynb", as_version=4)
+    assert notebook.cells[-1].outputs[-1].text == "3\n"
+
+
+def test_the_report_says_what_the_documentation_says(casa: Casa) -> None:
+    report = casa("run", "nb.ipynb", "--json").json
+    assert set(report) == {
+        "schema", "notebook", "output", "ok", "seconds", "kernel_s", "saved_s", "cells", "pictures"
+    }  # fmt: skip
+    assert report["schema"] == 1
+    cell = report["cells"][3]
+    assert set(cell) == {"id", "index", "action", "reasons", "seconds", "calls", "error"}
+    assert (cell["id"], cell["index"]) == ("gain", 4), "the index counts all cells, from 0"
+    assert [set(call) for call in cell["calls"]] == [{"task", "key", "action", "seconds", "saved_s"}] * 2
+    assert cell["reasons"][0] == {
+        "kind": "call",
+        "subject": "gaincal",
+        "message": "it has not run here before",
+        "because_of": None,
+    }
+
+
+def test_a_parameter_runs_what_depends_on_it(casa: Casa, workspace: Path) -> None:
+    casa("run", "nb.ipynb")
+    before = (workspace / "nb.ipynb").read_bytes()
+    done = casa("run", "nb.ipynb", "-o", "out.ipynb", "-p", "niter", "5", "-p", "field", "1", "--json")
+    assert ran(done.json) == ["flagdata", "gaincal", "applycal", "split", "tclean"]
+    reasons = [reason["message"] for reason in done.json["cells"][3]["reasons"]]
+    assert reasons == ["`field` was '0', is now '1'"]
+    assert (workspace / "nb.ipynb").read_bytes() == before, "the notebook itself is left alone"
+    out = nbformat.read(workspace / "out.ipynb", as_version=4)
+    assert [cell.metadata.get("tags") for cell in out.cells[1:3]] == [["parameters"], ["injected-parameters"]]
+    assert out.cells[2].source == "# Parameters\nniter = 5\nfield = '1'"
+    assert out.cells[-1].outputs[-1].text == "5\n"
+    again = casa("run", "out.ipynb", "-p", "niter", "3", "-p", "field", "0", "--json")
+    assert ran(again.json) == [], "set back"
+    out = nbformat.read(workspace / "out.ipynb", as_version=4)
+    assert sum("injected-parameters" in cell.metadata.get("tags", []) for cell in out.cells) == 1
+
+
+def test_an_edited_cell_acts_on_the_state_that_the_cells_above_left(
+    casa: Casa, workspace: Path, tmp_path: Path
+) -> None:
+    casa("run", "nb.ipynb")
+    edited = CELLS | {"flag": "flagdata(vis='a.ms', field='7')"}
+    write_notebook(workspace / "nb.ipynb", edited)
+    assert casa("run", "nb.ipynb").code == 0
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    (fresh / "raw.fits").write_bytes((workspace / "raw.fits").read_bytes())
+    write_notebook(fresh / "nb.ipynb", edited)
+    assert casa("run", "nb.ipynb", cwd=fresh).code == 0
+    assert contents(workspace, PRODUCTS) == contents(fresh, PRODUCTS)
+
+
+def test_a_failing_cell_ends_the_run_and_all_so_far_is_saved(casa: Casa, workspace: Path) -> None:
+    write_notebook(
+        workspace / "nb.ipynb", CELLS | {"flag": "flagdata(vis='a.ms', field='nofield')", "empty": ""}
+    )
+    done = casa("run", "nb.ipynb", "-o", "out.ipynb", "--json")
+    assert done.code == 1
+    report = done.json
+    assert not report["ok"]
+    assert list(actions(report).values()) == ["executed", "executed", "failed"] + ["skipped"] * 4
+    failed = report["cells"][2]
+    assert failed["error"] == {"name": "RuntimeError", "message": "No match found for name nofield"}
+    assert failed["calls"][0]["action"] == "failed"
+    assert report["cells"][3]["reasons"][0]["because_of"] == "flag"
+    assert "No match found for name nofield" in done.err
+    out = nbformat.read(workspace / "out.ipynb", as_version=4)
+    assert out.cells[3].outputs[-1].output_type == "error"
+    assert not (workspace / "a.gcal").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["missing.ipynb"], "missing.ipynb cannot be read"),
+        (["raw.fits"], "raw.fits is no notebook"),
+        (["julia.ipynb"], "a notebook in julia"),
+        (["nb.ipynb", "-o", "nowhere/out.ipynb"], "nowhere/out.ipynb cannot be written"),
+        (["nb.ipynb", "-p", "not-a-name", "1"], "not-a-name: is no name of a parameter"),
+        (["nb.ipynb", "--timeout", "soon"], "'soon' is no number of seconds"),
+        ([], "required: NOTEBOOK"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_runs(
+    workspace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(workspace)
+    notebook = nbformat.v4.new_notebook(metadata={"language_info": {"name": "julia"}})
+    (workspace / "julia.ipynb").write_text(nbformat.writes(notebook))
+    try:
+        code = main(["run", *arguments, "--json"])
+    except SystemExit as exit:  # argparse
+        code = int(exit.code or 0)
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert said in err
+    assert not (workspace / ".casa-recompute").exists()
+
+
+def test_an_old_notebook_keeps_its_format_and_its_cells_are_known_again(casa: Casa, workspace: Path) -> None:
+    write_notebook(workspace / "nb.ipynb", minor=4)
+    first = casa("run", "nb.ipynb", "--json").json
+    saved = json.loads((workspace / "nb.ipynb").read_text())
+    assert saved["nbformat_minor"] == 4 and not any("id" in cell for cell in saved["cells"])
+    second = casa("run", "nb.ipynb", "--json").json
+    assert list(actions(first)) == list(actions(second))
+    assert ran(second) == []
+
+
+def test_a_cell_that_takes_too_long_is_interrupted(casa: Casa, workspace: Path) -> None:
+    write_notebook(workspace / "nb.ipynb", {"wait": "import time\ntime.sleep(600)", "after": "1"})
+    done = casa("run", "nb.ipynb", "--timeout", "2", "--json")
+    assert done.code == 1
+    assert actions(done.json) == {"wait": "failed", "after": "skipped"}
+    assert done.json["cells"][0]["error"]["name"] == "KeyboardInterrupt"
+
+
+def test_a_kernel_that_dies_is_a_failed_cell(casa: Casa, workspace: Path) -> None:
+    write_notebook(workspace / "nb.ipynb", {"die": "import os\nos._exit(7)", "after": "1"})
+    done = casa("run", "nb.ipynb", "--json")
+    assert done.code == 1
+    assert actions(done.json) == {"die": "failed", "after": "skipped"}
+    assert done.json["cells"][0]["error"]["name"] == "DeadKernelError"
+
+
+def test_ctrl_c_stops_the_kernel_and_keeps_what_was_done(
+    workspace: Path, environment: dict[str, str]
+) -> None:
+    slow = "import pathlib, time\npathlib.Path('started').touch()\ntime.sleep(600)"
+    write_notebook(workspace / "nb.ipynb", {"import": CELLS["import"], "slow": slow, "after": "1"})
+    with subprocess.Popen(
+        [*COMMAND, "run", "nb.ipynb", "-o", "out.ipynb", "--json"],
+        cwd=workspace,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not (workspace / "started").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert actions(json.loads(out)) == {"import": "executed", "slow": "failed", "after": "skipped"}
+    notebook = nbformat.read(workspace / "out.ipynb", as_version=4)
+    assert notebook.cells[2].outputs[-1].ename == "KeyboardInterrupt"
+    assert (workspace / "a.ms").is_dir()
+
+
+def test_progress_is_told_one_line_per_cell(casa: Casa, workspace: Path) -> None:
+    done = casa("run", "nb.ipynb")
+    assert done.out == ""
+    lines = done.err.splitlines()
+    assert lines[2].startswith("[3/6] flagdata(vis='a.ms', field=field)") and lines[2].endswith("1 ran")
+    assert "6 cells executed, 0 restored" in done.err
+    assert f"Executed notebook: {workspace / 'nb.ipynb'}" in done.err
+    assert "1 cell executed, 5 restored" in casa("run", "nb.ipynb").err
+
+
+def test_pictures_are_named_by_their_captions(casa: Casa, workspace: Path) -> None:
+    show = "from IPython.display import Image, display\nimport base64\n"
+    png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    alt = f"{show}display(Image(base64.b64decode('{png}'), alt='my plot.png', metadata={{}}))"
+    write_notebook(
+        workspace / "nb.ipynb", {"one": f"{alt}\n{alt}", "two": f"{show}Image(base64.b64decode('{png}'))"}
+    )
+    done = casa("run", "nb.ipynb", "--pictures", "shown", "--json")
+    names = [Path(path).relative_to(workspace / "shown").name for path in done.json["pictures"]]
+    assert names == ["my_plot.png", "my_plot-2.png", "two.png"]
+    assert (workspace / "shown" / "two.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_run_with_real_casa(tmp_path: Path, environment: dict[str, str]) -> None:
+    data = str(Path(casadata.datapath) / "demo" / "3C273XC1.fits")
+    cells = {
+        "import": f"importuvfits(fitsfile={data!r}, vis='3c273.ms')",
+        "flag": "flagdata(vis='3c273.ms', mode='quack', quackinterval=5)",
+        "count": "summary = flagdata(vis='3c273.ms', mode='summary')\nprint(summary['flagged'] > 0)",
+    }
+    notebook = write_notebook(tmp_path / "real.ipynb", cells)
+    del environment["JUPYTERLAB_CASA_CONFIG"]
+    for expected in ("executed", "restored"):
+        done = subprocess.run(
+            [*COMMAND, "run", str(notebook), "--json"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        assert actions(json.loads(done.stdout)) == dict.fromkeys(cells, expected)
+        assert nbformat.read(notebook, as_version=4).cells[-1].outputs[-1].text == "True\n"
