@@ -14,11 +14,12 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -145,14 +146,23 @@ class _Plan:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def perform(bench: Bench, task: Task, bound: Mapping[str, Any]) -> Outcome:
+def perform(bench: Bench, task: Task, bound: Mapping[str, Any], given: Collection[str] = ()) -> Outcome:
     """Make a call: restore its results if it is known, else run it and remember them.
+
+    Args:
+        bench: where.
+        task: which task.
+        bound: all its arguments.
+        given: names of those that the user wrote; only of these is one told that they were replaced.
 
     Raises:
         Exception: what CASA raised; products are as before the call.
         WorkerDied: the process that ran the task ended; products are as before the call.
     """
-    bound, notes = noninteractive(task, bound)
+    asked = dict(bound)
+    bound, notes = noninteractive(task, asked)
+    if all(bound[name] == asked[name] for name in given):
+        notes = ()
     with bench.workspace.lock(bench.waiting):
         bench.workspace.say_who(f"runs {task.name}")
         call = _Call(bench, task, dict(bound), list(notes))
@@ -296,7 +306,7 @@ class _Call:
             pictures=tuple(
                 Picture(p["name"], p["mime"], self.space.store.path(p["object"]).read_bytes()) for p in kept
             ),
-            notes=tuple(dict.fromkeys((*record.notes, *self.notes))),
+            notes=tuple(self.notes),
             products=tuple(changed),
         )
 
@@ -498,7 +508,7 @@ class _Call:
                 outputs[path] = ABSENT
             else:
                 outputs[path] = made[path] = "k-" + _hash([plan.key, path])
-        self._shown, pictures = self._take_pictures(reply.body["pictures"])
+        self._shown, pictures = self._take_pictures(self._pictures(reply, made))
         record = CallRecord(
             key=plan.key,
             shape=plan.shape,
@@ -510,7 +520,6 @@ class _Call:
             stdout=reply.stdout,
             log=self.log_text(),
             pictures=pictures,
-            notes=list(self.notes),
             seconds=reply.seconds,
             created=time.time(),
             environment=self.bench.worker.versions,
@@ -530,6 +539,14 @@ class _Call:
         if "unencodable" in reply.body:
             self.notes.append(f"its return value stayed behind ({reply.body['unencodable']}): not remembered")
         return bool(touched) or "unencodable" in reply.body
+
+    def _pictures(self, reply: Reply, made: Iterable[str]) -> list[dict[str, str]]:
+        """What the call shows: a plot that a task of casatasks wrote is shown as written, not as drawn."""
+        written = [path for path in sorted(made, key=_page_order) if path.endswith(".png")]
+        if self.task.package == "casatasks" and written:
+            return [{"name": os.path.basename(path), "path": str(self.space.absolute(path))} for path in written]
+        drawn: list[dict[str, str]] = reply.body["pictures"]
+        return drawn
 
     def _take_pictures(self, made: list[dict[str, str]]) -> tuple[tuple[Picture, ...], list[dict[str, Any]]]:
         shown, kept = [], []
@@ -628,7 +645,7 @@ class _Call:
         try:
             reply = self._execute(scratch, None)
             self._demand(plan)
-            self._shown, _ = self._take_pictures(reply.body["pictures"])
+            self._shown, _ = self._take_pictures(self._pictures(reply, ()))
         except BaseException as error:
             self._fail(step, inputs, plan.patterns, reason, error, remembered)
             raise
@@ -715,6 +732,11 @@ class _Call:
     def log_text(self) -> str:
         """What this call wrote into the CASA log."""
         return _read(self.bench.log, self.log_start)
+
+
+def _page_order(path: str) -> list[tuple[bool, int, str]]:
+    """Sort key by which page 9 comes before page 10."""
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", path)]
 
 
 def _likeness(record: CallRecord, plan: _Plan) -> tuple[int, int, float]:

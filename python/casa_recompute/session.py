@@ -176,14 +176,15 @@ class Session:
         """
         definition = self.catalogue[task]
         bound = definition.bind(args, kwargs)
+        given = {*list(definition.signature.parameters)[: len(args)], *kwargs}
         try:
             self._enter()
             try:
-                return perform(self._bench(), definition, bound)
+                return perform(self._bench(), definition, bound, given)
             except sqlite3.DatabaseError:
                 # The ledger was damaged or taken away under our feet: what the store's records tell is enough.
                 self.workspace.reopen_ledger()
-                return perform(self._bench(), definition, bound)
+                return perform(self._bench(), definition, bound, given)
         except BaseException:
             self._failed = True
             raise

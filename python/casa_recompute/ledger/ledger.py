@@ -59,7 +59,6 @@ class CallRecord:
     stdout: str
     log: str
     pictures: list[dict[str, Any]]  # {"name", "mime", "object", "size", "mtime_ns"}
-    notes: list[str]
     seconds: float
     created: float
     environment: dict[str, str] = field(default_factory=dict)
