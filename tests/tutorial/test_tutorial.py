@@ -227,3 +227,19 @@ def test_files_are_named_relative_to_the_notebook(notebook: Any, catalogue: Cata
         for node in ast.walk(call):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 assert not node.value.startswith(("/", "~", "..")), ast.unparse(call)
+
+
+# -- the executed copy in the repository ---------------------------------------------------------------------
+
+
+def test_the_executed_example_is_this_notebook_run_without_an_error(notebook: Any) -> None:
+    path = Path(__file__).parents[2] / "examples" / "NGC5921-executed.ipynb"
+    assert path.stat().st_size < 3_000_000
+    executed = nbformat.read(path, as_version=4)
+    nbformat.validate(executed)
+    told = [[(cell.id, cell.cell_type, cell.source) for cell in book.cells] for book in (executed, notebook)]
+    assert told[0] == told[1], "the tutorial was changed: run it anew and store it under examples/"
+    kinds = {output.output_type for cell in code_cells(executed) for output in cell.outputs}
+    assert "error" not in kinds
+    shown = {cell.id for cell in code_cells(executed) for o in cell.outputs if "image/png" in o.get("data", {})}
+    assert {"plot-antennas", "plot-bandpass", "map-gas", "map-velocity", "plot-spectrum"} <= shown
