@@ -16,7 +16,7 @@ import atexit
 import contextlib
 import ctypes
 import glob
-import importlib
+import importlib.util
 import os
 import re
 import select
@@ -42,8 +42,16 @@ _IDLE_S = 8.0  # a program that works for us uses the CPU at least a little in t
 _IDLE_SHARE = 0.01  # ... namely this share of it; waiting Qt timers stay well below
 _BITMAPS = (".png", ".jpg", ".jpeg")
 # Parameters of matplotlib tasks that name the picture file (or the stem of several).
-_FIGURE_FILE = {"plotants": "figfile", "plotbandpass": "figfile", "plotprofilemap": "figfile", "plotweather": "plotName"}
-_HEADLESS: dict[str, dict[str, Any]] = {"plotants": {"showgui": False}, "plotbandpass": {"interactive": False}}
+_FIGURE_FILE = {
+    "plotants": "figfile",
+    "plotbandpass": "figfile",
+    "plotprofilemap": "figfile",
+    "plotweather": "plotName",
+}
+_HEADLESS: dict[str, dict[str, Any]] = {
+    "plotants": {"showgui": False},
+    "plotbandpass": {"interactive": False},
+}
 
 # The program dies with the worker: by prctl, because a killed worker cannot tidy up. The exec keeps the setting.
 _LAUNCHER = """
@@ -138,8 +146,18 @@ class _Program:
             raise GuiStuck(f"{task}: {fault}. Install Xvfb (apt install xvfb), then restart the kernel.")
         self.task, self.package, self.display = task, package, os.environ["DISPLAY"]
         self.fault: str | None = None
-        self._output = tempfile.TemporaryFile()  # nameless: nothing remains, whatever happens to us
-        command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), str(_executable(task, package)), *arguments]
+        # Nameless: nothing remains, whatever happens to us.
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            _LAUNCHER,
+            str(os.getpid()),
+            str(_executable(task, package)),
+            *arguments,
+        ]
         environment = {key: value for key, value in os.environ.items() if "MPI" not in key}  # as CASA does
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output, env=environment
@@ -153,7 +171,8 @@ class _Program:
         self.fault = self.fault or fault
         if self.alive():
             self.process.kill()
-        self.process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # waits for a disk: it goes when the disk answers
+            self.process.wait(timeout=3)
         _reap(self.package)
 
     def error(self, advice: str = "Run the cell again: a new one is started.") -> GuiStuck:
@@ -218,13 +237,15 @@ class _Idle:
 
 
 class _Handle:
-    """Stands where CASA's launcher keeps its process: CASA restarts by itself what it finds dead, we say why it died."""
+    """Stands where CASA keeps its process. CASA kills and restarts what does not answer; we say what happened."""
 
     def __init__(self, program: _Program) -> None:
         self._program = program
 
     def kill(self) -> None:
-        self._program.kill(None if not self._program.alive() else f"{self._program.package} does not answer")
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it may just be dying
+            self._program.process.wait(timeout=0.5)
+        self._program.kill(f"{self._program.package} does not answer" if self._program.alive() else None)
         raise self._program.error()
 
 
@@ -233,7 +254,7 @@ _temporary: list[str] = []  # extracted programs that could not go into the user
 
 
 def _server(task: str, package: str, arguments: Sequence[str], scratch: str) -> tuple[_Program, str | None]:
-    """The running program of `package`, started if need be; and the address it serves at, if it was started just now."""
+    """The running program of `package`; and the address it serves at, if it was started just now."""
     program = _programs.get(package)
     if program is not None:
         fault = _display_fault()
@@ -311,13 +332,18 @@ def _executable(task: str, package: str) -> Path:
         target = Path(place) / "program"
     try:
         done = subprocess.run(
-            [str(image), "--appimage-extract"], cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, check=False,
+            [str(image), "--appimage-extract"],
+            cwd=place,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            check=False,
         )
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip()
             raise GuiStuck(
-                f"{task}: FUSE does not work here and {image.name} (about 560 MB unpacked) cannot be unpacked in {place}: "
+                f"{task}: FUSE does not work here and {image.name} "
+                f"(560 MB unpacked) cannot be unpacked in {place}: "
                 f"{said or f'exit code {done.returncode}'}. Install FUSE (apt install fuse libfuse2) or make room."
             )
         with contextlib.suppress(OSError):  # another worker was first: its copy is as good
@@ -340,13 +366,26 @@ def _fuse_works() -> bool:
 
 
 def _reap(package: str) -> None:
-    """Wait for FUSE helpers of `package` that have ended."""
-    own = {program.process.pid for program in _programs.values() if program.alive()}
+    """Wait for the FUSE helpers of programs of `package` that have ended; a helper unmounts first."""
+    own = {program.process.pid for program in _programs.values()}
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        left = [child for child in _children(package) if child not in own]
+        if not left:
+            return
+        for child in left:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child, os.WNOHANG)
+        time.sleep(0.02)
+
+
+def _children(package: str) -> Iterator[int]:
+    """Processes that are children of this one and bear the program's name, zombies included."""
     for listing in glob.glob(f"/proc/{os.getpid()}/task/*/children"):
-        for child in Path(listing).read_text().split():
-            with contextlib.suppress(OSError):
-                if int(child) not in own and Path(f"/proc/{child}/comm").read_text().startswith(package[:12]):
-                    os.waitpid(int(child), os.WNOHANG)
+        with contextlib.suppress(OSError):  # threads and processes end while we look
+            for child in Path(listing).read_text().split():
+                if Path(f"/proc/{child}/comm").read_text().startswith(package[:12]):
+                    yield int(child)
 
 
 def shutdown() -> None:
@@ -377,7 +416,9 @@ def call_gui(name: str, arguments: Mapping[str, Any], scratch: str) -> tuple[obj
     return _TASKS[name](dict(arguments), scratch)
 
 
-def call_task(task: Callable[..., Any], name: str, arguments: Mapping[str, Any], scratch: str) -> tuple[Any, list[dict[str, str]]]:
+def call_task(
+    task: Callable[..., Any], name: str, arguments: Mapping[str, Any], scratch: str
+) -> tuple[Any, list[dict[str, str]]]:
     """Run an ordinary task; its value and the pictures it drew (matplotlib), files it was asked for included.
 
     Interactive plotting (plotbandpass waits for the Enter key at each page, plotants opens a window) is turned off.
@@ -436,7 +477,10 @@ def _plotms(arguments: dict[str, Any], scratch: str) -> tuple[object, list[dict[
         arguments["plotfile"] = os.path.abspath(arguments["plotfile"])
     files = _Files(arguments["plotfile"]) if arguments.get("plotfile") else None
     program, uri = _server(
-        "plotms", "casaplotms", ["--nopopups", f"--logfilename={_logfile()}", "--server={fifo}", *_data_path()], scratch
+        "plotms",
+        "casaplotms",
+        ["--nopopups", f"--logfilename={_logfile()}", "--server={fifo}", *_data_path()],
+        scratch,
     )
     from casaplotms import plotms
     from casaplotms.private import plotmstool
@@ -496,8 +540,12 @@ def _trim(path: str) -> None:
     if box:
         margin = 20
         page.crop(
-            (max(box[0] - margin, 0), max(box[1] - margin, 0),
-             min(box[2] + margin, page.width), min(box[3] + margin, page.height))
+            (
+                max(box[0] - margin, 0),
+                max(box[1] - margin, 0),
+                min(box[2] + margin, page.width),
+                min(box[3] + margin, page.height),
+            )
         ).save(path)
 
 
@@ -627,7 +675,7 @@ def _data_path() -> list[str]:
 
 
 class _Files:
-    """The picture files that a call writes for one requested name, which CASA takes as a stem for several pages."""
+    """The picture files that a call writes for one name, which is a stem when there are several pages."""
 
     def __init__(self, target: str) -> None:
         self._folder = os.path.dirname(os.path.abspath(target))
@@ -658,5 +706,5 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _fresh(scratch: str, name: str) -> str:
-    """An absolute path in `scratch` that does not exist yet and ends in `name`, for captions as the user expects them."""
+    """An absolute path in `scratch` that does not exist yet and ends in `name` (the caption)."""
     return os.path.join(tempfile.mkdtemp(dir=os.path.abspath(scratch)), name)
