@@ -88,9 +88,7 @@ def test_other_data_of_that_name_are_never_overwritten(tmp_path: Path) -> None:
     assert not (tmp_path / NOTEBOOK).exists()
 
 
-def test_says_so_when_casadata_lacks_the_observations(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_says_so_when_casadata_lacks_the_observations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     empty = ModuleType("casadata")
     empty.datapath = str(tmp_path / "nothing")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "casadata", empty)
@@ -191,9 +189,7 @@ def test_tasks_are_called_with_parameters_that_they_have(notebook: Any, catalogu
 def test_literal_arguments_have_types_and_values_that_casa_takes(notebook: Any, catalogue: Catalogue) -> None:
     for call in task_calls(notebook, catalogue):
         task = catalogue[call.func.id]  # type: ignore[attr-defined]
-        literals = {
-            k.arg: ast.literal_eval(k.value) for k in call.keywords if not isinstance(k.value, ast.Name)
-        }
+        literals = {k.arg: ast.literal_eval(k.value) for k in call.keywords if not isinstance(k.value, ast.Name)}
         task.normalise(task.bind((), literals))
         allowed = {p.name: p.allowed for p in task.parameters if p.allowed}
         for name, value in literals.items():
