@@ -14,12 +14,11 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -34,7 +33,8 @@ from casa_recompute.tasks import Task
 from casa_recompute.tasks.effects import Effects, noninteractive, resolve
 from casa_recompute.workspace import HOME, VersionLost, Workspace
 
-_COMPARE_SPEED = 100e6
+_WATCHED = "what {} reads and writes here is not known for certain, so it is watched and runs each time"
+_COMPARE_SPEED = 20e6
 """Bytes per second at which canonical digests are taken to be computed when weighing them against a re-run."""
 
 
@@ -107,6 +107,9 @@ class Place(Protocol):
 
     def touch(self, path: str, before: str, after: str) -> None:
         """The call read (``before == after``) or changed a product."""
+
+    def give_up(self, path: str) -> None:
+        """The version that the story implies is lost: act on what is there."""
 
 
 @dataclass
@@ -184,6 +187,7 @@ class _Call:
         self.bound = bound
         self.notes = notes
         self.cwd = Path.cwd()
+        self._products: dict[str, str] = {}  # as written -> product path
         self.log_start = _size(bench.log)
         self.began = time.monotonic()
 
@@ -193,11 +197,29 @@ class _Call:
         with self.space.glance():
             if not all(self.space.known(path) for path in self._named()):
                 self._check()  # before data are read that nobody has seen yet: a typing error shall not cost that
-            plan = self._plan()
-            outcome = self._recall(plan) if plan.effects.trusted else None
-        if outcome is not None:
-            return outcome
-        return self._run(plan) if plan.effects.trusted else self._watch(plan)
+            while True:
+                plan = self._plan()
+                outcome = self._recall(plan) if plan.effects.trusted else None
+                if outcome is not None:
+                    return outcome
+                reason, expected = (
+                    self._reason(plan) if plan.effects.trusted else (_WATCHED.format(self.task.name), None)
+                )
+                self.bench.watcher.started(self.task.name, reason, expected)
+                try:
+                    self._prepare(plan)
+                    break
+                except VersionLost as lost:
+                    self.bench.place.give_up(lost.path)
+            if plan.effects.trusted:
+                before = {path: self.space.look(path) for path in (*plan.inputs, *plan.changing)}
+                protected = {path: before[path] for path in plan.changing}
+            else:
+                before = protected = {path: self.space.look(path) for path in sorted({*self._named(), *plan.inputs})}
+            remembered = self._protect(protected)
+        if plan.effects.trusted:
+            return self._run(plan, reason, expected, before, protected, remembered)
+        return self._watch(plan, reason, protected, remembered)
 
     def _recall(self, plan: _Plan) -> Outcome | None:
         """The call's outcome from memory, if it can be had."""
@@ -249,7 +271,10 @@ class _Call:
         plan.key = _hash([plan.shape, plan.inputs])
 
     def _product(self, path: str) -> str:
-        return product_path(path, self.cwd, self.space.directory)
+        known = self._products.get(path)
+        if known is None:
+            known = self._products[path] = product_path(path, self.cwd, self.space.directory)
+        return known
 
     def _implied(self, path: str) -> str:
         return self.bench.place.implied(path)
@@ -370,13 +395,15 @@ class _Call:
 
     # -- a new call ------------------------------------------------------------------------------------------------
 
-    def _run(self, plan: _Plan) -> Outcome:
-        reason, expected = self._reason(plan)
-        self.bench.watcher.started(self.task.name, reason, expected)
-        self._prepare(plan)
-        before = {path: self.space.look(path) for path in (*plan.inputs, *plan.changing)}
-        protected = {path: before[path] for path in plan.changing}
-        remembered = self._protect(protected)
+    def _run(
+        self,
+        plan: _Plan,
+        reason: str,
+        expected: float | None,
+        before: Mapping[str, str],
+        protected: Mapping[str, str],
+        remembered: bool,
+    ) -> Outcome:
         scratch = self._scratch()
         step = self.ledger.begin("call", self.task.name, protected, plan.patterns)
         try:
@@ -508,7 +535,7 @@ class _Call:
                 outputs[path] = ABSENT
             else:
                 outputs[path] = made[path] = "k-" + _hash([plan.key, path])
-        self._shown, pictures = self._take_pictures(self._pictures(reply, made))
+        self._shown, pictures = self._take_pictures(reply.body["pictures"])
         record = CallRecord(
             key=plan.key,
             shape=plan.shape,
@@ -540,14 +567,6 @@ class _Call:
             self.notes.append(f"its return value stayed behind ({reply.body['unencodable']}): not remembered")
         return bool(touched) or "unencodable" in reply.body
 
-    def _pictures(self, reply: Reply, made: Iterable[str]) -> list[dict[str, str]]:
-        """What the call shows: a plot that a task of casatasks wrote is shown as written, not as drawn."""
-        written = [path for path in sorted(made, key=_page_order) if path.endswith(".png")]
-        if self.task.package == "casatasks" and written:
-            return [{"name": os.path.basename(path), "path": str(self.space.absolute(path))} for path in written]
-        drawn: list[dict[str, str]] = reply.body["pictures"]
-        return drawn
-
     def _take_pictures(self, made: list[dict[str, str]]) -> tuple[tuple[Picture, ...], list[dict[str, Any]]]:
         shown, kept = [], []
         with self.space.store.capture() as capture:
@@ -578,12 +597,10 @@ class _Call:
         remembered: bool,
     ) -> None:
         remembered = remembered and plan.effects.cacheable
-        if remembered:
-            self.space.record_call(record)
         with self.ledger.transaction():
             self.space.capture(made, record.key)
             if remembered:
-                self.ledger.add_call(record)
+                self.space.remember(record)
             self._touch(plan, before, record.outputs)
             self.ledger.add_run(
                 plan.key,
@@ -630,22 +647,15 @@ class _Call:
 
     # -- a call whose effects are not known for certain ------------------------------------------------------------
 
-    def _watch(self, plan: _Plan) -> Outcome:
+    def _watch(self, plan: _Plan, reason: str, inputs: Mapping[str, str], remembered: bool) -> Outcome:
         """Run a task without an entry to be trusted: trees are compared, nothing is served from memory."""
-        reason = (
-            f"what {self.task.name} reads and writes here is not known for certain, so it is watched and runs each time"
-        )
-        self.bench.watcher.started(self.task.name, reason, None)
-        self._prepare(plan)
-        inputs = {path: self.space.look(path) for path in sorted({*self._named(), *plan.inputs})}
-        remembered = self._protect(inputs)
         before = self._workspace_tree()
         scratch = self._scratch()
         step = self.ledger.begin("call", self.task.name, inputs, plan.patterns)
         try:
             reply = self._execute(scratch, None)
             self._demand(plan)
-            self._shown, _ = self._take_pictures(self._pictures(reply, ()))
+            self._shown, _ = self._take_pictures(reply.body["pictures"])
         except BaseException as error:
             self._fail(step, inputs, plan.patterns, reason, error, remembered)
             raise
@@ -732,11 +742,6 @@ class _Call:
     def log_text(self) -> str:
         """What this call wrote into the CASA log."""
         return _read(self.bench.log, self.log_start)
-
-
-def _page_order(path: str) -> list[tuple[bool, int, str]]:
-    """Sort key by which page 9 comes before page 10."""
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", path)]
 
 
 def _likeness(record: CallRecord, plan: _Plan) -> tuple[int, int, float]:

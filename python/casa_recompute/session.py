@@ -67,6 +67,7 @@ class Session:
         self._entering: Cell | None = None
         self._failed = False
         self._notes: list[str] = []
+        self._given_up: set[str] = set()
         self._display: Display | None = None
         self._worker: Worker | None = None
         self._owner = os.getpid()
@@ -223,7 +224,7 @@ class Session:
 
     def begin_cell(self, cell: Cell | None) -> None:
         """A cell is about to run; ``None``: what follows has no place in a notebook (a console, a script)."""
-        self._place, self._failed, self._notes, self.cell = None, False, [], ""
+        self._place, self._failed, self._notes, self._given_up, self.cell = None, False, [], set(), ""
         self._entering = cell if self.settings.state == "story" else None
         # A cell without task calls need not wait for another kernel's task; one with calls enters with the first.
         with contextlib.suppress(WorkspaceBusy):
@@ -275,15 +276,19 @@ class Session:
         present = self.workspace.look(path)
         if self._place is None:
             return present
-        version = implied(path, self._place, self._touches, present, self._foreign(present))
-        if version not in (present, ABSENT) and not self.workspace.restorable({path: version}):
-            self._notes.append(f"an earlier state of {path} is no longer in the store: the present one was used")
+        if path in self._given_up:
             return present
+        version = implied(path, self._place, self._touches, present, self._foreign(present))
         late = behind(path, self._place, self._touches)
         if late is not None:
             note = f"{path}: a cell above that changes it has not run since the cells above itself did; run it, too"
             self._notes += [note] if note not in self._notes else []
         return version
+
+    def give_up(self, path: str) -> None:
+        """See :class:`calls.Place`."""
+        self._given_up.add(path)
+        self._notes.append(f"an earlier state of {path} is no longer in the store: the present one was used")
 
     def _foreign(self, version_id: str) -> bool:
         return version_id != ABSENT and not self.workspace.ledger.made_in_cell(version_id)

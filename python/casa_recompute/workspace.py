@@ -18,6 +18,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from casa_recompute.ledger import CallRecord, Ledger, LedgerError, Touch, Version
@@ -52,6 +53,17 @@ class VersionLost(RuntimeError):
     def __init__(self, version: str, path: str) -> None:
         super().__init__(f"version {version} of {path} is no longer in the store")
         self.version = version
+        self.path = path
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """What has to be done to a product to make it a version: ``wrong`` names are to be put, ``extra`` to go first."""
+
+    target: Manifest
+    tree: Tree
+    wrong: list[str]
+    extra: list[str]
 
 
 class Workspace:
@@ -84,7 +96,7 @@ class Workspace:
                 f"{self.directory} cannot be written ({error.strerror}): work in a directory of your own"
             ) from error
         self._depth = 0
-        self._glanced: dict[str, str] | None = None
+        self._glanced: dict[str, tuple[str, Tree]] | None = None
         self.store: CowStore = open_store(self.home / "store", store)
         self.on_replace = []
         self.replaced = set()
@@ -176,14 +188,18 @@ class Workspace:
 
     def look(self, path: str) -> str:
         """The version that lies at ``path`` now; content is read only when the signature is unknown."""
+        return self._see(path)[0]
+
+    def _see(self, path: str) -> tuple[str, Tree]:
+        """The version at ``path``, and the stamps of its files."""
         if self._glanced is not None and path in self._glanced:
             return self._glanced[path]
         tree = scan(self.absolute(path))
         seal = signature(tree)
         version = ABSENT if not tree else self.ledger.present_version(path, seal) or self._identify(path, tree, seal)
         if self._glanced is not None:
-            self._glanced[path] = version
-        return version
+            self._glanced[path] = version, tree
+        return version, tree
 
     @contextlib.contextmanager
     def glance(self) -> Iterator[None]:
@@ -199,10 +215,12 @@ class Workspace:
 
     def known(self, path: str) -> bool:
         """Whether :meth:`look` can answer without reading content."""
+        if self._glanced is not None and path in self._glanced:
+            return True
         tree = scan(self.absolute(path))
         version = self.ledger.present_version(path, signature(tree)) if tree else ABSENT
         if version is not None and self._glanced is not None:
-            self._glanced[path] = version
+            self._glanced[path] = version, tree
         return version is not None
 
     def _identify(self, path: str, tree: Tree, seal: bytes) -> str:
@@ -302,7 +320,8 @@ class Workspace:
         self._capture(made, call=call)
 
     def _capture(self, made: Mapping[str, str], call: str | None = None) -> None:
-        versions, presences = [], []
+        versions: list[Version] = []
+        presences = []
         with self.store.capture() as capture:
             for path, version_id in made.items():
                 root = self.absolute(path)
@@ -346,12 +365,10 @@ class Workspace:
 
     def restorable(self, targets: Mapping[str, str]) -> bool:
         """Whether each version lies at its path or could be brought there."""
-        for path, version_id in targets.items():
-            if self.look(path) == version_id:
-                continue
-            version = self.ledger.version(version_id)
-            if version is None or not self._intact(version.manifest):
-                return False
+        try:
+            self._differences(targets)
+        except VersionLost:
+            return False
         return True
 
     def restore(self, targets: Mapping[str, str]) -> list[str]:
@@ -361,25 +378,56 @@ class Workspace:
             VersionLost: the store does not hold one of them; nothing was changed.
             OSError: the disk is full; the step is completed as soon as there is room.
         """
-        todo = {path: version for path, version in targets.items() if self.look(path) != version}
-        if not todo:
+        differences = self._differences(targets)
+        if not differences:
             return []
-        manifests = {}
-        for path, version_id in todo.items():
-            version = self.ledger.version(version_id)
-            if version is None or not self._intact(version.manifest):
-                raise VersionLost(version_id, path)
-            manifests[path] = version.manifest
-        self.keep(todo)
-        self._announce(todo)
-        step = self.ledger.begin("restore", "", todo)
-        for path, manifest in manifests.items():
-            self._bring(path, manifest)
+        for path, difference in differences.items():
+            present = self.ledger.version(self.look(path))
+            assert present is not None
+            lost = [present.manifest[n] for n in (*difference.wrong, *difference.extra) if n in present.manifest]
+            if not present.manifest.kept or not all(map(self._entry_intact, lost)):
+                self._capture({path: present.id})
+        self._announce(differences)
+        step = self.ledger.begin("restore", "", {path: targets[path] for path in differences})
+        for path, difference in differences.items():
+            self._bring(path, difference)
         with self.ledger.transaction():
-            for path, version_id in todo.items():
-                self._note_presence(path, version_id)
+            for path in differences:
+                self._note_presence(path, targets[path])
             self.ledger.end(step)
-        return list(todo)
+        return list(differences)
+
+    def _differences(self, targets: Mapping[str, str]) -> dict[str, _Difference]:
+        """What has to be done to bring versions to their paths, where anything has to be.
+
+        Raises:
+            VersionLost: the store does not hold what would be needed.
+        """
+        differences = {}
+        for path, version_id in targets.items():
+            present, tree = self._see(path)
+            if present == version_id:
+                continue
+            version = self.ledger.version(version_id)
+            if version is None:
+                raise VersionLost(version_id, path)
+            difference = self._difference(path, version.manifest, tree)
+            if not all(self._entry_intact(version.manifest[name]) for name in difference.wrong):
+                raise VersionLost(version_id, path)
+            differences[path] = difference
+        return differences
+
+    def _difference(self, path: str, target: Manifest, tree: Tree) -> _Difference:
+        held = self._held(path, tree)
+        if tree and target and tree[""].kind != target[""].kind:
+            return _Difference(target, tree, list(target), list(tree))
+        extra = [n for n, stamp in tree.items() if n not in target or target[n].kind != stamp.kind]
+        gone = set(extra)
+        wrong = [n for n, e in target.items() if n in gone or not _same(held.get(n), e, n in tree)]
+        touched = {os.path.dirname(name) for name in (*wrong, *extra) if not is_lock(name)}
+        return _Difference(
+            target, tree, [n for n in wrong if not is_lock(n) or n not in tree or os.path.dirname(n) in touched], extra
+        )
 
     def unpack(self, version_id: str, place: Path) -> None:
         """Write a version to a place of its own.
@@ -390,7 +438,8 @@ class Workspace:
         version = self.ledger.version(version_id)
         if version is None or not self._intact(version.manifest):
             raise VersionLost(version_id, str(place))
-        self._bring(os.path.relpath(place, self.directory), version.manifest)
+        path = os.path.relpath(place, self.directory)
+        self._bring(path, self._difference(path, version.manifest, {}))
 
     def _announce(self, paths: Iterable[str]) -> None:
         for path in paths:
@@ -403,32 +452,25 @@ class Workspace:
         self.ledger.set_presence(path, version_id, signature(tree), tree)
         self.brought[path] = version_id
         if self._glanced is not None:
-            self._glanced[path] = version_id
+            self._glanced[path] = version_id, tree
 
-    def _bring(self, path: str, target: Manifest) -> None:
-        """Make what is at ``path`` equal to ``target``, touching only files that differ."""
-        root = self.absolute(path)
-        tree = scan(root)
-        if not target or (tree and tree[""].kind != target[""].kind):
+    def _bring(self, path: str, difference: _Difference) -> None:
+        """Make what is at ``path`` equal to a version, touching only files that differ."""
+        root, target, tree = self.absolute(path), difference.target, difference.tree
+        if "" in difference.extra:
             self._discard(root)
             tree = {}
-        if not target:
-            return
-        held = self._held(path, tree)
-        wrong = [n for n, entry in target.items() if not _same(held.get(n), entry, tree.get(n) is not None)]
-        touched = {os.path.dirname(name) for name in wrong if not is_lock(name)}
-        for name in sorted(tree, key=len, reverse=True):
-            if name not in target and name:
-                touched.add(os.path.dirname(name))
+        else:
+            for name in sorted(difference.extra, key=len, reverse=True):
                 (root / name).rmdir() if tree[name].kind == "d" else (root / name).unlink()
-        for name in sorted(wrong, key=lambda n: (target[n].kind != "d", len(n))):
-            entry, place = target[name], root / name if name else root
-            if entry.kind == "d":
+        for name in sorted(difference.wrong, key=lambda n: (target[n].kind != "d", len(n))):
+            place = root / name if name else root
+            if target[name].kind == "d":
                 place.mkdir(exist_ok=True)
-            elif not is_lock(name) or name not in tree or os.path.dirname(name) in touched:
-                self._put(entry, place, path)
+            else:
+                self._put(target[name], place, path)
         for name, entry in target.items():
-            if entry.kind == "d" and (name in wrong or tree[name].mode != entry.mode):
+            if entry.kind == "d" and (name not in tree or tree[name].mode != entry.mode):
                 (root / name if name else root).chmod(entry.mode)
 
     def _put(self, entry: ManifestEntry, place: Path, path: str) -> None:
@@ -480,7 +522,7 @@ class Workspace:
             version = self.ledger.version(version_id)
             if version is None:
                 raise VersionLost(version_id, path)
-            self._bring(path, version.manifest)
+            self._bring(path, self._difference(path, version.manifest, scan(self.absolute(path))))
         with self.ledger.transaction():
             for path, version_id in versions.items():
                 self._note_presence(path, version_id)
@@ -524,9 +566,11 @@ class Workspace:
             self.ledger.close()
         self.ledger = self._open_ledger()
 
-    def record_call(self, record: CallRecord) -> None:
-        """Write a copy of a call beside the store, from which a lost ledger is rebuilt."""
-        self._record(record.key, "call", pack_call(record))
+    def remember(self, record: CallRecord) -> None:
+        """Add a call to the ledger, with a copy beside the store from which a lost ledger is rebuilt."""
+        packed = pack_call(record)
+        self._record(record.key, "call", packed)
+        self.ledger.add_call(record, packed)
 
     def record_cell(self, cell: str, touches: Iterable[Touch]) -> None:
         """Write a copy of what a cell did."""

@@ -249,11 +249,11 @@ class Ledger:
         rows = self._db.execute("SELECT record FROM call ORDER BY created")
         return [unpack_call(row[0]) for row in rows]
 
-    def add_call(self, record: CallRecord) -> None:
-        """Remember a call; a call of the same key that was there is replaced."""
+    def add_call(self, record: CallRecord, packed: bytes | None = None) -> None:
+        """Remember a call; a call of the same key that was there is replaced. ``packed``: the record, if at hand."""
         self._db.execute(
             "INSERT OR REPLACE INTO call VALUES (?, ?, ?, ?, ?, ?)",
-            (record.key, record.shape, record.task, pack_call(record), record.seconds, record.created),
+            (record.key, record.shape, record.task, packed or pack_call(record), record.seconds, record.created),
         )
 
     def forget_call(self, key: str) -> None:

@@ -58,6 +58,8 @@ def load(log: str) -> dict[str, str]:
     measures = casatools.measures()
     measures.measure(measures.epoch("UTC", "today"), "TAI")
     measures.done()
+    gc.collect()
+    gc.freeze()  # CASA's own objects stay: looking through them at each collection takes longer than many a task
     return {
         "casatasks": casatasks.version_string(),
         "casatools": casatools.version_string(),
@@ -89,13 +91,11 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     casatasks.casalog.setlogfile(request["log"])
     os.chdir(request["cwd"])
     os.environ.update(request["environment"])
-    pictures: list[dict[str, str]] = []
     if request["package"] == "casatasks":
-        value = getattr(casatasks, request["task"])(**arguments)
+        task = getattr(casatasks, request["task"])
+        value, pictures = gui.call_task(task, request["task"], arguments, request["scratch"])
     else:
         value, pictures = gui.call_gui(request["task"], arguments, request["scratch"])
-    if request["package"] == "casatasks":
-        pictures += gui.capture_figures(request["scratch"])
     table().clearlocks()  # a lock that a task left would block the kernel's own tools for ever
     try:
         codec.encode(value)
