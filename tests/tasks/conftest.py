@@ -14,6 +14,8 @@ import pytest
 
 from casa_recompute.tasks import Catalogue, load_catalogue
 
+sys.path.append(str(Path(__file__).parent))  # the cases are shared with the process that runs CASA
+
 CONFIG = """
 import casadata
 datapath = [casadata.datapath]

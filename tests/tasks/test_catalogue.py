@@ -50,11 +50,7 @@ def test_conditions_are_casashells(catalogue: Catalogue) -> None:
     compared = 0
     for name in set(catalogue) - GUI - {"sdcal"}:  # sdcal: generated as a bare `return`
         shell = read_task(casashell / f"{name}.py", casashell / f"{name}.py")["conditions"]
-        theirs = {
-            (c["parameter"], c["equals"], repr(c["value"]), n, repr(v))
-            for c in shell
-            for n, v in c["defaults"]
-        }
+        theirs = {(c["parameter"], c["equals"], repr(c["value"]), n, repr(v)) for c in shell for n, v in c["defaults"]}
         mine = {
             (c.parameter, c.equals, repr(c.value), n, repr(v))
             for c in catalogue[name].conditions
@@ -90,9 +86,7 @@ def test_no_part_of_casa_is_imported() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_the_cache_gives_the_same_tasks_and_is_used(
-    cache_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_cache_gives_the_same_tasks_and_is_used(cache_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = load_catalogue()
     assert len(list(cache_home.iterdir())) == 1
     monkeypatch.setattr(loader, "_casatask", lambda *_: pytest.fail("read the installation again"))
@@ -128,9 +122,7 @@ def test_a_changed_installation_is_read_again(cache_home: Path, tmp_path: Path, 
     assert load_catalogue(site)["clearstat"].summary == "Changed"
 
 
-def test_a_home_that_cannot_be_written_only_costs_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_home_that_cannot_be_written_only_costs_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("a file where the cache directory should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert len(load_catalogue()) == 128
@@ -152,9 +144,7 @@ def test_bind_fills_defaults_with_copies(catalogue: Catalogue) -> None:
 
 def test_bind_errors_read_like_pythons(catalogue: Catalogue) -> None:
     gaincal = catalogue["gaincal"]
-    with pytest.raises(
-        TypeError, match=r"gaincal\(\) got an unexpected keyword argument 'solin'. Did you mean"
-    ):
+    with pytest.raises(TypeError, match=r"gaincal\(\) got an unexpected keyword argument 'solin'. Did you mean"):
         gaincal.bind((), {"solin": "inf"})
     with pytest.raises(TypeError, match=r"gaincal\(\) multiple values for argument 'vis'"):
         gaincal.bind(("a",), {"vis": "b"})

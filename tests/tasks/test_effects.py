@@ -84,22 +84,14 @@ def test_flagdata_modifies_only_when_it_applies(resolve: Callable[..., Effects])
         found = resolve("flagdata", "a.ms", vis="a.ms", **quiet)
         assert paths(found, "modify") == [] and paths(found, "read") == ["a.ms"]
     assert paths(resolve("flagdata", "a.ms", vis="a.ms", action="", savepars=True), "modify") == ["a.ms"]
-    assert paths(
-        resolve("flagdata", "a.ms", vis="a.ms", action="", savepars=True, outfile="o"), "modify"
-    ) == ["o"]
-    listed = resolve(
-        "flagdata", "a.ms cmds.txt", vis="a.ms", mode="list", inpfile=["cmds.txt", "mode='manual'"]
-    )
+    assert paths(resolve("flagdata", "a.ms", vis="a.ms", action="", savepars=True, outfile="o"), "modify") == ["o"]
+    listed = resolve("flagdata", "a.ms cmds.txt", vis="a.ms", mode="list", inpfile=["cmds.txt", "mode='manual'"])
     assert paths(listed, "read") == ["cmds.txt"]
 
 
 def test_append_turns_an_output_into_an_input(resolve: Callable[..., Effects]) -> None:
     new = resolve("gaincal", "a.ms g.B", vis="a.ms", caltable="g.G", gaintable="g.B")
-    assert (
-        paths(new, "write") == ["g.G"]
-        and paths(new, "read") == ["a.ms", "g.B"]
-        and new.optional == frozenset()
-    )
+    assert paths(new, "write") == ["g.G"] and paths(new, "read") == ["a.ms", "g.B"] and new.optional == frozenset()
     more = resolve("gaincal", "a.ms g.G", vis="a.ms", caltable="g.G", append=True)
     assert paths(more, "modify") == ["g.G"] and paths(more, "write") == []
     assert paths(resolve("gencal", "a.ms c", vis="a.ms", caltable="c", caltype="amp"), "modify") == ["c"]
@@ -108,9 +100,7 @@ def test_append_turns_an_output_into_an_input(resolve: Callable[..., Effects]) -
 
 def test_calibration_libraries_name_further_tables(resolve: Callable[..., Effects]) -> None:
     library = "caltable='a.G' calwt=True\ncaltable=\"b.B\" tinterp='linear'\ncaltable='gone'"
-    found = resolve(
-        "applycal", "a.ms a.G b.B", {"lib.txt": library}, vis="a.ms", docallib=True, callib="lib.txt"
-    )
+    found = resolve("applycal", "a.ms a.G b.B", {"lib.txt": library}, vis="a.ms", docallib=True, callib="lib.txt")
     assert paths(found, "read") == ["lib.txt", "a.G", "b.B"]
     inline = resolve("plotms", "a.ms a.G", vis="a.ms", callib=["caltable='a.G',calwt=True"])
     assert paths(inline, "read") == ["a.ms", "a.G"]
@@ -120,9 +110,7 @@ def test_only_existing_paths_are_read(resolve: Callable[..., Effects]) -> None:
     found = resolve("imregrid", "a.im", imagename="a.im", template="J2000", output="o.im")
     assert paths(found, "read") == ["a.im"] and paths(found, "write") == ["o.im"]
     assert paths(resolve("imregrid", "a.im", imagename="a.im", template="get"), "write") == []
-    found = resolve(
-        "tclean", "a.ms m.im", vis=["a.ms"], imagename="i", mask=["circle[[1pix,1pix],3pix]", "m.im"]
-    )
+    found = resolve("tclean", "a.ms m.im", vis=["a.ms"], imagename="i", mask=["circle[[1pix,1pix],3pix]", "m.im"])
     assert paths(found, "read") == ["a.ms", "m.im"]
     found = resolve("imview", "a.im b.im", raster={"file": "a.im", "colormap": "Rainbow 2"}, contour="b.im")
     assert paths(found, "read") == ["a.im", "b.im"]
@@ -145,9 +133,7 @@ def test_products_of_a_prefix_are_a_closed_list(resolve: Callable[..., Effects])
     assert not {"n.ms", "n.G", "n.ms.flagversions"} & set(paths(found, "prefix"))
     assert paths(found, "read") == ["n.ms"]
     assert any(a.pattern == "n.psf.tt[0-9]*" for a in found.accesses)
-    assert paths(resolve("tclean", there, vis="n.ms", imagename="n", savemodel="virtual"), "modify") == [
-        "n.ms"
-    ]
+    assert paths(resolve("tclean", there, vis="n.ms", imagename="n", savemodel="virtual"), "modify") == ["n.ms"]
 
 
 def test_patterns_escape_the_argument(resolve: Callable[..., Effects]) -> None:
@@ -179,9 +165,7 @@ def test_one_moment_has_a_name_and_several_a_prefix(resolve: Callable[..., Effec
     one = resolve("immoments", "c.im", imagename="c.im", moments=0, outfile="m")
     assert paths(one, "write") == ["m"] and not one.optional
     many = resolve("immoments", "c.im", imagename="c.im", moments=[0, 1], outfile="m")
-    assert {"m.integrated", "m.weighted_coord"} <= set(
-        paths(many, "write")
-    ) and "outfile.integrated" in many.optional
+    assert {"m.integrated", "m.weighted_coord"} <= set(paths(many, "write")) and "outfile.integrated" in many.optional
 
 
 def test_doubtful_combinations_are_not_trusted(resolve: Callable[..., Effects]) -> None:
@@ -211,4 +195,6 @@ def test_nothing_waits_for_a_person(catalogue: Catalogue) -> None:
     assert fall_back("flagdata", display="both")[0]["display"] == ""
     assert fall_back("flagdata", display="none") == (catalogue["flagdata"].bind((), {"display": "none"}), ())
     assert fall_back("simobserve")[0]["graphics"] == "file"
+    assert fall_back("plotbandpass", caltable="b")[0]["figfile"] == "plotbandpass.png"  # CASA insists on one
+    assert fall_back("plotbandpass", caltable="b", figfile="f")[0]["figfile"] == "f"
     assert fall_back("gaincal", vis="a")[1] == ()

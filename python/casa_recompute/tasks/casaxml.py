@@ -53,9 +53,7 @@ def _parameter(param: ElementTree.Element) -> dict[str, Any]:
     allowed = param.find(f"{_NS}allowed")
     choices: list[Any] = []
     if allowed is not None and allowed.get("kind", "enum") == "enum":
-        choices = [
-            _scalar((v.text or "").strip(), kind.removesuffix("Vec")) for v in allowed.findall(f"{_NS}value")
-        ]
+        choices = [_scalar((v.text or "").strip(), kind.removesuffix("Vec")) for v in allowed.findall(f"{_NS}value")]
     default, units = _value(param.find(f"{_NS}value"), kind), param.get("units", "")
     return {
         "name": param.get("name"),

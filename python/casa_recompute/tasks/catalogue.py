@@ -68,17 +68,12 @@ def load_catalogue(site: Path | None = None) -> Catalogue:
             f"No casatasks found {place}. Install it (pip install casatasks casadata), "
             "or name the site-packages directory of an existing CASA."
         )
-    files = {
-        e.name.removesuffix(".xml"): e
-        for e in sorted(os.scandir(casatasks / "__xml__"), key=lambda e: e.name)
-    }
+    files = {e.name.removesuffix(".xml"): e for e in sorted(os.scandir(casatasks / "__xml__"), key=lambda e: e.name)}
     gui = {t: (p / f, p / go if go else None) for t, (n, f, go) in _GUI.items() if (p := _package(n, site))}
     gui = {t: (f, go) for t, (f, go) in gui.items() if f.is_file()}
     stamps = [e.stat().st_mtime_ns for e in files.values()] + [f.stat().st_mtime_ns for f, _ in gui.values()]
     version = _version(casatasks)
-    key = json.dumps(
-        [_LOADER, version, str(casatasks), sorted(map(str, gui.values())), len(stamps), max(stamps)]
-    )
+    key = json.dumps([_LOADER, version, str(casatasks), sorted(map(str, gui.values())), len(stamps), max(stamps)])
     cache = user_cache_path("casa-recompute") / f"catalogue-{zlib.crc32(str(casatasks).encode()):08x}.jsonl"
     records = _read_cache(cache, key)
     if records is None:
@@ -92,11 +87,7 @@ def _package(name: str, site: Path | None) -> Path | None:
     if site is not None:
         return site / name if (site / name).is_dir() else None
     spec = importlib.util.find_spec(name)  # finds a top-level package without running it
-    return (
-        Path(next(iter(spec.submodule_search_locations)))
-        if spec and spec.submodule_search_locations
-        else None
-    )
+    return Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else None
 
 
 def _version(package: Path) -> str:

@@ -33,9 +33,7 @@ def normal_form(value: Any, kind: str) -> Any:
 
 
 def _is_scalar(value: Any) -> bool:
-    return isinstance(value, str | bool | int | float) or (
-        isinstance(value, dict) and set(value) == {"$float"}
-    )
+    return isinstance(value, str | bool | int | float) or (isinstance(value, dict) and set(value) == {"$float"})
 
 
 def _typed(value: Any, kind: str) -> Any:

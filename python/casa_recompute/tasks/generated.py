@@ -84,9 +84,7 @@ def _definition(path: Path) -> ast.ClassDef | ast.FunctionDef:
         warnings.simplefilter("ignore")  # the generated docstrings hold invalid escapes such as "\*"
         tree = ast.parse(path.read_bytes())
     for node in tree.body:
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name.lstrip("_") == path.stem.lstrip(
-            "_"
-        ):
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name.lstrip("_") == path.stem.lstrip("_"):
             return node
     for node in tree.body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):

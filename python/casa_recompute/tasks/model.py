@@ -151,9 +151,7 @@ class Task:
         def applies(name: str) -> bool:
             conditions = self._conditions_for.get(name)
             return conditions is None or any(
-                c.holds(values[c.parameter]) and applies(c.parameter)
-                for c in conditions
-                if c.parameter in values
+                c.holds(values[c.parameter]) and applies(c.parameter) for c in conditions if c.parameter in values
             )
 
         return tuple(p.name for p in self.parameters if not p.hidden and applies(p.name))

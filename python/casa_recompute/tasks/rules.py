@@ -92,9 +92,7 @@ def parse_condition(text: str) -> ast.expr:
         if not isinstance(node, _ALLOWED):
             raise RuleError(f"{type(node).__name__} is not allowed in the condition {text!r}")
         if isinstance(node, ast.Call) and not (
-            isinstance(node.func, ast.Name)
-            and node.func.id in _ARITY
-            and len(node.args) == _ARITY[node.func.id]
+            isinstance(node.func, ast.Name) and node.func.id in _ARITY and len(node.args) == _ARITY[node.func.id]
         ):
             raise RuleError(f"unknown function, or wrong number of arguments, in the condition {text!r}")
     return tree
@@ -224,9 +222,7 @@ def _evaluate(node: ast.expr, call: Call) -> Any:
             return -_evaluate(operand, call)
         case ast.Compare(left=left, ops=operators, comparators=others):
             values = [_evaluate(v, call) for v in (left, *others)]
-            return all(
-                _COMPARE[type(o)](a, b) for o, a, b in zip(operators, values, values[1:], strict=False)
-            )
+            return all(_COMPARE[type(o)](a, b) for o, a, b in zip(operators, values, values[1:], strict=False))
         case ast.Call(func=ast.Name(id=function), args=arguments):
             return _apply(function, [_evaluate(a, call) for a in arguments], call)
     raise RuleError(f"{type(node).__name__} is not allowed in a condition")  # as parse_condition says too
