@@ -448,8 +448,8 @@ class _Call:
             if path not in targets and self._implied(path) == ABSENT:
                 targets[path] = ABSENT
         targets = {path: version for path, version in targets.items() if self.space.look(path) != version}
-        if targets:
-            self._check()  # else the task itself will, before anything is changed
+        if targets and not any(self.space.look(path) == ABSENT for path in targets):
+            self._check()  # where nothing is to be brought back, the task itself will, before anything is changed
         aside = [path for path, version in targets.items() if version == ABSENT]
         self.space.restore(targets)
         if aside:

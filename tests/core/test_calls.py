@@ -275,6 +275,17 @@ def test_a_removed_product_comes_back(open_session: Open, tmp_path: Path) -> Non
     assert in_cell(session, "clean", "tclean", vis="b.ms", imagename="img", niter=0).action == "restored"
     assert chain(session) == ["restored"] * 7
     assert contents(tmp_path) == first
+    shutil.rmtree(tmp_path / "b.ms")
+    assert in_cell(session, "clean", "tclean", vis="b.ms", imagename="img", niter=1).action == "ran"
+
+
+def test_a_wrong_argument_changes_nothing_on_disk(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    chain(session)
+    before = contents(tmp_path)
+    with pytest.raises(AssertionError, match="does not exist"):
+        in_cell(session, "flag", "flagdata", vis="nosuch.ms")
+    assert contents(tmp_path) == before
 
 
 def test_what_a_cell_no_longer_makes_is_set_aside(open_session: Open, tmp_path: Path) -> None:
