@@ -9,10 +9,12 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import core_rows
+import start_rows
+import tutorial_rows
 from disks import Unmeasurable
 from table import HEADER, Row
 
@@ -33,11 +35,13 @@ def main() -> int:
     arguments = parser.parse_args()
     few, many = (2, 20) if arguments.quick else (5, 101)
     given = arguments.reflink_dir
-    groups: dict[str, Callable[[], list[Row]]] = {
+    groups: dict[str, Callable[[], Iterable[Row]]] = {
+        "tutorial": tutorial_rows.tutorial,
         "hit": lambda: core_rows.hit(many),
         "restore": lambda: core_rows.restore(given, many),
         "overhead-reflink": lambda: core_rows.overhead_reflink(given, few),
         "overhead-copy": lambda: core_rows.overhead_copy(few),
+        "start": lambda: start_rows.kernel_start(3 if arguments.quick else 15),
     }
     if unknown := set(arguments.only or ()) - set(groups):
         parser.error(f"no such group: {', '.join(unknown)}; there are {', '.join(groups)}")
@@ -45,16 +49,20 @@ def main() -> int:
     told = sys.stderr if arguments.json else sys.stdout
     print(HEADER, file=told, flush=True)
     for name in arguments.only or groups:
-        try:
-            found = groups[name]()
-        except Unmeasurable as error:
-            found = [Row(name, "not measured", None, None, str(error))]
-        rows += found
-        for row in found:
+        for row in measured(name, groups[name]):
+            rows.append(row)
             print(row.line(), file=told, flush=True)
     if arguments.json:
         print(json.dumps({"cores": os.cpu_count(), "rows": [row.as_dict() for row in rows]}, indent=1))
     return 0 if all(row.met is not False for row in rows) else 1
+
+
+def measured(name: str, group: Callable[[], Iterable[Row]]) -> Iterator[Row]:
+    """The rows of a group, or one that says why there are none."""
+    try:
+        yield from group()
+    except Unmeasurable as error:
+        yield Row(name, "not measured", None, None, str(error))
 
 
 if __name__ == "__main__":

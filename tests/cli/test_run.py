@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -165,6 +166,21 @@ def test_a_kernel_that_dies_is_a_failed_cell(casa: Casa, workspace: Path) -> Non
     assert done.code == 1
     assert actions(done.json) == {"die": "failed", "after": "skipped"}
     assert done.json["cells"][0]["error"]["name"] == "DeadKernelError"
+
+
+def test_a_kernel_that_does_not_start_is_told_in_its_own_words(
+    casa: Casa, workspace: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken" / "casa_kernel"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise RuntimeError('no kernel today')")
+    environment["PYTHONPATH"] = os.pathsep.join([str(broken.parent), environment.get("PYTHONPATH", "")])
+    before = (workspace / "nb.ipynb").read_bytes()
+    done = casa("run", "nb.ipynb", "--json")
+    assert (done.code, done.out) == (1, "")
+    assert "the kernel casa did not start" in done.err and "no kernel today" in done.err
+    assert "zmq" not in done.err
+    assert (workspace / "nb.ipynb").read_bytes() == before
 
 
 def test_ctrl_c_stops_the_kernel_and_keeps_what_was_done(

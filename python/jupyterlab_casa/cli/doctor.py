@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib.metadata
 import logging
 import os
@@ -190,11 +191,18 @@ def _display(settings: Settings) -> Check:
 
 
 def _fuse() -> Check:
-    mounts = shutil.which("fusermount") or shutil.which("fusermount3")
-    if mounts and os.access("/dev/fuse", os.R_OK | os.W_OK):
+    try:
+        ctypes.CDLL("libfuse.so.2")
+    except OSError:
+        mounts = False
+    else:
+        mounts = os.access("/dev/fuse", os.R_OK | os.W_OK) and shutil.which("fusermount") is not None
+    if mounts:
         return Check("FUSE", "ok", "graphical programs are mounted as they are")
-    message = "not usable here; graphical programs are unpacked once instead, which takes about 560 MB each"
-    return Check("FUSE", "ok" if shutil.disk_usage(tempfile.gettempdir()).free > _TIGHT else "warn", message)
+    message = "not usable here: each graphical program is unpacked once, into about 560 MB of ~/.cache/casa-recompute"
+    if shutil.disk_usage(Path.home()).free > _TIGHT:
+        return Check("FUSE", "ok", message)
+    return Check("FUSE", "warn", message + ", where little room is left", "sudo apt-get install fuse libfuse2")
 
 
 def _plot(session: Session) -> Check:

@@ -144,13 +144,11 @@ class Runner:
         self._path = path
         self._saver = saver
         self._km = AsyncKernelManager(kernel_name="casa", kernel_spec_manager=_OurKernel())
-        self._client = NotebookClient(
-            notebook, km=self._km, timeout=timeout, interrupt_on_timeout=True, startup_timeout=_START
-        )
+        self._client = NotebookClient(notebook, km=self._km, timeout=timeout, interrupt_on_timeout=True)
         self._client.log = _silent()  # what goes wrong is raised, and told once
         self._ledger = _Calls(path.parent / HOME / "ledger.sqlite")
         self._lines = _Lines(sum(cell.cell_type == "code" for cell in notebook.cells))
-        self._metadata: dict[str, Any] = {}
+        self._metadata: dict[str, Any] = {}  # of requests; none before the first cell
         self._signal = 0
 
     # -- the kernel ------------------------------------------------------------------------------------------
@@ -188,7 +186,10 @@ class Runner:
         try:
             # Its own output goes nowhere near ours: what cells print comes as messages.
             await self._km.start_kernel(cwd=str(self._path.parent), stdout=printed, stderr=printed)
-            kc = await self._client.async_start_new_kernel_client()
+            kc = self._km.client()
+            kc.start_channels()
+            self._client.kc = kc
+            await kc.wait_for_ready(timeout=_START)
         except RuntimeError as error:
             if self._signal:
                 raise CommandError("interrupted", 128 + self._signal) from error
@@ -197,6 +198,7 @@ class Runner:
             raise CommandError(
                 f"the kernel casa did not start: {error}\n{said[-2000:]}\nSee `jupyter casa doctor`.", FAILED
             ) from error
+        kc.allow_stdin = False
         send: Callable[..., dict[str, Any]] = kc.session.msg
 
         def msg(
@@ -218,7 +220,7 @@ class Runner:
         if self._client.kc is not None:
             self._client.kc.stop_channels()
         if self._km.has_kernel:
-            await self._km.shutdown_kernel(now=bool(self._signal))
+            await self._km.shutdown_kernel(now=bool(self._signal) or not await self._km.is_alive())
         await self._km.cleanup_resources()
         self._ledger.close()
 
@@ -227,8 +229,8 @@ class Runner:
         again, self._signal = bool(self._signal), number
         self.code = 128 + number
         if self._km.has_kernel:
-            ready = self._client.kc is not None and not again
-            step = self._km.interrupt_kernel() if ready else self._km.shutdown_kernel(now=True)
+            interruptible = self._metadata and not again
+            step = self._km.interrupt_kernel() if interruptible else self._km.shutdown_kernel(now=True)
             self._stopping = asyncio.ensure_future(step)
 
     # -- the cells -------------------------------------------------------------------------------------------
