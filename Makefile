@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint test-js test-py test-ui bench clean
+.PHONY: help demo install test lint test-js test-py test-oracle test-ui bench clean
 
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -66,6 +66,9 @@ test-js: $(VENV)/.test-tools ## unit tests of the JupyterLab extension
 test-py: $(VENV)/.test-tools ## pytest
 	@scripts/system-packages.sh run
 	python -m pytest
+
+test-oracle: $(VENV)/.test-tools ## more random notebooks: ORACLE_SEED, ORACLE_EXAMPLES
+	@ORACLE_EXAMPLES=$${ORACLE_EXAMPLES:-300} python -m pytest tests/core/test_oracle.py
 
 test-ui: $(VENV)/.test-tools $(PLAYWRIGHT) ## JupyterLab with the extension in a real browser
 	@scripts/system-packages.sh run

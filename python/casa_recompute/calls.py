@@ -237,14 +237,17 @@ class _Call:
         for access in plan.effects.accesses:
             if access.pattern is not None:
                 pattern = self._product(access.pattern)
-                plan.patterns.append(pattern)
-                for path in self._members(pattern):
-                    plan.changing.add(path)
+                members = self._members(pattern)
+                if access.mode == "annotate":
+                    members = [path for path in members if _is_image(self.space.absolute(path))]
+                else:
+                    plan.patterns.append(pattern)
+                for path in members:
                     version = self._implied(path)
-                    if access.mode in ("prefix", "modify", "read") and version != ABSENT:
+                    if access.mode != "write" and version != ABSENT:
                         plan.inputs[path] = version
-                    if access.mode == "read":
-                        plan.changing.discard(path)
+                    if access.mode != "read":
+                        plan.changing.add(path)
                 continue
             path = self._product(access.path)
             plan.names.setdefault(access.role.split(".")[0], {})[access.path] = path
@@ -719,8 +722,11 @@ class _Call:
     def _reason(self, plan: _Plan) -> tuple[str, float | None]:
         """Why the call runs, against the most similar one that is known; and how long that one took."""
         records = self.ledger.calls_of_task(self.task.name)
+        expected = max(records, key=lambda record: _likeness(record, plan)).seconds if records else None
+        if self.bench.place.cell:
+            records = self.ledger.calls_in_cell(self.bench.place.cell, self.task.name)
         if not records:
-            return "it has not run here before", None
+            return "it has not run here before", expected
         best = max(records, key=lambda record: _likeness(record, plan))
         changed = [
             f"`{name}` was {best.arguments[name]!r}, is now {value!r}"
@@ -729,19 +735,27 @@ class _Call:
         ]
         inputs = [path for path, version in plan.inputs.items() if best.inputs.get(path) not in (None, version)]
         if best.key == plan.key:
-            return "its results were no longer in the store", best.seconds
+            return "its results were no longer in the store", expected
         if not set(best.outputs) & plan.changing and best.inputs.keys() != plan.inputs.keys():
-            return "it has not run on these products before", best.seconds
+            return "it has not run on these products before", expected
         if len(changed) > 3:
             changed = [*changed[:3], f"{len(changed) - 3} more parameters differ"]
         if inputs:
             verb = "is" if len(inputs) == 1 else "are"
             changed.append(f"{', '.join(f'`{path}`' for path in inputs[:3])} {verb} not as when it last ran")
-        return "; ".join(changed) or "its surroundings (CASA version, threads, directory) are new", best.seconds
+        return "; ".join(changed) or "its surroundings (CASA version, threads, directory) are new", expected
 
     def log_text(self) -> str:
         """What this call wrote into the CASA log."""
         return _read(self.bench.log, self.log_start)
+
+
+def _is_image(place: Path) -> bool:
+    """Whether a product is a CASA image, by what casacore writes into every table."""
+    try:
+        return (place / "table.info").read_text(errors="replace").startswith("Type = Image")
+    except OSError:
+        return False
 
 
 def _likeness(record: CallRecord, plan: _Plan) -> tuple[int, int, float]:

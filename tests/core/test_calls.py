@@ -93,6 +93,24 @@ def test_tclean_with_another_niter_starts_afresh_in_its_cell_and_continues_in_a_
     assert contents(tmp_path / "img.image") == afresh
 
 
+def test_tclean_writes_into_the_history_of_images_that_share_its_prefix(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    order = (*ORDER, "moments")
+
+    def run(session: Session, niter: int) -> list[str]:
+        actions = chain(session, niter=niter)
+        moments = in_cell(session, "moments", "immoments", order, imagename="img.image", outfile="img.mom0")
+        return [*actions, moments.action]
+
+    run(session, 1)
+    assert run(session, 2) == ["restored"] * 6 + ["ran", "ran"]
+    changed = contents(tmp_path)
+    run(open_session(tmp_path / "fresh"), 2)
+    assert {n: d for n, d in changed.items() if n in contents(tmp_path / "fresh")} == contents(tmp_path / "fresh")
+    os.chdir(tmp_path)
+    assert run(session, 1) == ["restored"] * 8
+
+
 def test_an_inserted_cell_is_part_of_the_story(open_session: Open, tmp_path: Path) -> None:
     session = open_session()
     chain(session)

@@ -34,6 +34,7 @@ STATEMENTS = st.one_of(
     st.builds(lambda vis: ("applycal", {"vis": vis, "gaintable": ["g"]}), MS),
     st.builds(lambda vis: ("split", {"vis": "a.ms", "outputvis": vis}), st.sampled_from(["b.ms", "c.ms"])),
     st.builds(lambda vis, n: ("tclean", {"vis": vis, "imagename": "img", "niter": n}), MS, SMALL),
+    st.just(("immoments", {"imagename": "img.image", "outfile": "img.mom0"})),
     st.builds(lambda vis, text: ("python", {"vis": vis, "text": text}), MS, SMALL),
     st.builds(lambda: ("rmtables", {"tablenames": ["g"]})),
 )

@@ -10,6 +10,7 @@ import socket
 import struct
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from xvfbwrapper import Xvfb
@@ -62,7 +63,7 @@ class Display:
                     timeout=_START_S,
                 )
                 self._server.start()
-                self._hold = connect_display(self.env()["DISPLAY"], str(authority))
+                self._hold = self._connect(str(authority))
             except FileNotFoundError as error:
                 self.stop()
                 raise DisplayError(
@@ -72,6 +73,17 @@ class Display:
             except (OSError, RuntimeError) as error:
                 self.stop()
                 raise DisplayError(f"Xvfb does not start: {error}. Try `Xvfb :99` in a terminal to see why.") from error
+
+    def _connect(self, authority: str) -> socket.socket:
+        """Connect to the new server, which may not listen yet though its socket is there."""
+        deadline = time.monotonic() + _START_S
+        while True:
+            try:
+                return connect_display(self.env()["DISPLAY"], authority)
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def env(self) -> dict[str, str]:
         """What a client needs in its environment. Raises DisplayError when the server was not started."""

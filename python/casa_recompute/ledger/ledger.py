@@ -244,6 +244,15 @@ class Ledger:
         rows = self._db.execute("SELECT record FROM call WHERE task = ? ORDER BY created DESC LIMIT ?", (task, limit))
         return [unpack_call(row[0]) for row in rows]
 
+    def calls_in_cell(self, cell: str, task: str, limit: int = 8) -> list[CallRecord]:
+        """The calls of a task that a cell made last, newest first."""
+        rows = self._db.execute(
+            "SELECT call.record FROM run JOIN call ON call.key = run.key WHERE run.cell = ? AND run.task = ? "
+            "GROUP BY run.key ORDER BY max(run.id) DESC LIMIT ?",
+            (cell, task, limit),
+        )
+        return [unpack_call(row[0]) for row in rows]
+
     def all_calls(self) -> list[CallRecord]:
         """Every memoised call, oldest first."""
         rows = self._db.execute("SELECT record FROM call ORDER BY created")

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from . import rules
 from .model import Task
 
-Mode = Literal["read", "modify", "write", "prefix"]
+Mode = Literal["read", "modify", "write", "prefix", "annotate"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Entry:
     writes: tuple[str, ...] = ()  # promised: their absence after the call is an error
     may_write: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()
+    annotates: tuple[str, ...] = ()  # images that get an entry in their history
     trusted: bool = False
     untrusted: tuple[str, ...] = ()  # conditions under which the entry is not to be trusted
     absolute: tuple[str, ...] = ()  # conditions under which a product holds the absolute path of another
@@ -70,6 +71,7 @@ class Entry:
 _UNKNOWN = Entry(notes="The effects table does not know this task.")
 _MODES: tuple[tuple[str, Mode], ...] = (
     ("prefix", "prefix"),
+    ("annotates", "annotate"),
     ("modifies", "modify"),
     ("writes", "write"),
     ("may_write", "write"),

@@ -133,10 +133,26 @@ def _tclean(vis: object, imagename: str, niter: int, **_: object) -> dict[str, o
         root = Path(f"{imagename}.{suffix}")
         root.mkdir(exist_ok=True)
         print(f"0%....{suffix}", flush=True)
+        _image(root)
         _put(root / "PIXELS", suffix, niter, [_state(v) for v in inputs], before)
+    for other in Path().glob(f"{imagename}.*"):  # as CASA does, whoever made the image
+        if (other / "table.info").exists():
+            _history(str(other), "tclean")
     if niter < 0:
         raise RuntimeError("diverged")
     return {"iterdone": niter}
+
+
+def _image(root: Path) -> None:
+    (root / "table.info").write_text("Type = Image\nSubType =\n")
+
+
+def _immoments(imagename: str, outfile: str, **_: object) -> None:
+    if os.path.exists(outfile):
+        raise RuntimeError(f"{outfile} exists")
+    os.mkdir(outfile)
+    _image(Path(outfile))
+    _put(Path(outfile) / "PIXELS", _get(Path(imagename) / "PIXELS"))
 
 
 def _rmtables(tablenames: object, **_: object) -> None:
@@ -167,7 +183,17 @@ class _Task:
 def _register() -> None:
     import types
 
-    for name in ("importuvfits", "flagdata", "setjy", "gaincal", "applycal", "split", "tclean", "rmtables"):
+    for name in (
+        "importuvfits",
+        "flagdata",
+        "setjy",
+        "gaincal",
+        "applycal",
+        "split",
+        "tclean",
+        "immoments",
+        "rmtables",
+    ):
         module = types.ModuleType(f"casatasks.{name}")
         module._start_log = lambda *_: None
         sys.modules[module.__name__] = module
