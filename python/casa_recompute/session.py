@@ -21,7 +21,7 @@ from casa_recompute.ledger import Touch
 from casa_recompute.products import ABSENT
 from casa_recompute.runner import CasaNotLoaded, Worker
 from casa_recompute.settings import Settings, load_settings
-from casa_recompute.story import BatchStory, Cell, Place, behind, implied, outside_change
+from casa_recompute.story import BatchStory, Cell, Place, behind, implied, meaning, outside_change
 from casa_recompute.tasks import Catalogue, load_catalogue
 from casa_recompute.workspace import Workspace, WorkspaceBusy
 
@@ -243,6 +243,9 @@ class Session:
                 self._place = self._batch.place(cell.source, run)
             self.cell = self._place.cell
             self._notice_outside_changes()
+            now = meaning(cell.source)
+            if self.workspace.ledger.swap_source(self.cell, now) != now:
+                self._clear_away(self._place)
 
     def _tell_waiting(self, seconds: float, who: str) -> None:
         self.watcher.progress(seconds, None, f"waiting for another kernel in this workspace ({who})")
@@ -323,6 +326,14 @@ class Session:
                 ledger.set_touch(change, ledger.next_run())
             self._notes.append(f"{path} was changed outside the notebook")
         self._touches = ledger.touches()
+
+    def _clear_away(self, place: Place) -> None:
+        """The cell was edited: what it made before must not be there for it, in a run from the top it would not be.
+
+        A cell that says the same makes the same again, so there is no need to take it away first.
+        """
+        made = [t.path for t in self._touches if t.cell == place.cell and t.before == ABSENT != t.after]
+        self.workspace.restore({path: ABSENT for path in made if self.implied(path) == ABSENT})
 
     def _notice_own_changes(self, place: Place) -> None:
         """Products that the cell's Python code changed, without a task."""

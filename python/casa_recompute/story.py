@@ -7,7 +7,9 @@ above touched it, the state in which the notebook found it.
 
 from __future__ import annotations
 
+import ast
 import difflib
+import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -136,6 +138,18 @@ def outside_change(touches: Sequence[Touch], path: str, version: str) -> Touch |
     taken_up = {touch.before for touch in changes}
     last = next((touch for touch in changes if touch.after not in taken_up), changes[-1])
     return Touch(last.cell + OUTSIDE, path, last.notebook, last.after, version)
+
+
+def meaning(source: str) -> str:
+    """A hash of what a cell says: comments, white space and the layout of lines do not count.
+
+    Magics and shell lines, which are no Python, count as they are written.
+    """
+    try:
+        text = ast.dump(ast.parse(source))
+    except (SyntaxError, ValueError):
+        text = source.strip()
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 class BatchStory:

@@ -395,3 +395,22 @@ def test_an_interpreter_without_casa_is_explained(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CasaNotLoaded, match="no-such-python"):
         Session(tmp_path, Settings(python="/no-such-python")).call("flagdata", vis="a.ms")
+
+
+def test_an_edited_cell_does_not_find_what_it_made_before(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    order = ("import", "split")
+    in_cell(session, "import", "importuvfits", order, fitsfile="raw.fits", vis="a.ms")
+    session.begin_cell(Cell("split", order, "nb.ipynb", "split('a.ms', 'b.ms')  # as before"))
+    session.call("split", vis="a.ms", outputvis="b.ms")
+    session.end_cell()
+    session.begin_cell(Cell("split", order, "nb.ipynb", "split( 'a.ms',\n 'b.ms')  # another comment"))
+    assert (tmp_path / "b.ms").exists()
+    session.call("split", vis="a.ms", outputvis="b.ms")
+    session.end_cell()
+    session.begin_cell(Cell("split", order, "nb.ipynb", "os.listdir('b.ms')"))
+    assert not (tmp_path / "b.ms").exists()
+    session.end_cell()
+    session.begin_cell(Cell("split", order, "nb.ipynb", "split('a.ms', 'b.ms')"))
+    assert session.call("split", vis="a.ms", outputvis="b.ms").action == "restored"
+    session.end_cell()

@@ -71,7 +71,9 @@ class Notebook:
         if self.session is None:
             self.session = Session(self.directory, fake_settings())
         os.chdir(self.directory)
-        self.session.begin_cell(Cell(identity, tuple(cell for cell, _ in self.cells), "nb.ipynb", ""))
+        self.session.begin_cell(
+            Cell(identity, tuple(cell for cell, _ in self.cells), "nb.ipynb", f"{task}(**{arguments})")
+        )
         ok = False
         try:
             if task == "python":

@@ -326,6 +326,12 @@ class Ledger:
         if path is not None:
             self._db.execute("DELETE FROM touch WHERE path = ?", (path,))
 
+    def swap_source(self, cell: str, source: str) -> str | None:
+        """Remember what a cell says now; what it said before."""
+        row = self._db.execute("SELECT source FROM cell WHERE id = ?", (cell,)).fetchone()
+        self._db.execute("INSERT OR REPLACE INTO cell VALUES (?, ?)", (cell, source))
+        return row[0] if row else None
+
     def next_run(self) -> int:
         """A number for a run of a cell, greater than all before."""
         number = int(self.meta("cell_runs") or 0) + 1

@@ -62,6 +62,9 @@ CREATE TABLE touch (
     PRIMARY KEY (cell, path)
 ) WITHOUT ROWID;
 
+-- What each cell said when it last began to run, comments and white space left out (a hash).
+CREATE TABLE cell (id TEXT PRIMARY KEY, source TEXT NOT NULL) WITHOUT ROWID;
+
 -- Sequences of cell sources of batch runs that name no cells (nbclient, papermill, nbconvert).
 CREATE TABLE story (id TEXT PRIMARY KEY, sources TEXT NOT NULL, created REAL NOT NULL) WITHOUT ROWID;
 
