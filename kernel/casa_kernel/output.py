@@ -101,7 +101,14 @@ def record(
     return {
         "text/html": f'<div class="casa-call">{"".join(html)}</div>',
         "text/plain": "\n".join(plain),
-        casalog.MIME_TYPE: casalog.to_mime(lines, task),
+        casalog.MIME_TYPE: {
+            **casalog.to_mime(lines, task),
+            "headline": words[0],
+            "details": [word for word in words[1:] if word],
+            "notes": list(notes),
+            "printed": kept if texts else [],
+            "opened": opened,
+        },
     }
 
 

@@ -58,16 +58,19 @@ describe('select', () => {
   });
 });
 
+const nothing = { task: '', headline: '', details: [], notes: [], printed: [], opened: false };
+
 describe('parseLog', () => {
-  const log = { version: 1, task: 'tclean', lines, counts: { warn: 1, severe: 1 }, omitted: 0 };
+  const words = { headline: 'tclean ran', details: ['why'], notes: ['a'], printed: ['b'], opened: true };
+  const log = { task: 'tclean', ...words, lines, counts: { warn: 1, severe: 1 }, omitted: 0 };
 
   it('reads what the kernel sends', () => {
-    expect(parseLog(log)).toEqual({ task: 'tclean', lines, counts: { warn: 1, severe: 1 }, omitted: 0 });
+    expect(parseLog({ version: 1, ...log })).toEqual(log);
   });
 
   it('fills what is missing or of another type', () => {
     expect(parseLog({ version: 1, lines: [{ message: 5, priority: 'WARN' }, null, 'x'] })).toEqual({
-      task: '',
+      ...nothing,
       lines: [{ time: '', priority: 'WARN', origin: '', message: '' }],
       counts: { warn: 0, severe: 0 },
       omitted: 0
@@ -84,7 +87,7 @@ describe('parseLog', () => {
 
 describe('summaryOf', () => {
   it('counts the whole log', () => {
-    const log = { task: 'split', lines: lines.slice(0, 1), counts: { warn: 1, severe: 0 }, omitted: 236 };
+    const log = { ...nothing, task: 'split', lines: lines.slice(0, 1), counts: { warn: 1, severe: 0 }, omitted: 236 };
     expect(summaryOf(log)).toBe('split: 237 lines, 1 warning, 0 errors');
     expect(summaryOf({ ...log, task: '', omitted: 0 })).toBe('log: 1 line, 1 warning, 0 errors');
   });

@@ -1,7 +1,12 @@
-import { createLogView } from '../log/view';
+import { createCallView, createLogView } from '../log/view';
 
 const log = {
   task: 'flagdata',
+  headline: '',
+  details: [] as string[],
+  notes: [] as string[],
+  printed: [] as string[],
+  opened: false,
   lines: [
     { time: '2026-11-22 13:00:00', priority: 'INFO', origin: 'flagdata::', message: 'Begin Task' },
     { time: '2026-11-22 13:00:01', priority: 'WARN', origin: 'agent::', message: '<img src=x onerror=alert(1)>' },
@@ -68,4 +73,28 @@ it('names its controls', () => {
   expect(level.getAttribute('aria-label')).toBeTruthy();
   expect(search.getAttribute('aria-label')).toBeTruthy();
   expect(view.querySelectorAll('th[scope=col]')).toHaveLength(4);
+});
+
+it('says what came of the call, why, and what there is to know', async () => {
+  const view = createCallView({
+    ...log,
+    headline: 'tclean ran in 27.1 s',
+    details: ['`niter` was 0, is now <b>5</b>'],
+    notes: ['set aside: a.image'],
+    printed: ['0%', '100%'],
+    opened: true
+  });
+  expect(find(view, '.jp-CasaCall-headline').textContent).toBe(
+    'tclean ran in 27.1 s · `niter` was 0, is now <b>5</b>'
+  );
+  expect(find(view, '.jp-CasaCall-note').textContent).toBe('Note: set aside: a.image');
+  expect(find(view, '.jp-CasaCall-printed summary').textContent).toBe('printed: 2 lines');
+  expect((find(view, '.jp-CasaLog') as HTMLDetailsElement).open).toBe(true);
+  await new Promise(resolve => setTimeout(resolve)); // the browser tells of the toggle later
+  expect(find(view, '.jp-CasaLog-status').textContent).toContain('3 of 3 lines');
+});
+
+it('shows no empty log below a headline', () => {
+  const view = createCallView({ ...log, lines: [], headline: 'rmtables ran in 0.1 s' });
+  expect(view.querySelector('.jp-CasaLog')).toBeNull();
 });

@@ -1,7 +1,7 @@
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { Widget } from '@lumino/widgets';
 import { parseLog } from './model';
-import { createLogView } from './view';
+import { createCallView } from './view';
 
 /** The MIME type of a task's log; the kernel sends it beside HTML and plain text. */
 export const MIME_TYPE = 'application/vnd.casa.log+json';
@@ -18,7 +18,7 @@ export class LogRenderer extends Widget implements IRenderMime.IRenderer {
     const data: unknown = model.data[MIME_TYPE];
     let view: Node;
     try {
-      view = createLogView(parseLog(data));
+      view = createCallView(parseLog(data));
     } catch (error) {
       view = document.createTextNode(error instanceof Error ? error.message : String(error));
     }

@@ -11,9 +11,19 @@ export interface ILogLine {
   message: string;
 }
 
-/** The log of one task call. */
+/** A task call: what came of it, and its log. */
 export interface ILog {
   task: string;
+  /** What came of the call: `tclean ran in 27.1 s`. */
+  headline: string;
+  /** What else is to be said in the same line: the reason. */
+  details: string[];
+  /** Remarks for the user. */
+  notes: string[];
+  /** What the task printed, line by line. */
+  printed: string[];
+  /** Whether to show the log unfolded: the call failed. */
+  opened: boolean;
   lines: ILogLine[];
   /** How many warnings and errors the whole log has. */
   counts: { warn: number; severe: number };
@@ -50,7 +60,7 @@ export function select(lines: readonly ILogLine[], level: Level, text: string): 
 /** `tclean: 237 lines, 2 warnings, 0 errors`. */
 export function summaryOf(log: ILog): string {
   const count = (n: number, noun: string) => `${String(n)} ${noun}${n === 1 ? '' : 's'}`;
-  return `${log.task || 'log'}: ${[
+  return `${log.headline ? 'log' : log.task || 'log'}: ${[
     count(log.lines.length + log.omitted, 'line'),
     count(log.counts.warn, 'warning'),
     count(log.counts.severe, 'error')
@@ -69,6 +79,11 @@ export function parseLog(data: unknown): ILog {
   const counts = isRecord(data.counts) ? data.counts : {};
   return {
     task: text(data.task),
+    headline: text(data.headline),
+    details: texts(data.details),
+    notes: texts(data.notes),
+    printed: texts(data.printed),
+    opened: data.opened === true,
     lines: data.lines.filter(isRecord).map(line => ({
       time: text(line.time),
       priority: text(line.priority),
@@ -86,6 +101,10 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
+}
+
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter(item => typeof item === 'string') : [];
 }
 
 function number(value: unknown): number {

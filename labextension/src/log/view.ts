@@ -8,10 +8,31 @@ const CHOICES: Record<Level, string> = {
 };
 
 /**
- * A log behind a toggle: a table that is filtered by priority and text.
+ * A call: what came of it, remarks, what it printed, and its log.
  *
- * Everything that comes from the log is set as text, never as markup. The table is made when it is first opened.
+ * Everything that comes from the notebook is set as text, never as markup.
  */
+export function createCallView(log: ILog): HTMLElement {
+  const view = element('div', 'jp-CasaCall');
+  if (log.headline) {
+    const headline = element('div', 'jp-CasaCall-headline');
+    headline.append(element('b', '', log.headline), ...log.details.map(detail => ` · ${detail}`));
+    view.append(headline);
+  }
+  view.append(...log.notes.map(note => element('div', 'jp-CasaCall-note', `Note: ${note}`)));
+  if (log.printed.length) {
+    const printed = element('details', 'jp-CasaCall-printed');
+    const count = `${String(log.printed.length)} line${log.printed.length === 1 ? '' : 's'}`;
+    printed.append(element('summary', '', `printed: ${count}`), element('pre', '', log.printed.join('\n')));
+    view.append(printed);
+  }
+  if (log.lines.length || !log.headline) {
+    view.append(createLogView(log));
+  }
+  return view;
+}
+
+/** A log behind a toggle: a table that is filtered by priority and text, made when it is first opened. */
 export function createLogView(log: ILog): HTMLElement {
   const view = element('details', 'jp-CasaLog');
   const summary = element('summary', 'jp-CasaLog-summary', summaryOf(log));
@@ -24,6 +45,7 @@ export function createLogView(log: ILog): HTMLElement {
     },
     { once: true }
   );
+  view.open = log.opened;
   return view;
 }
 
