@@ -136,10 +136,10 @@ def changed(change: Change, report: Report, alone: dict[str, Any] | None) -> lis
     if alone is not None:
         again = [cell for cell in report["cells"] if any(call["action"] == "ran" for call in cell["calls"])]
         took = sum(cell["seconds"] for cell in again)
-        plain = sum(alone["cells"][cell["id"]] for cell in again)
-        if change.first == "import-data":
-            plain += alone["load"]  # the first call waits until CASA is loaded, and so does a plain process
-        detail = f"cells that ran {took:.1f} s, in a plain process {plain:.1f} s"
+        inside = sum(call["seconds"] for call in calls(report, "ran"))
+        # A new kernel's first call that runs may wait until CASA is loaded, and a plain process does.
+        plain = sum(alone["cells"][cell["id"]] for cell in again) + alone["load"]
+        detail = f"cells that ran {took:.1f} s ({inside:.1f} s inside tasks), in a plain process {plain:.1f} s"
         rows.append(Row(change.name, f"{change.what}: wall time / bare", 1.05, took / plain, detail))
     return rows
 
