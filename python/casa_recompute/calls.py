@@ -33,6 +33,7 @@ from casa_recompute.tasks import Task
 from casa_recompute.tasks.effects import Effects, noninteractive, resolve
 from casa_recompute.workspace import HOME, VersionLost, Workspace
 
+_TEMPORARY = ("TempLattice*", "IMAGING_WEIGHT_*", "imagesolver::*", "__tmp_*", "_immath_tmp*", "concat_aux_*")
 _WATCHED = "what {} reads and writes here is not known for certain, so it is watched and runs each time"
 _COMPARE_SPEED = 20e6
 """Bytes per second at which canonical digests are taken to be computed when weighing them against a re-run."""
@@ -408,7 +409,8 @@ class _Call:
         remembered: bool,
     ) -> Outcome:
         scratch = self._scratch()
-        step = self.ledger.begin("call", self.task.name, protected, plan.patterns)
+        patterns = [*plan.patterns, *self._temporary()]
+        step = self.ledger.begin("call", self.task.name, protected, patterns)
         try:
             reply = self._execute(scratch, expected)
             self._demand(plan)
@@ -416,7 +418,7 @@ class _Call:
             if self._surprises(plan, reply, record):
                 remembered = False
         except BaseException as error:
-            self._fail(step, protected, plan.patterns, reason, error, remembered)
+            self._fail(step, protected, patterns, reason, error, remembered)
             raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -482,6 +484,11 @@ class _Call:
         note = f"WARNING: this call is not remembered, because not everything could be kept: {why}"
         if note not in self.notes:
             self.notes.append(note)
+
+    def _temporary(self) -> list[str]:
+        """Globs of what CASA makes in the working directory and, when it is killed, leaves there."""
+        patterns = [self._product(pattern) for pattern in _TEMPORARY]
+        return [pattern for pattern in patterns if not matches(pattern, self.space.directory)]
 
     def _scratch(self) -> Path:
         scratch = self.space.home / "tmp" / uuid.uuid4().hex
@@ -654,13 +661,14 @@ class _Call:
         """Run a task without an entry to be trusted: trees are compared, nothing is served from memory."""
         before = self._workspace_tree()
         scratch = self._scratch()
-        step = self.ledger.begin("call", self.task.name, inputs, plan.patterns)
+        patterns = [*plan.patterns, *self._temporary()]
+        step = self.ledger.begin("call", self.task.name, inputs, patterns)
         try:
             reply = self._execute(scratch, None)
             self._demand(plan)
             self._shown, _ = self._take_pictures(reply.body["pictures"])
         except BaseException as error:
-            self._fail(step, inputs, plan.patterns, reason, error, remembered)
+            self._fail(step, inputs, patterns, reason, error, remembered)
             raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)

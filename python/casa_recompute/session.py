@@ -133,7 +133,13 @@ class Session:
         if not config or config == str(own):
             own.write_text(_SITE_CONFIG.format(log=str(self.workspace.home / "log" / "casa-kernels.log")))
             config = str(own)
-        return {
+        variables = {}
+        rc = self.workspace.home / "casarc"
+        if os.environ.get("CASARCFILES", str(rc)) == str(rc) and not Path("~/.casarc").expanduser().exists():
+            # Where casacore puts its temporary lattices, which a killed task leaves: not beside the user's data.
+            rc.write_text(f"user.directories.work: {self.workspace.home / 'tmp'}\n")
+            variables["CASARCFILES"] = str(rc)
+        return variables | {
             "CASASITECONFIG": config,
             "MPLBACKEND": "Agg",
             # CASA's GUI packages carry protobuf code of an old generation, which newer protobufs run in Python only.
@@ -228,13 +234,17 @@ class Session:
         self._entering = cell if self.settings.state == "story" else None
         # A cell without task calls need not wait for another kernel's task; one with calls enters with the first.
         with contextlib.suppress(WorkspaceBusy):
-            self._enter(patience=0)
+            try:
+                self._enter(patience=0)
+            except sqlite3.DatabaseError:
+                self.workspace.reopen_ledger()
+                self._enter(patience=0)
 
     def _enter(self, patience: float | None = None) -> None:
         if self._entering is None:
             return
         with self.workspace.lock(self._tell_waiting, patience):
-            cell, self._entering = self._entering, None
+            cell = self._entering
             run = self.workspace.ledger.next_run()
             if cell.id:
                 self._place = _place(cell, run)
@@ -246,6 +256,7 @@ class Session:
             now = meaning(cell.source)
             if self.workspace.ledger.swap_source(self.cell, now) != now:
                 self._clear_away(self._place)
+            self._entering = None
 
     def _tell_waiting(self, seconds: float, who: str) -> None:
         self.watcher.progress(seconds, None, f"waiting for another kernel in this workspace ({who})")

@@ -527,6 +527,15 @@ class Workspace:
             for path, version_id in versions.items():
                 self._note_presence(path, version_id)
             self.ledger.end(step)
+        self._empty_scratch()
+
+    def _empty_scratch(self) -> None:
+        """Remove what a task that was killed left in our own directory; one has the lock, so nobody uses it."""
+        for left in (self.home / "tmp").iterdir():
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
     def recover(self) -> None:
         """Undo calls and complete restores that a killed process left."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from casa_recompute.products import ABSENT, Manifest, Stamp, Tree
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 _REMEMBERED = 256  # versions held in memory
 
 

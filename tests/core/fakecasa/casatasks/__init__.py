@@ -129,12 +129,16 @@ def _tclean(vis: object, imagename: str, niter: int, **_: object) -> dict[str, o
         if old.exists():
             before.append((suffix, _state(str(old))))
     inputs = [vis] if isinstance(vis, str) else list(vis)
+    weights = Path("IMAGING_WEIGHT_7_norm")
+    weights.mkdir()
+    _put(weights / "table.dat", "temporary")
     for suffix in ("psf", "residual", "model", "image"):
         root = Path(f"{imagename}.{suffix}")
         root.mkdir(exist_ok=True)
         print(f"0%....{suffix}", flush=True)
         _image(root)
         _put(root / "PIXELS", suffix, niter, [_state(v) for v in inputs], before)
+    shutil.rmtree(weights)
     for other in Path().glob(f"{imagename}.*"):  # as CASA does, whoever made the image
         if (other / "table.info").exists():
             _history(str(other), "tclean")
