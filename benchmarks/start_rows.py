@@ -26,7 +26,7 @@ def start(module: str, cwd: Path, number: int) -> tuple[float, float]:
     began = time.perf_counter()
     command = [sys.executable, "-m", module, "-f", file]
     environment = {**os.environ, "JPY_PARENT_PID": str(os.getpid())}  # as Jupyter starts it: it says less
-    with subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             client.start_channels(hb=False)
             client.kernel_info()
