@@ -25,8 +25,9 @@ def start(module: str, cwd: Path, number: int) -> tuple[float, float]:
     client.load_connection_file()
     began = time.perf_counter()
     command = [sys.executable, "-m", module, "-f", file]
-    environment = {**os.environ, "JPY_PARENT_PID": str(os.getpid())}  # as Jupyter starts it: it says less
-    with subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    environment = {**os.environ, "JPY_PARENT_PID": str(os.getpid())}  # as Jupyter starts it
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=cwd, env=environment, **quiet) as process:
         try:
             client.start_channels(hb=False)
             client.kernel_info()
