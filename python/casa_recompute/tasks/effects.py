@@ -46,6 +46,7 @@ class Effects:
     cacheable: bool  # False: trusted about files, but the result is of the network: always run
     optional: frozenset[str]
     absolute: bool = False  # True: the results hold absolute paths, so they belong to the place where they were made
+    exact: bool = False  # True: the result tells of histories and dates, so data that are merely equal do not do
     reason: str = ""  # one sentence: why not trusted, or not cacheable
 
 
@@ -62,6 +63,7 @@ class Entry:
     trusted: bool = False
     untrusted: tuple[str, ...] = ()  # conditions under which the entry is not to be trusted
     absolute: tuple[str, ...] = ()  # conditions under which a product holds the absolute path of another
+    exact: bool = False
     network: tuple[str, ...] = ()  # conditions under which the call asks the network ("True": always)
     noninteractive: Mapping[str, Any] | None = None
     evidence: str = "reading only"
@@ -153,6 +155,7 @@ def resolve(
         trusted=not reason,
         cacheable=asks is None,
         optional=frozenset(optional),
+        exact=entry.exact,
         absolute=any(_true(condition, call) for condition in entry.absolute),
         reason=reason or (f"{task.name} asks the network, whose answer may change." if asks else ""),
     )
