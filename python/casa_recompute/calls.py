@@ -534,12 +534,13 @@ class _Call:
 
     def _account(
         self, plan: _Plan, reply: Reply, before: Mapping[str, str], scratch: Path
-    ) -> tuple[CallRecord, dict[str, str]]:
+    ) -> tuple[CallRecord, dict[str, tuple[str, Tree]]]:
         """What the call did: its record, and the new versions that are to be captured."""
         repeatable = plan.effects.cacheable and "unencodable" not in reply.body
         salt = "" if repeatable else uuid.uuid4().hex  # a version never changes, so this one gets a name of its own
         paths = {*plan.changing, *(p for pattern in plan.patterns for p in self._members(pattern))}
-        outputs, made = {}, {}
+        outputs: dict[str, str] = {}
+        made: dict[str, tuple[str, Tree]] = {}
         for path in sorted(paths):
             tree = scan(self.space.absolute(path))
             unchanged = self.ledger.present_version(path, signature(tree)) if tree else ABSENT
@@ -548,7 +549,8 @@ class _Call:
             elif not tree:
                 outputs[path] = ABSENT
             else:
-                outputs[path] = made[path] = "k-" + _hash([plan.key, path, salt])
+                outputs[path] = "k-" + _hash([plan.key, path, salt])
+                made[path] = outputs[path], tree
         self._shown, pictures = self._take_pictures(reply.body["pictures"])
         record = CallRecord(
             key=plan.key,
@@ -605,7 +607,7 @@ class _Call:
         plan: _Plan,
         record: CallRecord,
         before: Mapping[str, str],
-        made: Mapping[str, str],
+        made: Mapping[str, tuple[str, Tree]],
         step: int,
         reason: str,
         remembered: bool,

@@ -33,7 +33,7 @@ from casa_recompute.products import (
     scan,
     signature,
 )
-from casa_recompute.products.signature import is_lock
+from casa_recompute.products.signature import is_lock, stamp_of
 from casa_recompute.store import CowStore, StoreError, open_store
 
 HOME = ".casa-recompute"
@@ -304,28 +304,27 @@ class Workspace:
             OSError: the disk is full, or a product cannot be read.
         """
         for path in paths:
-            version = self.ledger.version(self.look(path))
+            version_id, tree = self._see(path)
+            version = self.ledger.version(version_id)
             assert version is not None
-            if version.manifest.kept and self._intact(version.manifest):
-                continue
-            self._capture({path: version.id})
+            if not (version.manifest.kept and self._intact(version.manifest)):
+                self._capture({path: (version_id, tree)})
 
-    def capture(self, made: Mapping[str, str], call: str) -> None:
+    def capture(self, made: Mapping[str, tuple[str, Tree]], call: str) -> None:
         """Keep what a call made; to be called in one transaction with all else that the call leaves behind.
 
         Args:
-            made: product path -> id of the version that it now is.
+            made: product path -> id of the version that it now is, and the stamps of its files.
             call: key of the call.
         """
-        self._capture(made, call=call)
+        self._capture(made, call)
 
-    def _capture(self, made: Mapping[str, str], call: str | None = None) -> None:
+    def _capture(self, made: Mapping[str, tuple[str, Tree]], call: str | None = None) -> None:
         versions: list[Version] = []
         presences = []
         with self.store.capture() as capture:
-            for path, version_id in made.items():
+            for path, (version_id, tree) in made.items():
                 root = self.absolute(path)
-                tree = scan(root)
                 held = self._held(path, tree)
                 entries = {}
                 for name, stamp in tree.items():
@@ -386,16 +385,25 @@ class Workspace:
             assert present is not None
             lost = [present.manifest[n] for n in (*difference.wrong, *difference.extra) if n in present.manifest]
             if not present.manifest.kept or not all(map(self._entry_intact, lost)):
-                self._capture({path: present.id})
+                self._capture({path: (present.id, difference.tree)})
         self._announce(differences)
         step = self.ledger.begin("restore", "", {path: targets[path] for path in differences})
         for path, difference in differences.items():
             self._bring(path, difference)
         with self.ledger.transaction():
-            for path in differences:
-                self._note_presence(path, targets[path])
+            for path, difference in differences.items():
+                self._note_presence(path, targets[path], self._afterwards(path, difference))
             self.ledger.end(step)
         return list(differences)
+
+    def _afterwards(self, path: str, difference: _Difference) -> Tree:
+        """The stamps of a product that was just made equal to a version: only what was put needs to be looked at."""
+        root, extra = str(self.absolute(path)), set(difference.extra)
+        tree = {name: found for name, found in difference.tree.items() if name not in extra}
+        moded = [n for n, e in difference.target.items() if e.kind == "d" and n in tree and tree[n].mode != e.mode]
+        for name in (*difference.wrong, *moded):
+            tree[name] = stamp_of(os.lstat(f"{root}/{name}" if name else root))
+        return tree
 
     def _differences(self, targets: Mapping[str, str]) -> dict[str, _Difference]:
         """What has to be done to bring versions to their paths, where anything has to be.
@@ -447,8 +455,7 @@ class Workspace:
                 listener(str(self.absolute(path)))
             self.replaced.add(str(self.absolute(path)))
 
-    def _note_presence(self, path: str, version_id: str) -> None:
-        tree = scan(self.absolute(path))
+    def _note_presence(self, path: str, version_id: str, tree: Tree) -> None:
         self.ledger.set_presence(path, version_id, signature(tree), tree)
         self.brought[path] = version_id
         if self._glanced is not None:
@@ -525,7 +532,7 @@ class Workspace:
             self._bring(path, self._difference(path, version.manifest, scan(self.absolute(path))))
         with self.ledger.transaction():
             for path, version_id in versions.items():
-                self._note_presence(path, version_id)
+                self._note_presence(path, version_id, scan(self.absolute(path)))
             self.ledger.end(step)
         self._empty_scratch()
 

@@ -28,8 +28,13 @@ class Stamp(NamedTuple):
     inode: int
 
 
+_make = Stamp._make  # quicker than the constructor, and this is called for every file at every look
+
 Tree = dict[str, Stamp]
 """Relative name -> stamp; the product itself is named ``""``. An absent product has an empty tree."""
+
+
+_KINDS = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l"}
 
 
 def scan(path: Path) -> Tree:
@@ -38,43 +43,38 @@ def scan(path: Path) -> Tree:
         top = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    tree = {"": _stamp(top)}
-    if not stat.S_ISDIR(top.st_mode):
-        return tree
-    todo = [("", os.fspath(path))]
+    tree = {"": stamp_of(top)}
+    todo = [("", os.fspath(path))] if tree[""].kind == "d" else []
     while todo:
         prefix, directory = todo.pop()
         with os.scandir(directory) as entries:
             for entry in entries:
                 name = prefix + entry.name
-                stamp = _stamp(entry.stat(follow_symlinks=False))
-                tree[name] = stamp
-                if stamp.kind == "d":
+                found = tree[name] = stamp_of(entry.stat(follow_symlinks=False))
+                if found.kind == "d":
                     todo.append((name + "/", entry.path))
     return tree
 
 
-def _stamp(info: os.stat_result) -> Stamp:
+def stamp_of(info: os.stat_result) -> Stamp:
+    """The stamp of one entry."""
     mode = info.st_mode
-    kind = "f" if stat.S_ISREG(mode) else "d" if stat.S_ISDIR(mode) else "l" if stat.S_ISLNK(mode) else "o"
+    kind = _KINDS.get(mode & 0o170000, "o")
     # A directory's size and times change with its entries, which are stamped themselves.
     if kind == "d":
-        return Stamp(kind, 0, stat.S_IMODE(mode), 0, 0, info.st_ino)
-    return Stamp(kind, info.st_size, stat.S_IMODE(mode), info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+        return _make(("d", 0, mode & 0o7777, 0, 0, info.st_ino))
+    return _make((kind, info.st_size, mode & 0o7777, info.st_mtime_ns, info.st_ctime_ns, info.st_ino))
 
 
 def is_lock(name: str) -> bool:
     """Whether a relative name is casacore's lock file."""
-    return name == LOCK or name.endswith("/" + LOCK)
+    return name.endswith(LOCK) and (len(name) == len(LOCK) or name[-len(LOCK) - 1] == "/")
 
 
 def signature(tree: Tree) -> bytes:
     """16 bytes that differ when any file of the tree was written, replaced, renamed, added or removed."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(tree):
-        if not is_lock(name):
-            digest.update(f"{name}\0{tree[name]}\n".encode("utf-8", "surrogateescape"))
-    return digest.digest()
+    rows = [f"{name}\0{tuple.__repr__(tree[name])}\n" for name in sorted(tree) if not is_lock(name)]
+    return hashlib.blake2b("".join(rows).encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
 def digest_files(paths: Iterable[Path]) -> list[str]:
