@@ -23,7 +23,7 @@ from casa_recompute.runner import CasaNotLoaded, Worker
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.story import BatchStory, Cell, Place, behind, implied, meaning, outside_change
 from casa_recompute.tasks import Catalogue, load_catalogue
-from casa_recompute.workspace import Workspace, WorkspaceBusy
+from casa_recompute.workspace import VersionLost, Workspace, WorkspaceBusy
 
 if TYPE_CHECKING:
     from casa_recompute.display import Display
@@ -109,7 +109,7 @@ class Session:
                 "found = {d.metadata['Name']: d.version for d in m.distributions()}\n"
                 "print(json.dumps({name: found[name] for name in sys.argv[1:] if name in found}))"
             )
-            found = dict(_ask(self.settings.python, code, *names))
+            found = dict(_ask(self.settings, code, *names))
         if "casatasks" not in found:
             raise CasaNotLoaded(f"{self.settings.python} has no casatasks: install it there, or set another `python`")
         return found
@@ -123,7 +123,7 @@ class Session:
             "s=u.find_spec('casatasks')\n"
             "print(json.dumps({'site': os.path.dirname(s.submodule_search_locations[0]) if s else ''}))"
         )
-        site = _ask(self.settings.python, code)["site"]
+        site = _ask(self.settings, code)["site"]
         return Path(site) if site else None
 
     def environment(self) -> dict[str, str]:
@@ -254,8 +254,7 @@ class Session:
             self.cell = self._place.cell
             self._notice_outside_changes()
             now = meaning(cell.source)
-            if self.workspace.ledger.swap_source(self.cell, now) != now:
-                self._clear_away(self._place)
+            self._rewind(self._place, edited=self.workspace.ledger.swap_source(self.cell, now) != now)
             self._entering = None
 
     def _tell_waiting(self, seconds: float, who: str) -> None:
@@ -338,13 +337,18 @@ class Session:
             self._notes.append(f"{path} was changed outside the notebook")
         self._touches = ledger.touches()
 
-    def _clear_away(self, place: Place) -> None:
-        """The cell was edited: what it made before must not be there for it, in a run from the top it would not be.
+    def _rewind(self, place: Place, edited: bool) -> None:
+        """Bring back what the cell's own last run changed, where its tasks will not see to it themselves.
 
-        A cell that says the same makes the same again, so there is no need to take it away first.
+        That is what its Python code changed, and, when the cell was edited, everything: what it made must not be
+        there for it. A cell that says the same makes the same again, so there is no need to take that away first.
         """
-        made = [t.path for t in self._touches if t.cell == place.cell and t.before == ABSENT != t.after]
-        self.workspace.restore({path: ABSENT for path in made if self.implied(path) == ABSENT})
+        changed = [t for t in self._touches if t.cell == place.cell and t.before != t.after]
+        targets = {t.path: self.implied(t.path) for t in changed if edited or self._foreign(t.after)}
+        try:
+            self.workspace.restore(targets)
+        except VersionLost as lost:
+            self.give_up(lost.path)
 
     def _notice_own_changes(self, place: Place) -> None:
         """Products that the cell's Python code changed, without a task."""
@@ -376,10 +380,11 @@ class Session:
 
 def _place(cell: Cell, run: int) -> Place:
     order = cell.order or ()
+    notebook = os.path.basename(cell.notebook or "")  # clients name it from different directories
     if cell.id not in order:
-        return Place(cell.id, (), (), cell.notebook or "", run, ordered=False)
+        return Place(cell.id, (), (), notebook, run, ordered=False)
     here = order.index(cell.id)
-    return Place(cell.id, order[:here], order[here + 1 :], cell.notebook or "", run)
+    return Place(cell.id, order[:here], order[here + 1 :], notebook, run)
 
 
 def _distribution(name: str) -> importlib.metadata.Distribution | None:
@@ -389,10 +394,18 @@ def _distribution(name: str) -> importlib.metadata.Distribution | None:
         return None
 
 
-def _ask(python: str, code: str, *arguments: str) -> Mapping[str, Any]:
-    """Run a few lines in another interpreter that print one JSON object."""
+def _ask(settings: Settings, code: str, *arguments: str) -> Mapping[str, Any]:
+    """Run a few lines in the worker's interpreter that print one JSON object."""
+    python = settings.python
     try:
-        done = subprocess.run([python, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(
+            [python, "-c", code, *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+            env={**os.environ, **settings.environment},
+        )
     except (OSError, subprocess.SubprocessError) as error:
         raise CasaNotLoaded(f"the interpreter {python} cannot be used: {error}") from error
     answer: Mapping[str, Any] = json.loads(done.stdout)

@@ -414,3 +414,24 @@ def test_an_edited_cell_does_not_find_what_it_made_before(open_session: Open, tm
     session.begin_cell(Cell("split", order, "nb.ipynb", "split('a.ms', 'b.ms')"))
     assert session.call("split", vis="a.ms", outputvis="b.ms").action == "restored"
     session.end_cell()
+
+
+def test_python_that_adds_to_a_product_adds_once(open_session: Open, tmp_path: Path) -> None:
+    session = open_session()
+    order = ("import", "python", "flag")
+    in_cell(session, "import", "importuvfits", order, fitsfile="raw.fits", vis="a.ms")
+    once = (tmp_path / "a.ms" / "DATA").read_bytes() + b"more"
+
+    def add(text: bytes) -> None:
+        session.begin_cell(Cell("python", order, "nb.ipynb", f"add({text!r})"))
+        with (tmp_path / "a.ms" / "DATA").open("ab") as stream:
+            stream.write(text)
+        session.end_cell()
+
+    add(b"more")
+    add(b"more")
+    assert (tmp_path / "a.ms" / "DATA").read_bytes() == once
+    in_cell(session, "flag", "flagdata", order, vis="a.ms", field="1")
+    add(b"MORE")
+    assert (tmp_path / "a.ms" / "DATA").read_bytes() == once[:-4] + b"MORE"
+    assert in_cell(session, "flag", "flagdata", order, vis="a.ms", field="1").action == "ran"

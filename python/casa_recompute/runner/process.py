@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import json
 import os
 import selectors
 import signal
@@ -36,11 +37,12 @@ class TaskFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of a request."""
+    """What came of a request; ``value``, a task's return value, is still encoded (codec.py)."""
 
     body: dict[str, Any]
     stdout: str
     seconds: float
+    value: Any = None
 
 
 class Worker:
@@ -174,7 +176,8 @@ class Worker:
             raise
         if "error" in answer:
             raise _rebuilt(answer)
-        return Reply(answer, self._printed.text(), answer["seconds"])
+        value = answer.pop("value", None)
+        return Reply(codec.decode(answer), self._printed.text(), answer["seconds"], value)
 
     def _await_ready(self, began: float, tick: Callable[[float, str], None] | None) -> None:
         event = self._await(lambda message: "event" in message, began, tick)
@@ -196,7 +199,7 @@ class Worker:
         while True:
             while b"\n" in self._buffer:
                 line, self._buffer = self._buffer.split(b"\n", 1)
-                message: dict[str, Any] = codec.loads(line)
+                message: dict[str, Any] = json.loads(line)
                 if wanted(message):
                     return message
             self._listen(_TICK)

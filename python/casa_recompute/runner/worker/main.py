@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib
+import json
 import os
 import queue
 import signal
@@ -44,7 +45,9 @@ class Channel:
         return self._requests.get()
 
     def send(self, answer: dict[str, Any]) -> None:
-        self._out.write(codec.dumps(answer) + "\n")
+        """Send an answer; its ``value``, if it has one, is encoded already."""
+        value = {"value": answer.pop("value")} if "value" in answer else {}
+        self._out.write(json.dumps({**codec.encode(answer), **value}, separators=(",", ":")) + "\n")
         self._out.flush()
 
 
@@ -98,10 +101,9 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         value, pictures = gui.call_gui(request["task"], arguments, request["scratch"])
     table().clearlocks()  # a lock that a task left would block the kernel's own tools for ever
     try:
-        codec.encode(value)
+        return {"value": codec.encode(value), "pictures": pictures}
     except codec.Unencodable as error:
         return {"value": None, "unencodable": str(error), "pictures": pictures}
-    return {"value": value, "pictures": pictures}
 
 
 def check(request: dict[str, Any]) -> dict[str, Any]:
