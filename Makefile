@@ -108,6 +108,7 @@ $(LABEXTENSION): node_modules/.yarn-state.yml $(LABEXTENSION_SOURCES)
 $(VENV)/.installed: $(VENV)/.python $(LABEXTENSION) $(COPIED)
 	@echo "Installing into .venv (CASA and its data take 2 GB)"
 	$(PIP_INSTALL) --editable . $(PIP_BRIEF)
+	python -m compileall -q python kernel # pip does this for others; a kernel's start would pay for it
 	touch $@
 
 $(VENV)/.test-tools: $(VENV)/.installed
