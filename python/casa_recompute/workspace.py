@@ -18,7 +18,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from casa_recompute.ledger import CallRecord, Ledger, LedgerError, Touch, Version
@@ -64,6 +64,7 @@ class _Difference:
     tree: Tree
     wrong: list[str]
     extra: list[str]
+    present: str = ""  # the version that is there now, where it is known
 
 
 class Workspace:
@@ -381,7 +382,7 @@ class Workspace:
         if not differences:
             return []
         for path, difference in differences.items():
-            present = self.ledger.version(self.look(path))
+            present = self.ledger.version(difference.present)
             assert present is not None
             lost = [present.manifest[n] for n in (*difference.wrong, *difference.extra) if n in present.manifest]
             if not present.manifest.kept or not all(map(self._entry_intact, lost)):
@@ -419,7 +420,7 @@ class Workspace:
             version = self.ledger.version(version_id)
             if version is None:
                 raise VersionLost(version_id, path)
-            difference = self._difference(path, version.manifest, tree)
+            difference = replace(self._difference(path, version.manifest, tree), present=present)
             if not all(self._entry_intact(version.manifest[name]) for name in difference.wrong):
                 raise VersionLost(version_id, path)
             differences[path] = difference
@@ -471,29 +472,31 @@ class Workspace:
             for name in sorted(difference.extra, key=len, reverse=True):
                 (root / name).rmdir() if tree[name].kind == "d" else (root / name).unlink()
         for name in sorted(difference.wrong, key=lambda n: (target[n].kind != "d", len(n))):
-            place = root / name if name else root
+            place = f"{root}/{name}" if name else str(root)
             if target[name].kind == "d":
-                place.mkdir(exist_ok=True)
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(place)
             else:
                 self._put(target[name], place, path)
         for name, entry in target.items():
             if entry.kind == "d" and (name not in tree or tree[name].mode != entry.mode):
                 (root / name if name else root).chmod(entry.mode)
 
-    def _put(self, entry: ManifestEntry, place: Path, path: str) -> None:
-        temporary = place.parent / f".{uuid.uuid4().hex}{HOME}"
+    def _put(self, entry: ManifestEntry, place: str, path: str) -> None:
+        temporary = f"{os.path.dirname(place)}/.{uuid.uuid4().hex}{HOME}"
         try:
             if entry.kind == "l":
-                temporary.symlink_to(entry.target)
+                os.symlink(entry.target, temporary)
             else:
                 assert entry.object is not None
                 try:
-                    self.store.place(entry.object, str(temporary), entry.mode, entry.mtime_ns)
+                    self.store.place(entry.object, temporary, entry.mode, entry.mtime_ns)
                 except StoreError as error:
                     raise VersionLost(entry.object, path) from error
-            temporary.replace(place)
+            os.replace(temporary, place)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
             raise
 
     def _discard(self, root: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from casa_recompute.products import ABSENT, Manifest, Stamp, Tree
 
 SCHEMA_VERSION = "2"
-_REMEMBERED = 256  # versions held in memory
+_REMEMBERED = 256  # versions, and states of paths, held in memory
 
 
 class LedgerError(RuntimeError):
@@ -97,6 +97,7 @@ class Ledger:
         """
         self.path = path
         self._versions: dict[str, Version] = {}
+        self._presences: dict[str, Presence] = {}
         self._data_version = 0
         try:
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
@@ -124,6 +125,7 @@ class Ledger:
         if data_version != self._data_version:
             self._data_version = data_version
             self._versions.clear()
+            self._presences.clear()
 
     def close(self) -> None:
         """Close the file; harmless when closed already."""
@@ -141,6 +143,7 @@ class Ledger:
         except BaseException:
             self._db.execute("ROLLBACK")
             self._versions.clear()
+            self._presences.clear()
             raise
         self._db.execute("COMMIT")
 
@@ -205,6 +208,9 @@ class Ledger:
 
     def presence(self, path: str) -> Presence | None:
         """What was at ``path`` when it was last looked at."""
+        known = self._presences.get(path)
+        if known is not None:
+            return known
         row = self._db.execute("SELECT version, signature, tree FROM presence WHERE path = ?", (path,)).fetchone()
         if row is None:
             return None
@@ -220,6 +226,9 @@ class Ledger:
 
     def set_presence(self, path: str, version: str, signature: bytes, tree: Tree) -> None:
         """Remember what is at ``path`` now."""
+        if len(self._presences) >= _REMEMBERED:
+            self._presences.clear()
+        self._presences[path] = Presence(version, signature, tree)
         packed = zlib.compress(json.dumps(tree, separators=(",", ":")).encode(), 1)
         self._db.execute("INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?)", (path, version, signature, packed))
 
