@@ -412,7 +412,8 @@ class _Call:
     ) -> Outcome:
         scratch = self._scratch()
         patterns = [*plan.patterns, *self._temporary()]
-        step = self.ledger.begin("call", self.task.name, protected, patterns)
+        # What could not be kept cannot be undone: then nothing is promised to whoever comes after a crash.
+        step = self.ledger.begin("call", self.task.name, *((protected, patterns) if remembered else ({}, [])))
         try:
             reply = self._execute(scratch, expected)
             self._demand(plan)
@@ -428,6 +429,7 @@ class _Call:
             self._commit(plan, record, before, made, step, reason, remembered)
         except (OSError, sqlite3.OperationalError) as error:
             self._not_remembered(error)
+            self.space.give_up_reserve()
             self.ledger.end(step)
         return Outcome(
             task=self.task.name,
@@ -668,7 +670,7 @@ class _Call:
         before = self._workspace_tree()
         scratch = self._scratch()
         patterns = [*plan.patterns, *self._temporary()]
-        step = self.ledger.begin("call", self.task.name, inputs, patterns)
+        step = self.ledger.begin("call", self.task.name, *((inputs, patterns) if remembered else ({}, [])))
         try:
             reply = self._execute(scratch, None)
             self._demand(plan)

@@ -235,10 +235,14 @@ class Session:
         # A cell without task calls need not wait for another kernel's task; one with calls enters with the first.
         with contextlib.suppress(WorkspaceBusy):
             try:
-                self._enter(patience=0)
-            except sqlite3.DatabaseError:
-                self.workspace.reopen_ledger()
-                self._enter(patience=0)
+                try:
+                    self._enter(patience=0)
+                except sqlite3.DatabaseError:
+                    self.workspace.reopen_ledger()
+                    self._enter(patience=0)
+            except (sqlite3.Error, OSError) as error:
+                self._place = self._entering = None
+                self._notes.append(f"WARNING: this cell acts on what is there, its place could not be noted: {error}")
 
     def _enter(self, patience: float | None = None) -> None:
         if self._entering is None:

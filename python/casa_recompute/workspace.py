@@ -37,6 +37,8 @@ from casa_recompute.products.signature import is_lock, stamp_of
 from casa_recompute.store import CowStore, StoreError, open_store
 
 HOME = ".casa-recompute"
+_RESERVE = 1 << 20
+"""Bytes that are given up when the disk is full, so that the ledger can say so."""
 
 
 class WorkspaceError(RuntimeError):
@@ -92,6 +94,7 @@ class Workspace:
             for name in ("log", "tmp", "records"):
                 (self.home / name).mkdir(parents=True, exist_ok=True)
             self._lock_file = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            self._make_reserve()
         except OSError as error:
             raise WorkspaceError(
                 f"{self.directory} cannot be written ({error.strerror}): work in a directory of your own"
@@ -104,6 +107,15 @@ class Workspace:
         self.brought = {}
         with self._locked():
             self.ledger = self._open_ledger()
+
+    def _make_reserve(self) -> None:
+        reserve = self.home / "reserve"
+        if not reserve.exists() and shutil.disk_usage(self.home).free > 8 * _RESERVE:
+            reserve.write_bytes(os.urandom(_RESERVE))  # random: a file system that compresses must not cheat
+
+    def give_up_reserve(self) -> None:
+        """Make a little room on a full disk."""
+        (self.home / "reserve").unlink(missing_ok=True)
 
     @property
     def lock_file(self) -> int:
@@ -141,6 +153,7 @@ class Workspace:
                     self.ledger.refresh()
                     self.recover()
                 except sqlite3.Error:
+                    self.give_up_reserve()
                     self.reopen_ledger()
                     self.recover()
             yield
@@ -183,7 +196,8 @@ class Workspace:
     def say_who(self, what: str) -> None:
         """Write into the lock who holds it, for others who wait."""
         os.ftruncate(self._lock_file, 0)
-        os.pwrite(self._lock_file, f"process {os.getpid()} {what}".strip().encode()[:200], 0)
+        with contextlib.suppress(OSError):  # a full disk: others then wait without knowing for whom
+            os.pwrite(self._lock_file, f"process {os.getpid()} {what}".strip().encode()[:200], 0)
 
     # -- what is where ---------------------------------------------------------------------------------------------
 
@@ -488,7 +502,8 @@ class Workspace:
             if entry.kind == "l":
                 os.symlink(entry.target, temporary)
             else:
-                assert entry.object is not None
+                if entry.object is None:
+                    raise VersionLost("(not kept)", path)
                 try:
                     self.store.place(entry.object, temporary, entry.mode, entry.mtime_ns)
                 except StoreError as error:
