@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from casa_recompute import casalog
 from casa_recompute.session import Outcome, Picture
+from casa_recompute.words import duration
 
 _BAR = 40  # characters
 _PRINTED_LINES, _PRINTED_WIDTH = 60, 1000  # kept of what a task printed
@@ -28,16 +29,6 @@ class Publish(Protocol):
         transient: dict[str, Any] | None = None,
         update: bool = False,
     ) -> None: ...
-
-
-def duration(seconds: float) -> str:
-    """``2.3 s``, ``3 min 12 s``, ``2 h 05 min``."""
-    if seconds < 99.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def headline(outcome: Outcome) -> str:

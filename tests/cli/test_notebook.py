@@ -9,8 +9,9 @@ from typing import Any
 import nbformat
 import pytest
 
+from casa_recompute.words import duration
 from jupyterlab_casa.cli.notebook import Saver, cell_ids, read, set_parameters, value
-from jupyterlab_casa.cli.text import CommandError, duration, size, table
+from jupyterlab_casa.cli.text import CommandError, size, table
 
 from .conftest import write_notebook
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from casa_kernel.output import NotebookWatcher, duration, printed, progress_text
+from casa_kernel.output import NotebookWatcher, printed, progress_text
 from casa_recompute.casalog import MIME_TYPE
 from casa_recompute.session import Outcome, Picture
 
@@ -160,14 +160,6 @@ def test_a_huge_log_leaves_the_notebook_small() -> None:
     html = shown.messages[0]["data"]["text/html"]
     assert len(html) < 100_000
     assert re.search(r"\d+ lines left out; the whole log is in \.casa-recompute/log/casa\.log", check_html(html))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0.0 s"), (27.14, "27.1 s"), (99.96, "1 min 40 s"), (3600, "1 h 00 min"), (7509, "2 h 05 min")],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_progress_beyond_what_was_expected() -> None:

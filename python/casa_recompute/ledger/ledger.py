@@ -262,11 +262,6 @@ class Ledger:
         )
         return [unpack_call(row[0]) for row in rows]
 
-    def all_calls(self) -> list[CallRecord]:
-        """Every memoised call, oldest first."""
-        rows = self._db.execute("SELECT record FROM call ORDER BY created")
-        return [unpack_call(row[0]) for row in rows]
-
     def add_call(self, record: CallRecord, packed: bytes | None = None) -> None:
         """Remember a call; a call of the same key that was there is replaced. ``packed``: the record, if at hand."""
         self._db.execute(
@@ -295,17 +290,6 @@ class Ledger:
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (key, task, cell, session, action, reason, seconds, saved, time.time() - seconds),
         )
-
-    def totals(self) -> dict[str, Any]:
-        """Counts and sums for people: calls, versions, bytes, seconds saved."""
-        row = self._db.execute(
-            "SELECT (SELECT count(*) FROM call), (SELECT count(*) FROM version WHERE id != ?), "
-            "(SELECT coalesce(sum(bytes), 0) FROM version WHERE kept), "
-            "(SELECT coalesce(sum(saved), 0) FROM run), "
-            "(SELECT count(*) FROM run WHERE action = 'restored')",
-            (ABSENT,),
-        ).fetchone()
-        return dict(zip(("calls", "versions", "logical_bytes", "saved_s", "restored"), row, strict=True))
 
     def made_in_cell(self, version_id: str) -> bool:
         """Whether a call made this version, and was made or used by a cell."""

@@ -16,8 +16,9 @@ from casa_recompute.ledger import LedgerError
 from casa_recompute.ledger.reader import LedgerReader
 from casa_recompute.settings import SettingsError, load_settings
 from casa_recompute.store import StoreError, open_store
+from casa_recompute.words import duration
 from casa_recompute.workspace import HOME
-from jupyterlab_casa.cli.text import FAILED, CommandError, duration, emit, size, table
+from jupyterlab_casa.cli.text import FAILED, CommandError, emit, size, table
 
 SCHEMA = 1
 """Version of both JSON objects."""

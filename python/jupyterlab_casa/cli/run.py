@@ -24,9 +24,10 @@ from nbformat import NotebookNode
 
 from casa_recompute.ledger import LedgerError
 from casa_recompute.ledger.reader import LedgerReader, Run
+from casa_recompute.words import duration
 from casa_recompute.workspace import HOME
 from jupyterlab_casa.cli import notebook as files
-from jupyterlab_casa.cli.text import FAILED, CommandError, duration, emit, plural, say
+from jupyterlab_casa.cli.text import FAILED, CommandError, emit, plural, say
 
 SCHEMA = 1
 """Version of the JSON object; raised when a consumer of the old one could fail."""

@@ -29,16 +29,6 @@ def emit(value: Mapping[str, Any]) -> None:
     print(json.dumps(value, indent=2), flush=True)
 
 
-def duration(seconds: float) -> str:
-    """``2.3 s``, ``3 min 12 s``, ``2 h 05 min``."""
-    if seconds < 99.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
 def size(count: float) -> str:
     """``512 B``, ``3.4 MB``, ``1.2 TB``; decimal units, as disks are sold."""
     for unit in ("B", "kB", "MB", "GB"):
