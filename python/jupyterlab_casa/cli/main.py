@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -95,7 +96,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     module, function = arguments.command.split(":")
     try:
         code: int = getattr(import_module(f"jupyterlab_casa.cli.{module}"), function)(arguments)
+        sys.stdout.flush()
         return code
+    except BrokenPipeError:  # whoever reads, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except CommandError as error:
         say(f"jupyter casa: {error}")
         return error.code
