@@ -248,12 +248,12 @@ class Ledger:
         rows = self._db.execute("SELECT record FROM call WHERE shape = ? ORDER BY created DESC LIMIT ?", (shape, limit))
         return [unpack_call(row[0]) for row in rows]
 
-    def calls_of_task(self, task: str, limit: int = 20) -> list[CallRecord]:
+    def calls_of_task(self, task: str, limit: int = 5) -> list[CallRecord]:
         """The newest calls of a task."""
         rows = self._db.execute("SELECT record FROM call WHERE task = ? ORDER BY created DESC LIMIT ?", (task, limit))
         return [unpack_call(row[0]) for row in rows]
 
-    def calls_in_cell(self, cell: str, task: str, limit: int = 8) -> list[CallRecord]:
+    def calls_in_cell(self, cell: str, task: str, limit: int = 3) -> list[CallRecord]:
         """The calls of a task that a cell made last, newest first."""
         rows = self._db.execute(
             "SELECT call.record FROM run JOIN call ON call.key = run.key WHERE run.cell = ? AND run.task = ? "
