@@ -16,7 +16,7 @@ from typing import Any
 
 from casa_recompute.products import ABSENT, Manifest, Stamp, Tree
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 _REMEMBERED = 256  # versions, and states of paths, held in memory
 
 
@@ -214,7 +214,7 @@ class Ledger:
         row = self._db.execute("SELECT version, signature, tree FROM presence WHERE path = ?", (path,)).fetchone()
         if row is None:
             return None
-        tree = {name: Stamp(*stamp) for name, stamp in json.loads(zlib.decompress(row[2])).items()}
+        tree = {name: Stamp(*stamp) for name, stamp in json.loads(row[2]).items()}
         return Presence(row[0], row[1], tree)
 
     def present_version(self, path: str, signature: bytes) -> str | None:
@@ -229,8 +229,8 @@ class Ledger:
         if len(self._presences) >= _REMEMBERED:
             self._presences.clear()
         self._presences[path] = Presence(version, signature, tree)
-        packed = zlib.compress(json.dumps(tree, separators=(",", ":")).encode(), 1)
-        self._db.execute("INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?)", (path, version, signature, packed))
+        text = json.dumps(tree, separators=(",", ":"))
+        self._db.execute("INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?)", (path, version, signature, text))
 
     def known_paths(self) -> list[str]:
         """Every product path ever looked at, sorted."""

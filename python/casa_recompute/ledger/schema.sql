@@ -21,7 +21,7 @@ CREATE TABLE presence (
     path      TEXT PRIMARY KEY,
     version   TEXT NOT NULL REFERENCES version (id),
     signature BLOB NOT NULL,
-    tree      BLOB NOT NULL
+    tree      TEXT NOT NULL             -- JSON: name -> stamp
 ) WITHOUT ROWID;
 
 -- Memoised calls. shape: everything of the key but the versions of the inputs.
