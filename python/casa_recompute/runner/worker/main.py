@@ -56,11 +56,11 @@ def load(log: str) -> dict[str, str]:
     import casatasks
     import casatools
 
-    casatasks.casalog.setlogfile(log)
-    # casacore complains once per process about its table of leap seconds: here, not in the first task's log.
+    # casacore complains once per process about its table of leap seconds: before there is a log of tasks.
     measures = casatools.measures()
     measures.measure(measures.epoch("UTC", "today"), "TAI")
     measures.done()
+    casatasks.casalog.setlogfile(log)
     gc.collect()
     gc.freeze()  # CASA's own objects stay: looking through them at each collection takes longer than many a task
     return {
