@@ -276,17 +276,23 @@ class Session:
         place, self._place, self._entering = self._place, None, None
         if place is not None:
             # When another kernel's task is running by now, what tasks did is recorded already; the rest is seen as
-            # an outside change by the next cell.
-            with contextlib.suppress(WorkspaceBusy), self.workspace.lock(patience=1):
-                self._place = place
-                self._notice_own_changes(place)
-                if ok and not self._failed:
-                    self._drop_former(place)
-                if self._batch is not None and place.touched:
-                    self._batch.settle(place)
-                self.workspace.record_cell(place.cell, place.touched.values())
+            # an outside change by the next cell. So it is on a full disk.
+            try:
+                with contextlib.suppress(WorkspaceBusy), self.workspace.lock(patience=1):
+                    self._place = place
+                    self._finish(place, ok and not self._failed)
+            except (sqlite3.Error, OSError) as error:
+                self._notes.append(f"WARNING: what this cell did outside its tasks could not be noted: {error}")
             self._place = None
         return tuple(self._notes)
+
+    def _finish(self, place: Place, ok: bool) -> None:
+        self._notice_own_changes(place)
+        if ok:
+            self._drop_former(place)
+        if self._batch is not None and place.touched:
+            self._batch.settle(place)
+        self.workspace.record_cell(place.cell, place.touched.values())
 
     def implied(self, path: str) -> str:
         """See :class:`calls.Place`."""

@@ -435,3 +435,19 @@ def test_python_that_adds_to_a_product_adds_once(open_session: Open, tmp_path: P
     add(b"MORE")
     assert (tmp_path / "a.ms" / "DATA").read_bytes() == once[:-4] + b"MORE"
     assert in_cell(session, "flag", "flagdata", order, vis="a.ms", field="1").action == "ran"
+
+
+def test_a_cell_ends_also_when_its_end_cannot_be_noted(
+    open_session: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_session()
+    session.begin_cell(Cell("import", ORDER, "nb.ipynb", ""))
+    session.call("importuvfits", fitsfile="raw.fits", vis="a.ms")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session.workspace, "record_cell", full)
+        assert any("No space left" in note for note in session.end_cell())
+    assert chain(session)[0] == "restored"
