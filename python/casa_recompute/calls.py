@@ -216,7 +216,7 @@ class _Call:
                 before = {path: self.space.look(path) for path in (*plan.inputs, *plan.changing)}
                 protected = {path: before[path] for path in plan.changing}
             else:
-                before = protected = {path: self.space.look(path) for path in sorted({*self._named(), *plan.inputs})}
+                protected = {path: self.space.look(path) for path in sorted({*self._named(), *plan.inputs})}
             remembered = self._protect(protected)
         if plan.effects.trusted:
             return self._run(plan, reason, expected, before, protected, remembered)
@@ -417,7 +417,7 @@ class _Call:
         try:
             reply = self._execute(scratch, expected)
             self._demand(plan)
-            record, made = self._account(plan, reply, before, scratch)
+            record, made = self._account(plan, reply, before)
             if self._surprises(plan, reply, record):
                 remembered = False
         except BaseException as error:
@@ -535,7 +535,7 @@ class _Call:
                 raise SilentFailure(f"{self.task.name} ended without an error but wrote no {role} ({path}){why}")
 
     def _account(
-        self, plan: _Plan, reply: Reply, before: Mapping[str, str], scratch: Path
+        self, plan: _Plan, reply: Reply, before: Mapping[str, str]
     ) -> tuple[CallRecord, dict[str, tuple[str, Tree]]]:
         """What the call did: its record, and the new versions that are to be captured."""
         repeatable = plan.effects.cacheable and "unencodable" not in reply.body

@@ -279,7 +279,7 @@ def _write_all(number: int, data: bytes) -> None:
 
 
 def _rebuilt(answer: Mapping[str, Any]) -> BaseException:
-    """The exception that a task raised, with the worker's own traceback as its note."""
+    """The exception that a task raised."""
     kind = getattr(builtins, answer["error"], None) if answer["module"] == "builtins" else None
     error: BaseException
     if isinstance(kind, type) and issubclass(kind, Exception):
@@ -289,5 +289,4 @@ def _rebuilt(answer: Mapping[str, Any]) -> BaseException:
             error = TaskFailed(f"{answer['error']}: {answer['message']}")
     else:
         error = TaskFailed(f"{answer['error']}: {answer['message']}")
-    error.casa_traceback = answer["traceback"]  # type: ignore[attr-defined]
     return error

@@ -17,7 +17,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from typing import Any
 
 import codec
@@ -151,7 +150,6 @@ def serve(channel: Channel, libc: ctypes.CDLL) -> None:
                 "error": type(error).__name__,
                 "module": type(error).__module__,
                 "message": str(error),
-                "traceback": traceback.format_exc(),
             }
         answer.update(id=request["id"], seconds=time.monotonic() - began)
         sys.stdout.flush()
