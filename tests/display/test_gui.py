@@ -11,16 +11,24 @@ from typing import Any
 
 import psutil
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from casa_recompute.display import Display
 
 LIMIT_S = 15  # the promise: no failure takes longer to be told
 
 
-def pixels(picture: dict[str, str]) -> bytes:
+def pixels(picture: dict[str, str]) -> Image.Image:
     with Image.open(picture["path"]) as image:
-        return image.convert("RGB").tobytes()
+        return image.convert("RGB")
+
+
+def same(one: Image.Image, other: Image.Image) -> bool:
+    """Equal but for ends of tick marks, which the viewer rounds to this pixel or the next as its window comes up."""
+    if one.size != other.size:
+        return False
+    difference = ImageChops.difference(one, other).convert("L").point(lambda value: 255 * (value > 0))
+    return difference.histogram()[255] < one.width * one.height / 2000
 
 
 def slow(data: Path) -> dict[str, Any]:
@@ -73,15 +81,15 @@ def test_casas_own_errors_come_through(desk: Any, data: Path) -> None:
 def test_imview_shows_the_image_as_it_is_now(desk: Any, data: Path, tmp_path: Path) -> None:
     image = tmp_path / "an.image"
 
-    def shown(source: str) -> bytes:
+    def shown(source: str) -> Image.Image:
         shutil.rmtree(image, ignore_errors=True)
         shutil.copytree(data / source, image)
         (picture,) = desk.call("imview", raster=str(image))
         return pixels(picture)
 
     first, second, again = shown("one.image"), shown("two.image"), shown("one.image")
-    assert first != second
-    assert first == again
+    assert not same(first, second)
+    assert same(first, again)
 
 
 def test_plotms_shows_the_data_as_they_are_now(desk: Any, data: Path, tmp_path: Path) -> None:
@@ -94,8 +102,8 @@ def test_plotms_shows_the_data_as_they_are_now(desk: Any, data: Path, tmp_path: 
     shutil.rmtree(vis)
     shutil.copytree(data / "n.ms", vis)
     (restored,) = desk.call("plotms", **arguments)
-    assert pixels(before) != pixels(flagged)
-    assert pixels(before) == pixels(restored)
+    assert not same(pixels(before), pixels(flagged))
+    assert same(pixels(before), pixels(restored))
 
 
 def test_one_picture_does_not_leak_into_the_next(desk: Any, data: Path) -> None:
@@ -108,7 +116,7 @@ def test_one_picture_does_not_leak_into_the_next(desk: Any, data: Path) -> None:
     )
     with pytest.raises(RuntimeError):
         desk.call("imview", raster={"file": str(data / "two.image"), "colorwedge": True}, zoom={"a": 1})
-    assert pixels(desk.call("imview", raster=str(data / "one.image"))[0]) == alone
+    assert same(pixels(desk.call("imview", raster=str(data / "one.image"))[0]), alone)
 
 
 def test_imview_and_msview_write_the_users_file(desk: Any, data: Path, tmp_path: Path) -> None:
