@@ -1,0 +1,157 @@
+"""Words of this room: a cell as it stands, a cell run as it was recorded, a plan as it is told.
+
+A *resource* is what cells exchange. It is written ``n:<name>`` (a Python name), ``p:<path>`` (a data product),
+``e:<path>`` (whether something is at a path), ``d:<directory>`` (which names a directory holds).
+A *version* of a resource is a text: two equal versions mean that no cell can tell the difference.
+
+Versions of names: ``absent``; ``i-<hash>`` a value that cannot be changed in place; ``d-<hash>`` one that can;
+``k-<hash>`` a value that could not be digested, named after the run that made it (its source and all that it read).
+Names that share an object which can be changed in place have ``+<hash of their values taken together>`` appended,
+the same text for all of them: changing one changes all, and they are kept and brought back together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ABSENT = "absent"
+SCHEMA = 1
+"""Version of the JSON objects of ``plan`` and ``graph``."""
+
+
+@dataclass(frozen=True)
+class CellSource:
+    """A code cell as it stands in the notebook, and the digest of the outputs that it shows (outputs.py)."""
+
+    id: str
+    index: int  # position among all cells of the notebook, as in the .ipynb
+    source: str
+    shown: str
+
+
+@dataclass(frozen=True)
+class CallUse:
+    """A task call that a cell run made."""
+
+    task: str
+    key: str | None  # None: it was watched, or failed
+    action: str  # "ran", "restored", "watched", "failed"
+    seconds: float  # of computation, when it ran; 0 when it was restored
+
+
+@dataclass(frozen=True)
+class CellRun:
+    """The record of one execution of a cell."""
+
+    id: int
+    cell: str
+    notebook: str
+    meaning: str  # source.meaning(source)
+    source: str
+    started: float  # Unix seconds
+    seconds: float
+    outcome: str  # "ok", "error", "interrupted"
+    error: str = ""
+    reads: Mapping[str, str] = field(default_factory=dict)  # resource -> version as it was before the cell
+    writes: Mapping[str, str] = field(default_factory=dict)  # resource (n:, p:) -> version after the cell
+    rebound: frozenset[str] = frozenset()  # resources of `writes` made anew, not changed in place
+    origins: Mapping[str, str] = field(default_factory=dict)  # resource read -> cell that had made that version
+    impure: tuple[str, ...] = ()  # in words: "random numbers", "the clock", "the network", "the keyboard" ...
+    outside: tuple[str, ...] = ()  # paths outside the workspace that were written: cannot be taken back
+    unkept: tuple[str, ...] = ()  # names whose values could not be kept
+    calls: tuple[CallUse, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)  # package -> version
+    shown: str = ""  # digest of its outputs
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a cell is not fresh; ``because_of`` is the id of another cell."""
+
+    kind: str  # see KINDS
+    subject: str
+    message: str
+    because_of: str | None = None
+
+
+KINDS = {
+    "edited": "the cell says something else than when it ran",
+    "never-run": "the cell has never run",
+    "input": "a cell above made another value or product",
+    "file": "a file was changed outside the notebook",
+    "missing": "a product is not there",
+    "order": "what the cell reads now comes from another cell",
+    "environment": "CASA or Python is another version",
+    "overwritten": "when it ran, it read what a cell below had made",
+    "failed": "it failed, or was interrupted, when it last ran",
+    "upstream": "a cell above will run first",
+    "needed": "a value of this cell could not be kept, and another cell needs it",
+    "output": "what it shows is not what its run had shown",
+    "lost": "what is needed is no longer in the store",
+}
+
+
+@dataclass(frozen=True)
+class PlannedCall:
+    """A call that the plan expects a cell to make."""
+
+    task: str
+    key: str | None
+    action: str  # "run", "restore", "none"
+    estimate_s: float
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """One cell's part of a plan; see DESIGN: fresh, stale, restorable, maybe."""
+
+    id: str
+    index: int
+    state: str
+    reasons: tuple[Reason, ...] = ()
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    calls: tuple[PlannedCall, ...] = ()
+    estimate_s: float = 0.0
+    impure: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What it takes to make a notebook fresh."""
+
+    notebook: str
+    revision: int  # number of the newest cell run in the ledger
+    fresh: bool
+    estimate_s: float
+    cells: tuple[CellPlan, ...]
+    restores: tuple[str, ...] = ()  # products that are to be brought back to their last version
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that ``plan --json`` prints."""
+        return {
+            "schema": SCHEMA,
+            "notebook": self.notebook,
+            "revision": self.revision,
+            "fresh": self.fresh,
+            "estimate_s": round(self.estimate_s, 3),
+            "restores": list(self.restores),
+            "cells": [
+                {
+                    "id": cell.id,
+                    "index": cell.index,
+                    "state": cell.state,
+                    "reasons": [vars(reason) for reason in cell.reasons],
+                    "reads": list(cell.reads),
+                    "writes": list(cell.writes),
+                    "calls": [vars(call) for call in cell.calls],
+                    "estimate_s": round(cell.estimate_s, 3),
+                    "impure": list(cell.impure),
+                    "outside": list(cell.outside),
+                }
+                for cell in self.cells
+            ],
+        }
