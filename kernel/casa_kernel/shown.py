@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import sys
 import termios
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ipykernel.iostream import OutStream
@@ -17,8 +19,11 @@ from jupyter_client.session import DELIM
 
 from casa_recompute.notebook.outputs import Showing
 
+_log = logging.getLogger(__name__)
+
 LIMIT = 64 * 2**20  # bytes of JSON; what shows more is not kept
 _PATIENCE = 10.0  # seconds for what is on its way; ipykernel's own flush waits as long
+_PATIENCE_PIPES = 1.0  # seconds; a process in the background may write for ever
 
 
 class Shown:
@@ -68,13 +73,15 @@ class Shown:
             self._thread = None
 
     def _record_and_send(self, frames: Sequence[bytes], *args: Any, **options: Any) -> None:
-        if self._cell is not None:
-            self._record(frames)
         self._send(frames, *args, **options)
+        if self._cell is not None:
+            try:
+                self._record(frames)
+            except (LookupError, TypeError, ValueError):  # and the thread that sends must go on
+                _log.warning("a message that is not as the protocol has it was not recorded", exc_info=True)
 
     def _record(self, frames: Sequence[bytes]) -> None:
-        """Runs in the thread that sends. ``frames``: topics, delimiter, signature, header, parent, metadata,
-        content."""
+        """``frames``: topics, delimiter, signature, header, parent, metadata, content, buffers."""
         start = list(frames).index(DELIM)
         header, parent, _metadata, content = frames[start + 2 : start + 6]
         unpack = self._kernel.session.unpack
@@ -89,22 +96,27 @@ class Shown:
 
     def _settle(self) -> None:
         """Wait until what the cell has printed and displayed so far has passed."""
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            # The first flush also lets the threads that watch file descriptors run.
-            for stream in (*self._streams, sys.stdout, sys.stderr):
-                stream.flush()
-            if not any(map(_unread, self._streams)) or time.monotonic() > deadline:
-                break
+        deadline = time.monotonic() + _PATIENCE_PIPES
+        while not all(map(_drained, self._streams)) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        for stream in (*self._streams, sys.stdout, sys.stderr):
+            stream.flush()
         passed = threading.Event()
         self._thread.schedule(passed.set)
         passed.wait(_PATIENCE)
 
 
-def _unread(stream: OutStream) -> bool:
-    """Whether subprocesses or libraries wrote to the stream's file descriptor what it has not read yet."""
+def _drained(stream: OutStream) -> bool:
+    """Whether ipykernel's thread has read, and handed on, what libraries and subprocesses wrote to the descriptor."""
     descriptor: int | None = stream._fid
     if descriptor is None:
+        return True
+    if any(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))):
         return False
-    count = fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4))
-    return any(count)
+    # Nothing is left to read; when the thread waits for more, it is done with what it has read.
+    try:
+        call = Path(f"/proc/self/task/{stream.watch_fd_thread.native_id}/syscall").read_text()
+    except OSError:  # not on this system, or the thread has ended
+        time.sleep(0.005)  # to let it go on
+        return True
+    return call.split()[1:2] == [hex(descriptor)]

@@ -127,6 +127,7 @@ threads = [threading.Thread(target=print, args=('from a thread',)) for _ in rang
 for thread in threads: thread.start(); thread.join()""",
     "shell": "!echo from a shell; echo and its error >&2",
     "subprocess": "import subprocess; _ = subprocess.run('seq 1 20000', shell=True)",
+    "descriptor": "import os; _ = os.write(1, b'x' * 50_000)",
     "magic": "%%bash\necho one\necho two >&2",
     "captured": "%%capture kept\nprint('not shown')\ndisplay('neither')",
     "redirected": """
@@ -203,6 +204,16 @@ def test_too_much_is_cut_but_not_what_was_cleared(run: Run) -> None:
     assert much["too_large"] and len(much["outputs"]) == 1
     assert not cleared["too_large"]
     assert cleared["outputs"] == [{"output_type": "stream", "name": "stdout", "text": "7\n"}]
+
+
+def test_a_malformed_message_disturbs_nothing(run: Run) -> None:
+    [(_, recorded)] = run(
+        """
+kernel = get_ipython().kernel
+kernel.send_response(kernel.iopub_socket, 'update_display_data', {'no': 'data'}, ident=b'nobody')
+print('shown')"""
+    )
+    assert recorded["outputs"] == [{"output_type": "stream", "name": "stdout", "text": "shown\n"}]
 
 
 def test_close_stops_recording_and_output_goes_on(run: Run) -> None:
