@@ -62,8 +62,9 @@ class Shown:
             return []
         self._settle()
         self._cell = None
-        self.elsewhere = self._showing.elsewhere
-        return self._showing.outputs()
+        showing, self._showing = self._showing, Showing()
+        self.elsewhere = showing.elsewhere
+        return showing.outputs()
 
     def close(self) -> None:
         """Leave the kernel as it was."""
@@ -78,7 +79,8 @@ class Shown:
             try:
                 self._record(frames)
             except (LookupError, TypeError, ValueError):  # and the thread that sends must go on
-                _log.warning("a message that is not as the protocol has it was not recorded", exc_info=True)
+                # Not louder: a warning would be printed, and so shown in the cell.
+                _log.debug("a message that is not as the protocol has it was not recorded", exc_info=True)
 
     def _record(self, frames: Sequence[bytes]) -> None:
         """``frames``: topics, delimiter, signature, header, parent, metadata, content, buffers."""
