@@ -165,40 +165,49 @@ class FileWatch:
             with self._lock:
                 if not self._depth:
                     return
-                real = self._locate(path, dir_fd, follow)
+                real, kind = self._locate(path, dir_fd, follow)
                 if real is not None:
-                    if opens:
-                        how = _how_of_directory(real, how)
+                    if opens and kind == stat.S_IFDIR:
+                        # it can do no more than list it (os.open), or it makes a file without a name, or is a mistake
+                        how = "list" if how == "read" else "exists"
                     self._tell(real, how)
                 if near:
                     self._seen.add(key)
         finally:
             here.away -= 1
 
-    def _locate(self, path: str, dir_fd: int | None, follow: bool) -> str | None:
-        """Where ``path`` leads. Tells the links on the way. None when ``dir_fd`` is not open."""
+    def _locate(self, path: str, dir_fd: int | None, follow: bool) -> tuple[str | None, int]:
+        """Where ``path`` leads, and the kind of what is there (0: nothing); None when ``dir_fd`` is not open.
+
+        Tells the links on the way.
+        """
         if not path.startswith("/"):
             if dir_fd is not None and dir_fd >= 0:
                 try:
                     path = f"{_readlink(f'/proc/self/fd/{dir_fd}')}/{path}"
                 except OSError:
-                    return None
+                    return None, 0
             else:
                 cwd = self._cwd
                 if cwd is None:
                     try:
                         cwd = self._cwd = os.getcwd()
                     except OSError:  # it was removed
-                        return None
+                        return None, 0
                 path = f"{cwd}/{path}"
         head, _, tail = path.rpartition("/")
         if tail in ("", ".", ".."):
-            return self._through_links(path)
+            real = self._through_links(path)
+            return real, _kind(real)
         directory = self._directories.get(head)
         if directory is None:
             directory = self._directories[head] = self._through_links(head)
         real = f"{directory}/{tail}" if directory != "/" else f"/{tail}"
-        return self._through_links(real) if follow and _kind(real) == stat.S_IFLNK else real
+        kind = _kind(real)
+        if follow and kind == stat.S_IFLNK:
+            real = self._through_links(real)
+            kind = _kind(real)
+        return real, kind
 
     def _through_links(self, path: str) -> str:
         real, links = _resolve(path)
@@ -256,15 +265,19 @@ class FileWatch:
             here.away -= 1
 
     def _rewired(self, path: Any, dir_fd: int) -> None:
-        """A path is about to lead elsewhere: unless it is a plain file, what we know of links holds no more."""
+        """A path is taken away or given another file: unless it is a plain one, what we know of links holds no more."""
         path = os.fsdecode(path)
         if dir_fd < 0 and not path.startswith("/"):
             path = f"{self._cwd}/{path}"
         head, _, tail = path.rpartition("/")
-        real = f"{self._directories.get(head)}/{tail}"
-        if dir_fd >= 0 or real in self._links or _kind(real) != stat.S_IFREG:
-            self._directories.clear()
-            self._seen.clear()
+        directory = self._directories.get(head)
+        real = f"{directory}/{tail}"
+        if directory is None or dir_fd >= 0 or real in self._links or _kind(real) not in (0, stat.S_IFREG):
+            self._lost_its_way()
+
+    def _lost_its_way(self) -> None:
+        self._directories.clear()
+        self._seen.clear()
 
 
 # Paths
@@ -301,13 +314,6 @@ def _kind(path: str) -> int:
         return stat.S_IFMT(_lstat(path).st_mode)
     except (OSError, ValueError):
         return 0
-
-
-def _how_of_directory(path: str, how: str) -> str:
-    """Opening a directory can do no more than list it (``os.open``, a nameless temporary file, a mistake)."""
-    if _kind(path) != stat.S_IFDIR:
-        return how
-    return "list" if how == "read" else "exists"
 
 
 def _how_of_opening(mode: str | None, flags: int) -> str:
@@ -486,7 +492,7 @@ def _on_link(watch: FileWatch, args: Any) -> None:
 
 def _on_symlink(watch: FileWatch, args: Any) -> None:
     watch._use(args[1], "write", args[2], follow=False)
-    watch._rewired(args[1], args[2])
+    watch._lost_its_way()
 
 
 def _on_chdir(watch: FileWatch, args: Any) -> None:
