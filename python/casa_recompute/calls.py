@@ -25,6 +25,7 @@ from typing import Any, Literal, Protocol
 
 from casa_recompute import casalog
 from casa_recompute.ledger import CallRecord
+from casa_recompute.notebook.simulate import UNKNOWN
 from casa_recompute.products import ABSENT, Tree, matches, product_path, scan, signature
 from casa_recompute.products.paths import fits
 from casa_recompute.runner import Reply, Worker
@@ -106,8 +107,11 @@ class Place(Protocol):
     def implied(self, path: str) -> str:
         """The version of a product that the call is to act on."""
 
-    def touch(self, path: str, before: str, after: str) -> None:
-        """The call read (``before == after``) or changed a product."""
+    def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
+        """The call read (``before == after``) or changed a product; ``read``: also when it changed it."""
+
+    def called(self, task: str, key: str | None, action: str, seconds: float) -> None:
+        """A call was made: "ran", "restored", "watched" or "failed"."""
 
     def give_up(self, path: str) -> None:
         """The version that the story implies is lost: act on what is there."""
@@ -173,10 +177,70 @@ def perform(bench: Bench, task: Task, bound: Mapping[str, Any], given: Collectio
         try:
             outcome = call.perform()
         except BaseException as error:
+            bench.place.called(task.name, None, "failed", time.monotonic() - call.began)
             bench.watcher.failed(task.name, error, call.log_text())
             raise
     bench.watcher.finished(outcome)
     return outcome
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """What can be told of a call before it is made."""
+
+    task: str
+    key: str | None  # None: its arguments cannot be told
+    arguments: dict[str, Any]
+    changing: frozenset[str]  # products that it may change or make
+    expected_s: float
+
+
+def foresee(
+    space: Workspace,
+    task: Task,
+    bound: Mapping[str, Any],
+    environment: Mapping[str, str],
+    implied: Callable[[str], str],
+) -> Foresight:
+    """What a call would do on products at the versions that ``implied`` tells; nothing is run or changed."""
+    place = _Vision(implied)
+    bench = Bench(
+        workspace=space,
+        worker=None,  # type: ignore[arg-type]  # nothing runs
+        watcher=SilentWatcher(),
+        place=place,
+        waiting=lambda seconds, who: None,
+        session="",
+        log=space.home / "none",
+        environment=lambda package: dict(environment),
+        gui=dict,
+    )
+    call = _Call(bench, task, noninteractive(task, dict(bound))[0], [])
+    call.cwd = space.directory
+    plan = call._plan()
+    call._take_key(plan)
+    unknown = UNKNOWN in plan.inputs.values() or not plan.effects.cacheable or not plan.effects.trusted
+    records = space.ledger.calls_of_task(task.name)
+    expected = max(records, key=lambda record: _likeness(record, plan)).seconds if records else 0.0
+    return Foresight(task.name, None if unknown else plan.key, plan.arguments, frozenset(plan.changing), expected)
+
+
+class _Vision:
+    """A place that is only thought of."""
+
+    cell = ""
+
+    def __init__(self, implied: Callable[[str], str]) -> None:
+        self.implied = implied
+
+    def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
+        """Nothing is touched."""
+
+    def called(self, task: str, key: str | None, action: str, seconds: float) -> None:
+        """Nothing is called."""
+
+    def give_up(self, path: str) -> None:
+        """Nothing is brought."""
 
 
 class _Call:
@@ -322,6 +386,7 @@ class _Call:
             )
             if record.key != plan.key:
                 self.ledger.add_call(_with_key(record, plan))
+        self.bench.place.called(self.task.name, plan.key, "restored", 0.0)
         return Outcome(
             task=self.task.name,
             key=plan.key,
@@ -341,7 +406,7 @@ class _Call:
 
     def _touch(self, plan: _Plan, before: Mapping[str, str], outputs: Mapping[str, str]) -> None:
         for path, version in plan.inputs.items():
-            self.bench.place.touch(path, version, outputs.get(path, version))
+            self.bench.place.touch(path, version, outputs.get(path, version), read=True)
         for path, version in outputs.items():
             if path not in plan.inputs:
                 self.bench.place.touch(path, before.get(path, ABSENT), version)
@@ -431,6 +496,7 @@ class _Call:
             self._not_remembered(error)
             self.space.give_up_reserve()
             self.ledger.end(step)
+        self.bench.place.called(self.task.name, plan.key if plan.effects.cacheable else None, "ran", reply.seconds)
         return Outcome(
             task=self.task.name,
             key=plan.key,
@@ -690,7 +756,7 @@ class _Call:
         with self.ledger.transaction():
             for path in sorted(changed | inputs.keys()):
                 present = self.space.look(path)
-                self.bench.place.touch(path, inputs.get(path, self._implied(path)), present)
+                self.bench.place.touch(path, inputs.get(path, self._implied(path)), present, read=True)
             self.ledger.add_run(
                 None,
                 self.task.name,
@@ -702,6 +768,7 @@ class _Call:
                 0.0,
             )
             self.ledger.end(step)
+        self.bench.place.called(self.task.name, None, "watched", reply.seconds)
         return Outcome(
             task=self.task.name,
             key=None,

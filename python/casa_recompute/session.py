@@ -3,32 +3,57 @@
 from __future__ import annotations
 
 import atexit
+import builtins
 import contextlib
-import importlib.metadata
+import hashlib
 import json
 import os
 import sqlite3
-import subprocess
 import sys
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from casa_recompute.calls import Bench, Outcome, Picture, SilentWatcher, Watcher, perform
+from casa_recompute.installation import Installation
 from casa_recompute.ledger import Touch
-from casa_recompute.products import ABSENT
-from casa_recompute.runner import CasaNotLoaded, Worker
+from casa_recompute.notebook.facts import text_hash
+from casa_recompute.notebook.model import CallUse, CellRun
+from casa_recompute.notebook.outputs import digest as outputs_digest
+from casa_recompute.notebook.simulate import history
+from casa_recompute.notebook.source import EVERYTHING, meaning, uses
+from casa_recompute.products import ABSENT, product_path
+from casa_recompute.runner import Worker
 from casa_recompute.settings import Settings, load_settings
-from casa_recompute.story import BatchStory, Cell, Place, behind, implied, meaning, outside_change
-from casa_recompute.tasks import Catalogue, load_catalogue
+from casa_recompute.story import (
+    OUTSIDE,
+    BatchStory,
+    Cell,
+    Place,
+    behind,
+    found_version,
+    implied,
+    outside_change,
+)
+from casa_recompute.tasks import Catalogue
+from casa_recompute.tracing.files import FileWatch
+from casa_recompute.tracing.impure import impure_chains
+from casa_recompute.tracing.modules import Modules, local_files
+from casa_recompute.tracing.names import NameChanges, NameTracker
+from casa_recompute.tracing.recorder import Recorder
+from casa_recompute.values.digest import Budget
+from casa_recompute.values.shelf import ValueLost, ValueStore
 from casa_recompute.workspace import VersionLost, Workspace, WorkspaceBusy
 
 if TYPE_CHECKING:
     from casa_recompute.display import Display
 
 __all__ = ["Cell", "Outcome", "Picture", "Session", "Watcher"]
+
+_CASA_PACKAGES = ("casatasks", "casatools", "casadata")
 
 _SITE_CONFIG = """\
 import importlib.util
@@ -57,6 +82,7 @@ class Session:
         """
         self.settings = settings if settings is not None else load_settings()
         self.workspace = Workspace(Path(workspace), self.settings.store)
+        self.casa = Installation(self.settings)
         self.watcher: Watcher = watcher if watcher is not None else SilentWatcher()
         self.id = uuid.uuid4().hex[:12]
         self.cell = ""
@@ -70,15 +96,25 @@ class Session:
         self._given_up: set[str] = set()
         self._display: Display | None = None
         self._worker: Worker | None = None
+        self._names: NameTracker | None = None
+        self._recorder: Recorder | None = None
+        self._watch: FileWatch | None = None
+        self._state: Mapping[str, Mapping[str, str]] | None = None
+        self._source, self._uses = "", EVERYTHING
+        self._calls: list[CallUse] = []
+        self._started = self._clock = 0.0
+        self._name_makers: dict[str, str] = {}
+        self._above: tuple[int, list[Mapping[str, str]]] | None = None
+        self._modules = Modules()
         self._owner = os.getpid()
         atexit.register(self.close)
 
     # -- what it consists of ---------------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def catalogue(self) -> Catalogue:
         """All tasks of the CASA in use."""
-        return load_catalogue(self._site)
+        return self.casa.catalogue
 
     @cached_property
     def log(self) -> Path:
@@ -96,35 +132,6 @@ class Session:
                 remembered = str(len(os.sched_getaffinity(0)))
                 self.workspace.ledger.set_meta("threads", remembered)
         return int(remembered)
-
-    @cached_property
-    def versions(self) -> dict[str, str]:
-        """Versions of the CASA packages in the worker's interpreter, found without importing them."""
-        names = ("casatasks", "casatools", "casadata", "casaplotms", "casaviewer", "casatablebrowser")
-        if self.settings.python == sys.executable:
-            found = {dist.name: dist.version for dist in map(_distribution, names) if dist is not None}
-        else:
-            code = (
-                "import importlib.metadata as m, json, sys\n"
-                "found = {d.metadata['Name']: d.version for d in m.distributions()}\n"
-                "print(json.dumps({name: found[name] for name in sys.argv[1:] if name in found}))"
-            )
-            found = dict(_ask(self.settings, code, *names))
-        if "casatasks" not in found:
-            raise CasaNotLoaded(f"{self.settings.python} has no casatasks: install it there, or set another `python`")
-        return found
-
-    @cached_property
-    def _site(self) -> Path | None:
-        if self.settings.python == sys.executable:
-            return None
-        code = (
-            "import importlib.util as u,json,os\n"
-            "s=u.find_spec('casatasks')\n"
-            "print(json.dumps({'site': os.path.dirname(s.submodule_search_locations[0]) if s else ''}))"
-        )
-        site = _ask(self.settings, code)["site"]
-        return Path(site) if site else None
 
     def environment(self) -> dict[str, str]:
         """Environment variables with which CASA packages work and litter nothing, for this process and the worker."""
@@ -185,13 +192,17 @@ class Session:
         bound = definition.bind(args, kwargs)
         given = {*list(definition.signature.parameters)[: len(args)], *kwargs}
         try:
-            self._enter()
-            try:
-                return perform(self._bench(), definition, bound, given)
-            except sqlite3.DatabaseError:
-                # The ledger was damaged or taken away under our feet: what the store's records tell is enough.
-                self.workspace.reopen_ledger()
-                return perform(self._bench(), definition, bound, given)
+            with self._watch.paused() if self._watch is not None else contextlib.nullcontext():
+                self._enter()
+                if self._recorder is not None:
+                    with self.workspace.lock(self._tell_waiting):
+                        self._recorder.settle()
+                try:
+                    return perform(self._bench(), definition, bound, given)
+                except sqlite3.DatabaseError:
+                    # The ledger was damaged or taken away under our feet: what the store's records tell is enough.
+                    self.workspace.reopen_ledger()
+                    return perform(self._bench(), definition, bound, given)
         except BaseException:
             self._failed = True
             raise
@@ -210,8 +221,7 @@ class Session:
         )
 
     def _key_environment(self, package: str) -> dict[str, str]:
-        wanted = ("casatasks", "casatools", "casadata", package)
-        return {name: self.versions[name] for name in wanted if name in self.versions} | {"threads": str(self.threads)}
+        return self.casa.key_environment(package, str(self.threads))
 
     def _gui_environment(self) -> dict[str, str]:
         if self.settings.display == "inherit":
@@ -228,21 +238,58 @@ class Session:
 
     # -- cells (this class is the Place of its calls) --------------------------------------------------------------
 
-    def begin_cell(self, cell: Cell | None) -> None:
-        """A cell is about to run; ``None``: what follows has no place in a notebook (a console, a script)."""
+    def attach(self, namespace: dict[str, Any]) -> None:
+        """From now on follow the names in ``namespace``; those that are in it already are not the user's."""
+        budget = Budget(bytes=self.settings.digest_limit << 20)
+        self._names = NameTracker(namespace, self._shelf(), budget, self.settings.keep_limit << 20)
+
+    def hide(self, names: Mapping[str, Any]) -> None:
+        """These names of the namespace are not the user's as long as they have these values."""
+        if self._names is not None:
+            self._names.hide(names)
+
+    def _shelf(self) -> ValueStore:
+        return ValueStore(self.workspace)
+
+    def begin_cell(self, cell: Cell | None, source: str | None = None) -> None:
+        """A cell is about to run.
+
+        Args:
+            cell: which; ``None``: what follows has no place in a notebook (a console, a script).
+            source: the text that runs, where there is no cell.
+
+        Raises:
+            ValueLost, VersionLost: the cell was to run from a state that can no longer be had; nothing was changed.
+        """
         self._place, self._failed, self._notes, self._given_up, self.cell = None, False, [], set(), ""
         self._entering = cell if self.settings.state == "story" else None
+        self._calls, self._recorder = [], None
+        self._state = cell.state if cell is not None and self._entering is not None else None
+        self._source = cell.source if cell is not None else source or ""
+        self._uses = uses(self._source) if cell is not None or source is not None else EVERYTHING
+        self._started, self._clock = time.time(), time.monotonic()
         # A cell without task calls need not wait for another kernel's task; one with calls enters with the first.
         with contextlib.suppress(WorkspaceBusy):
             try:
                 try:
-                    self._enter(patience=0)
+                    self._enter(patience=None if self._state is not None else 0)
                 except sqlite3.DatabaseError:
                     self.workspace.reopen_ledger()
                     self._enter(patience=0)
             except (sqlite3.Error, OSError) as error:
                 self._place = self._entering = None
                 self._notes.append(f"WARNING: this cell acts on what is there, its place could not be noted: {error}")
+        if self._names is not None:
+            if self._state is not None:
+                self._names.bring(self._state["names"])
+            elif self._place is not None and self._place.ordered:
+                self._bring_missing(self._place)
+            self._names.begin(self._uses)
+            self._forget_stale_modules()
+        if self._place is not None:
+            self._recorder = Recorder(self.workspace, self)
+            self._watch = FileWatch(self._recorder, directory=self.workspace.directory)
+            self._watch.start()
 
     def _enter(self, patience: float | None = None) -> None:
         if self._entering is None:
@@ -258,71 +305,253 @@ class Session:
             self.cell = self._place.cell
             self._notice_outside_changes()
             now = meaning(cell.source)
-            self._rewind(self._place, edited=self.workspace.ledger.swap_source(self.cell, now) != now)
+            edited = self.workspace.ledger.swap_source(self.cell, now) != now
+            if self._state is None:
+                self._rewind(self._place, edited)
             self._entering = None
 
     def _tell_waiting(self, seconds: float, who: str) -> None:
         self.watcher.progress(seconds, None, f"waiting for another kernel in this workspace ({who})")
 
-    def end_cell(self, ok: bool = True) -> tuple[str, ...]:
-        """The cell has run; what its Python code did to products is noted.
+    def end_cell(
+        self, ok: bool = True, error: str = "", outputs: Sequence[Mapping[str, Any]] = (), interrupted: bool = False
+    ) -> tuple[str, ...]:
+        """The cell has run; what it did is noted.
 
         Args:
             ok: whether it ran to its end.
+            error: what it raised, in one line.
+            outputs: what it showed, as nbformat has it.
+            interrupted: whether the user stopped it.
 
         Returns:
             Sentences to show to the user.
         """
+        if self._watch is not None:
+            self._watch.stop()
         place, self._place, self._entering = self._place, None, None
+        recorded = False
         if place is not None:
             # When another kernel's task is running by now, what tasks did is recorded already; the rest is seen as
             # an outside change by the next cell. So it is on a full disk.
             try:
                 with contextlib.suppress(WorkspaceBusy), self.workspace.lock(patience=1):
                     self._place = place
-                    self._finish(place, ok and not self._failed)
-            except (sqlite3.Error, OSError) as error:
-                self._notes.append(f"WARNING: what this cell did outside its tasks could not be noted: {error}")
+                    with self.workspace.ledger.transaction():
+                        self._finish(place, ok and not self._failed)
+                        outcome = "ok" if ok else "interrupted" if interrupted else "error"
+                        self._record(place, outcome, error, outputs)
+                    recorded = True
+            except (sqlite3.Error, OSError) as problem:
+                self._notes.append(f"WARNING: what this cell did could not be noted: {problem}")
             self._place = None
+        if self._names is not None and not recorded:
+            self._names.end(uuid.uuid4().hex)
+        self._recorder = self._watch = None
         return tuple(self._notes)
 
     def _finish(self, place: Place, ok: bool) -> None:
+        if self._recorder is not None:
+            self._recorder.close()
         self._notice_own_changes(place)
         if ok:
             self._drop_former(place)
         if self._batch is not None and place.touched:
             self._batch.settle(place)
-        self.workspace.record_cell(place.cell, place.touched.values())
+        known = self.workspace.ledger.found(place.notebook)
+        for path, first in place.first.items():
+            if path not in known:
+                origin = found_version(first, [t for t in self._touches if t.path == path])
+                self.workspace.ledger.set_found(place.notebook, path, origin)
+                known[path] = origin
+        self.workspace.record_cell(place.cell, place.touched.values(), known)
+
+    def _record(self, place: Place, outcome: str, error: str, outputs: Sequence[Mapping[str, Any]]) -> None:
+        """Write the cell run into the ledger."""
+        recorder, names = self._recorder, self._names
+        assert recorder is not None
+        reads = {r: v for r, v in recorder.reads.items()}
+        impure = list(recorder.impurities)
+        if names is not None:
+            files = local_files(self._uses.imports)
+            self._modules.note(files)
+            for path in map(self._name_of, files.values()):
+                reads.setdefault(f"p:{path}", self.workspace.look(path))
+            found = impure_chains(self._uses.chains, self._uses.bare_calls, names.namespace)
+            impure += [what for what in found if what not in impure]
+        now = meaning(self._source)
+        if self._uses.history:
+            reads["h:"] = self._history(place)
+        salt = [uuid.uuid4().hex] if impure else []
+        before = names.before() if names is not None else {}
+        key = _hash_of([now, sorted(reads.items()), sorted(before.items()), *salt])
+        changes = names.end(key) if names is not None else NameChanges()
+        if changes.unseeded and "random numbers" not in impure:
+            impure.append("random numbers")
+        writes = {f"p:{t.path}": t.after for t in place.touched.values() if t.before != t.after}
+        writes |= {f"p:{path}": place.touched[path].after for path in recorder.written() if path in place.touched}
+        reads |= {f"n:{name}": version for name, version in changes.reads.items()}
+        origins = {r: self._makers(r, v, place) for r, v in reads.items() if v != ABSENT}
+        writes |= {f"n:{name}": version for name, version in changes.writes.items()}
+        environment = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+        if self._calls:
+            environment |= {name: v for name, v in self.casa.versions.items() if name in _CASA_PACKAGES}
+        run = CellRun(
+            id=place.run,
+            cell=place.cell,
+            notebook=place.notebook,
+            meaning=now,
+            source=self._source,
+            started=self._started,
+            seconds=time.monotonic() - self._clock,
+            outcome=outcome,
+            error=error,
+            reads=reads,
+            writes=writes,
+            rebound=frozenset(f"n:{name}" for name in changes.rebound),
+            origins={r: cell for r, cell in origins.items() if cell},
+            impure=tuple(impure),
+            outside=tuple(sorted(recorder.outside)),
+            unkept=tuple(sorted(changes.unkept)),
+            calls=tuple(self._calls),
+            environment=environment,
+            shown=outputs_digest(outputs),
+        )
+        self.workspace.ledger.add_cell_run(run, text_hash(self._source), outputs)
+        self._name_makers |= dict.fromkeys(changes.writes, place.cell)
+
+    def _makers(self, resource: str, version: str, place: Place) -> str:
+        """The cell that had made what a cell read."""
+        if self._state is not None:
+            return self._state["makers"].get(resource, "")
+        if resource.startswith("n:"):
+            return self._name_makers.get(resource[2:], "")
+        made = [t for t in self._touches if f"p:{t.path}" == resource and t.after == version and t.before != version]
+        return made[-1].cell.removesuffix(OUTSIDE) if made else ""
+
+    def _history(self, place: Place) -> str:
+        sources = (self.workspace.ledger.source_of(cell) for cell in place.above)
+        return history(source for source in sources if source)
+
+    def _name_of(self, path: str) -> str:
+        return product_path(path, self.workspace.directory, self.workspace.directory)
+
+    def _bring_missing(self, place: Place) -> None:
+        """Names that the cell uses and that a cell above had bound, before the kernel was restarted."""
+        assert self._names is not None
+        there = self._names.namespace
+        missing = {
+            name
+            for name in self._names.reach(self._uses)
+            if name not in there and name not in self._names.known and not hasattr(builtins, name)
+        }
+        seen: set[str] = set()
+        while missing - seen:
+            name = (missing - seen).pop()
+            seen.add(name)
+            version = self._left_by_cells_above(name, place)
+            if version == ABSENT:
+                continue
+            try:
+                group = [other for other in self._names.kept_with(version, name) if other not in there]
+                self._names.bring({other: v for other, v in ((o, self._left_by_cells_above(o, place)) for o in group)
+                                   if v.partition("+")[2] == version.partition("+")[2]})
+            except ValueLost as lost:
+                self._notes.append(f"{lost}: run the cell above that makes it")
+                continue
+            self._notes.append(f"`{name}` was brought back as the cells above had left it")
+            missing |= {n for n in self._names.reach(self._uses) if n not in there and not hasattr(builtins, n)}
+
+    def _left_by_cells_above(self, name: str, place: Place) -> str:
+        if self._above is None or self._above[0] != place.run:
+            runs = [self.workspace.ledger.last_cell_run(cell) for cell in reversed(place.above)]
+            self._above = place.run, [run.writes for run in runs if run is not None and run.outcome == "ok"]
+        for writes in self._above[1]:
+            if f"n:{name}" in writes:
+                return writes[f"n:{name}"]
+        return ABSENT
+
+    def _forget_stale_modules(self) -> None:
+        """Modules of the user that changed since they were imported: the cell that imports them gets the new ones."""
+        for name in self._modules.forget_changed(self._uses.imports):
+            self._notes.append(f"module `{name}` has changed: it is imported anew")
+
+    # what calls and Python files ask
 
     def implied(self, path: str) -> str:
         """See :class:`calls.Place`."""
         present = self.workspace.look(path)
         if self._place is None:
             return present
+        if self._state is not None:
+            if path in self._place.touched:
+                return self._place.touched[path].after
+            return self._state["products"].get(path, present)
         if path in self._given_up:
             return present
-        version = implied(path, self._place, self._touches, present, self._foreign(present))
+        version = implied(path, self._place, self._touches, present, self._foreign(path, present))
         late = behind(path, self._place, self._touches)
         if late is not None:
             note = f"{path}: a cell above that changes it has not run since the cells above itself did; run it, too"
             self._notes += [note] if note not in self._notes else []
         return version
 
+    def arrive(self, path: str) -> str:
+        """See :class:`tracing.recorder.Host`."""
+        with self.workspace.lock(self._tell_waiting):
+            version = self.implied(path)
+            if self.workspace.look(path) != version:
+                try:
+                    self.workspace.restore({path: version})
+                except VersionLost:
+                    if self._state is not None:
+                        raise
+                    self.give_up(path)
+                    return self.workspace.look(path)
+            return version
+
+    def using(self, path: str, how: str) -> None:
+        """The cell is about to open a file that no audit hook sees (a tool of casatools); see files.FileClient."""
+        if self._recorder is not None:
+            self._recorder.using(os.path.realpath(path), how)
+
+    def reading(self, names: Iterable[str]) -> None:
+        """The cell is about to read global names that its text does not say (``go()``, ``tclean()`` alone)."""
+        if self._names is not None:
+            self._names.also_reads(names)
+
+    def story(self) -> set[str]:
+        """See :class:`tracing.recorder.Host`."""
+        products = {touch.path for touch in self._touches}
+        return products | set(self._state["products"]) if self._state is not None else products
+
     def give_up(self, path: str) -> None:
         """See :class:`calls.Place`."""
+        if self._state is not None:
+            raise VersionLost(self._state["products"].get(path, "?"), path)
         self._given_up.add(path)
         self._notes.append(f"an earlier state of {path} is no longer in the store: the present one was used")
 
-    def _foreign(self, version_id: str) -> bool:
-        return version_id != ABSENT and not self.workspace.ledger.made_in_cell(version_id)
+    def _foreign(self, path: str, version_id: str) -> bool:
+        ledger = self.workspace.ledger
+        return version_id != ABSENT and not ledger.made_in_cell(version_id) and not ledger.written(path, version_id)
 
-    def touch(self, path: str, before: str, after: str) -> None:
+    def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
         """See :class:`calls.Place`."""
         if self._place is None:
             return
+        if self._recorder is not None:
+            if read or before == after:
+                self._recorder.task_read(path, before)
+            if before != after:
+                self._recorder.task_wrote(path, before)
         touch = self._place.touch(path, before, after)
         if (touch.before, touch.after) != (ABSENT, ABSENT):
             self.workspace.ledger.set_touch(touch, self._place.run)
+
+    def called(self, task: str, key: str | None, action: str, seconds: float) -> None:
+        """See :class:`calls.Place`."""
+        self._calls.append(CallUse(task, key, action, seconds))
 
     def _notice_outside_changes(self) -> None:
         """What changed since the last cell, was changed by something that is no cell."""
@@ -330,13 +559,15 @@ class Session:
         self.workspace.brought.clear()
         self._touches = ledger.touches()
         self._before = {path: self.workspace.look(path) for path in {touch.path for touch in self._touches}}
+        if self._state is not None:
+            return  # the plan has told what to make of them
         known: dict[str, set[str]] = {}
         for touch in self._touches:
             if touch.before != touch.after:
                 known.setdefault(touch.path, {ABSENT}).update((touch.before, touch.after))
         for path in sorted(known):
             present = self._before[path]
-            if present in known[path] or not self._foreign(present):
+            if present in known[path] or not self._foreign(path, present):
                 continue
             change = outside_change(self._touches, path, present)
             if change is None:
@@ -354,21 +585,24 @@ class Session:
         there for it. A cell that says the same makes the same again, so there is no need to take that away first.
         """
         changed = [t for t in self._touches if t.cell == place.cell and t.before != t.after]
-        targets = {t.path: self.implied(t.path) for t in changed if edited or self._foreign(t.after)}
+        by_python = {t.path for t in changed if not self.workspace.ledger.made_in_cell(t.after)}
+        targets = {t.path: self.implied(t.path) for t in changed if edited or t.path in by_python}
         try:
             self.workspace.restore(targets)
         except VersionLost as lost:
             self.give_up(lost.path)
 
     def _notice_own_changes(self, place: Place) -> None:
-        """Products that the cell's Python code changed, without a task."""
+        """Products that the cell's Python code changed unseen, without a task."""
         for path in sorted(self._before.keys() | place.touched.keys()):
             present = self.workspace.look(path)
             unchanged = self.workspace.brought.get(path, self._before.get(path, ABSENT))
             expected = place.touched[path].after if path in place.touched else unchanged
             if present != expected:
-                self._keep(path)
-                self.touch(path, expected, present)
+                self.touch(path, expected, present, read=True)
+        for touch in place.touched.values():
+            if touch.before != touch.after and touch.after != ABSENT and self.workspace.look(touch.path) == touch.after:
+                self._keep(touch.path)
 
     def _keep(self, path: str) -> None:
         try:
@@ -397,26 +631,5 @@ def _place(cell: Cell, run: int) -> Place:
     return Place(cell.id, order[:here], order[here + 1 :], notebook, run)
 
 
-def _distribution(name: str) -> importlib.metadata.Distribution | None:
-    try:
-        return importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _ask(settings: Settings, code: str, *arguments: str) -> Mapping[str, Any]:
-    """Run a few lines in the worker's interpreter that print one JSON object."""
-    python = settings.python
-    try:
-        done = subprocess.run(
-            [python, "-c", code, *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-            env={**os.environ, **settings.environment},
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise CasaNotLoaded(f"the interpreter {python} cannot be used: {error}") from error
-    answer: Mapping[str, Any] = json.loads(done.stdout)
-    return answer
+def _hash_of(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -44,6 +44,12 @@ class Settings:
     display: str = "own"
     """"own": GUI tasks draw on a private Xvfb; "inherit": on the DISPLAY of the environment."""
 
+    digest_limit: int = 256
+    """MiB of a Python value up to which it is compared by its content when a cell may have changed it. Beyond, it
+    counts as changed by each cell that uses it. (256 MiB take about 0.1 s: `make bench`.)"""
+    keep_limit: int = 256
+    """MiB of a Python value up to which it is kept on disk, so that it comes back after a restart of the kernel."""
+
     def __post_init__(self) -> None:
         if self.store not in ("auto", "reflink", "copy"):
             raise SettingsError(f"store = {self.store!r}: use 'auto', 'reflink' or 'copy'")
@@ -51,6 +57,9 @@ class Settings:
             raise SettingsError(f"state = {self.state!r}: use 'story' or 'present'")
         if self.display not in ("own", "inherit"):
             raise SettingsError(f"display = {self.display!r}: use 'own' or 'inherit'")
+        for name in ("digest_limit", "keep_limit"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name} = {getattr(self, name)}: use a number of MiB, or 0 for none")
         if self.threads < 0:
             raise SettingsError(f"threads = {self.threads}: use a number of threads, or 0 for all cores")
 
@@ -83,9 +92,9 @@ def load_settings() -> Settings:
         text = os.environ.get(PREFIX + name.upper())
         if text is None or name == "environment":
             continue
-        if name == "threads":
+        if isinstance(getattr(settings, name), int):
             if not text.isdigit():
-                raise SettingsError(f"{PREFIX}THREADS={text!r}: use a number of threads, or 0 for all cores")
+                raise SettingsError(f"{PREFIX}{name.upper()}={text!r}: use a whole number, 0 or more")
             environment[name] = int(text)
         else:
             environment[name] = text

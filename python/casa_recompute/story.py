@@ -7,9 +7,7 @@ above touched it, the state in which the notebook found it.
 
 from __future__ import annotations
 
-import ast
 import difflib
-import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,13 +26,16 @@ class Cell:
     """The cell that is being executed.
 
     ``id`` is "" in a batch run whose client names no cells (nbclient, papermill, nbconvert); ``order`` holds the ids
-    of all code cells from top to bottom, None when it is not known.
+    of all code cells from top to bottom, None when it is not known. ``state``, from notebook/rerun.py, says from which
+    versions the cell is to run: ``names`` (name -> version), ``products`` (path -> version), and ``makers`` (resource
+    -> cell that had made it); without it products are as the cells above last left them, and names as they are.
     """
 
     id: str
     order: tuple[str, ...] | None = None
     notebook: str | None = None
     source: str = ""
+    state: Mapping[str, Mapping[str, str]] | None = None
 
 
 @dataclass
@@ -48,9 +49,11 @@ class Place:
     run: int
     ordered: bool = True
     touched: dict[str, Touch] = field(default_factory=dict)
+    first: dict[str, str] = field(default_factory=dict)  # product -> version in which this run met it
 
     def touch(self, path: str, before: str, after: str) -> Touch:
         """Note what was done to a product; later steps of the same run add to earlier ones."""
+        self.first.setdefault(path, before)
         first = self.touched.get(path)
         touch = Touch(self.cell, path, self.notebook, first.before if first else before, after)
         self.touched[path] = touch
@@ -87,7 +90,7 @@ def implied(path: str, place: Place, touches: Sequence[Touch], present: str, for
     for cell in (place.cell, *place.below, *_gone(place, changes)):
         if cell in changes:
             # What somebody changed by hand is not taken away because its maker runs again: CASA's rule decides.
-            found = _found(changes[cell], [t for t in changes.values() if t.notebook == place.notebook])
+            found = found_version(changes[cell].before, [t for t in changes.values() if t.notebook == place.notebook])
             by_hand = found == ABSENT and any(
                 touch.after == present for other, touch in changes.items() if other.endswith(OUTSIDE)
             )
@@ -95,10 +98,10 @@ def implied(path: str, place: Place, touches: Sequence[Touch], present: str, for
     return present
 
 
-def _found(touch: Touch, changes: Sequence[Touch]) -> str:
-    """The version in which a notebook found a product: from one of its changes back to the first of the chain."""
-    makers = {change.after: change.before for change in changes}
-    version, seen = touch.before, set[str]()
+def found_version(version: str, changes: Sequence[Touch]) -> str:
+    """The version in which a notebook found a product: from one of its states back to the first of the chain."""
+    makers = {change.after: change.before for change in changes if change.before != change.after}
+    seen = set[str]()
     while version in makers and version not in seen:
         seen.add(version)
         version = makers[version]
@@ -138,18 +141,6 @@ def outside_change(touches: Sequence[Touch], path: str, version: str) -> Touch |
     taken_up = {touch.before for touch in changes}
     last = next((touch for touch in changes if touch.after not in taken_up), changes[-1])
     return Touch(last.cell + OUTSIDE, path, last.notebook, last.after, version)
-
-
-def meaning(source: str) -> str:
-    """A hash of what a cell says: comments, white space and the layout of lines do not count.
-
-    Magics and shell lines, which are no Python, count as they are written.
-    """
-    try:
-        text = ast.dump(ast.parse(source))
-    except (SyntaxError, ValueError):
-        text = source.strip()
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 class BatchStory:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from casa_recompute.ledger import CallRecord, Ledger, LedgerError, Touch, Version
+from casa_recompute.ledger import CallRecord, Ledger, LedgerError, NewerLedger, Touch, Version
 from casa_recompute.ledger.ledger import pack_call, unpack_call
 from casa_recompute.products import (
     ABSENT,
@@ -34,7 +34,7 @@ from casa_recompute.products import (
     signature,
 )
 from casa_recompute.products.signature import is_lock, stamp_of
-from casa_recompute.store import CowStore, StoreError, open_store
+from casa_recompute.store import CopyStore, CowStore, StoreError, open_store
 
 HOME = ".casa-recompute"
 _RESERVE = 1 << 20
@@ -108,6 +108,30 @@ class Workspace:
         with self._locked():
             self.ledger = self._open_ledger()
 
+    @classmethod
+    def view(cls, directory: Path) -> Workspace:
+        """A workspace to look at only: takes no lock, writes nothing, and need not be writable.
+
+        Raises:
+            NewerLedger: it belongs to a newer version of this software.
+            LedgerError: its memory cannot be read.
+        """
+        path = directory / HOME / "ledger.sqlite"
+        return cls._viewed(directory, Ledger(path, readonly=True) if path.exists() else Ledger(Path(":memory:")))
+
+    @classmethod
+    def _viewed(cls, directory: Path, ledger: Ledger) -> Workspace:
+        space = cls.__new__(cls)
+        space.directory = Path(os.path.realpath(directory))
+        space.home = space.directory / HOME
+        space._lock_file = -1
+        space._depth = 0
+        space._glanced = None
+        space.on_replace, space.replaced, space.brought = [], set(), {}
+        space.ledger = ledger
+        space.store = CopyStore(space.home / "store", readonly=True)
+        return space
+
     def _make_reserve(self) -> None:
         reserve = self.home / "reserve"
         if not reserve.exists() and shutil.disk_usage(self.home).free > 8 * _RESERVE:
@@ -125,7 +149,8 @@ class Workspace:
     def close(self) -> None:
         """Close the ledger and give back the lock."""
         self.ledger.close()
-        os.close(self._lock_file)
+        if self._lock_file >= 0:
+            os.close(self._lock_file)
 
     def absolute(self, path: str) -> Path:
         """Where a product lies."""
@@ -582,6 +607,8 @@ class Workspace:
         existed = path.exists()
         try:
             ledger = Ledger(path)
+        except NewerLedger:
+            raise
         except LedgerError:
             existed = False
             stamp = time.strftime("%Y%m%dT%H%M%S")
@@ -606,9 +633,9 @@ class Workspace:
         self._record(record.key, "call", packed)
         self.ledger.add_call(record, packed)
 
-    def record_cell(self, cell: str, touches: Iterable[Touch]) -> None:
-        """Write a copy of what a cell did."""
-        rows = [[t.cell, t.path, t.notebook, t.before, t.after] for t in touches]
+    def record_cell(self, cell: str, touches: Iterable[Touch], found: Mapping[str, str]) -> None:
+        """Write a copy of what a cell did, and of what the notebook had found (path -> version)."""
+        rows = [[t.cell, t.path, t.notebook, t.before, t.after, found.get(t.path)] for t in touches]
         self._record(re.sub(r"[^\w-]", "_", cell), "cell", zlib.compress(json.dumps(rows).encode()))
 
     def _record(self, name: str, kind: str, data: bytes) -> None:
@@ -631,8 +658,11 @@ class Workspace:
         elif path.suffix == ".call":
             ledger.add_call(unpack_call(data))
         elif path.suffix == ".cell":
-            for row in json.loads(zlib.decompress(data)):
-                ledger.set_touch(Touch(*row), 0)
+            for *row, found in json.loads(zlib.decompress(data)):
+                touch = Touch(*row)
+                ledger.set_touch(touch, 0)
+                if found is not None:
+                    ledger.set_found(touch.notebook, touch.path, found)
 
 
 def _same(held: ManifestEntry | None, wanted: ManifestEntry, exists: bool) -> bool:

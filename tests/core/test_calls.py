@@ -385,7 +385,7 @@ def test_a_site_has_its_own_interpreter_and_casa(tmp_path: Path, monkeypatch: py
     (workspace / "raw.fits").write_bytes(b"raw")
     monkeypatch.chdir(workspace)
     session = Session(workspace, Settings(python=python, threads=1))
-    assert session.versions == {"casatasks": "5.9"}
+    assert session.casa.versions == {"casatasks": "5.9"}
     session.call("importuvfits", fitsfile="raw.fits", vis="a.ms")
     assert session.call("flagdata", vis="a.ms", mode="summary").value["python"] == python
     session.close()

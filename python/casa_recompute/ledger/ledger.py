@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from casa_recompute.notebook.model import CallUse, CellRun
 from casa_recompute.products import ABSENT, Manifest, Stamp, Tree
 
-SCHEMA_VERSION = "3"
+SCHEMA_VERSION = "4"
 _REMEMBERED = 256  # versions, and states of paths, held in memory
 
 
 class LedgerError(RuntimeError):
     """The ledger cannot be used; the message says what to do."""
+
+
+class NewerLedger(LedgerError):
+    """The ledger was made by a newer version of this software, which alone may touch it."""
 
 
 @dataclass(frozen=True)
@@ -89,17 +96,31 @@ class Pending:
 class Ledger:
     """One workspace's memory. Not thread safe; several processes may have it open."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
         """Open the ledger at ``path``, made if need be.
 
+        Args:
+            path: the file.
+            readonly: only look; states of products that are identified meanwhile are remembered by this object alone.
+
         Raises:
-            LedgerError: it is damaged, or was made by a newer version of this software.
+            NewerLedger: it was made by a newer version of this software; nothing was touched.
+            LedgerError: it is damaged, or of an older version; or, read only, there is none.
         """
         self.path = path
+        self.readonly = readonly
         self._versions: dict[str, Version] = {}
         self._presences: dict[str, Presence] = {}
         self._data_version = 0
+        if readonly and not path.is_file():
+            raise LedgerError(f"{path}: there is none")
+        self._refuse_newer()
         try:
+            if readonly:
+                uri = f"{path.resolve().as_uri()}?mode=ro"
+                self._db = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None)
+                self._check_schema()
+                return
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
@@ -110,14 +131,32 @@ class Ledger:
                         self._db.execute(statement)
                     self.set_meta("schema", SCHEMA_VERSION)
                     self.add_version(Version(ABSENT, "", None, Manifest({})))
-            found = self.meta("schema")
+            self._check_schema()
             check = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         except sqlite3.Error as error:
             raise LedgerError(f"{path}: damaged ({error})") from error
-        if found != SCHEMA_VERSION:
-            raise LedgerError(f"{path}: made by another version of this software (schema {found})")
         if check != "ok":
             raise LedgerError(f"{path}: damaged ({check})")
+
+    def _refuse_newer(self) -> None:
+        """Look before anything could be written, even by opening the file."""
+        if not self.path.is_file() or not self.path.stat().st_size:
+            return
+        try:
+            with contextlib.closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+                row = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
+        except sqlite3.Error:
+            return  # damaged: that is told when it is opened
+        if row is not None and row[0].isdigit() and int(row[0]) > int(SCHEMA_VERSION):
+            raise NewerLedger(
+                f"{self.path}: made by a newer version of JupyterLab-CASA (schema {row[0]}, here {SCHEMA_VERSION}): "
+                "update this one, or work in another directory"
+            )
+
+    def _check_schema(self) -> None:
+        found = self.meta("schema")
+        if found != SCHEMA_VERSION:
+            raise LedgerError(f"{self.path}: made by another version of this software (schema {found})")
 
     def refresh(self) -> None:
         """Forget what was read before another process wrote; to be called when one gets the workspace's lock."""
@@ -183,6 +222,9 @@ class Ledger:
 
     def add_version(self, version: Version) -> None:
         """Add a version, or replace what is known of it (it became kept, its digests became known)."""
+        if self.readonly:
+            self._versions[version.id] = version
+            return
         self._db.execute(
             "INSERT INTO version VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
             "manifest = excluded.manifest, kept = excluded.kept, content = coalesce(excluded.content, content), "
@@ -219,6 +261,9 @@ class Ledger:
 
     def present_version(self, path: str, signature: bytes) -> str | None:
         """The version at ``path`` if its signature is still ``signature``."""
+        if self.readonly and path in self._presences:
+            known = self._presences[path]
+            return known.version if known.signature == signature else None
         row = self._db.execute(
             "SELECT version FROM presence WHERE path = ? AND signature = ?", (path, signature)
         ).fetchone()
@@ -229,6 +274,8 @@ class Ledger:
         if len(self._presences) >= _REMEMBERED:
             self._presences.clear()
         self._presences[path] = Presence(version, signature, tree)
+        if self.readonly:
+            return
         text = json.dumps(tree, separators=(",", ":"))
         self._db.execute("INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?)", (path, version, signature, text))
 
@@ -325,6 +372,11 @@ class Ledger:
         self._db.execute("INSERT OR REPLACE INTO cell VALUES (?, ?)", (cell, source))
         return row[0] if row else None
 
+    def source_of(self, cell: str) -> str:
+        """What a cell says, as of its last run (a hash); "" if it never ran."""
+        row = self._db.execute("SELECT source FROM cell WHERE id = ?", (cell,)).fetchone()
+        return row[0] if row else ""
+
     def next_run(self) -> int:
         """A number for a run of a cell, greater than all before."""
         number = int(self.meta("cell_runs") or 0) + 1
@@ -339,6 +391,113 @@ class Ledger:
     def set_story(self, story: str, sources: list[str]) -> None:
         """Remember the cells of a batch run."""
         self._db.execute("INSERT OR REPLACE INTO story VALUES (?, ?, ?)", (story, json.dumps(sources), time.time()))
+
+    # -- cell runs ---------------------------------------------------------------------------------------------------
+
+    def add_cell_run(self, run: CellRun, text: str, outputs: Sequence[Mapping[str, Any]]) -> None:
+        """Remember an execution of a cell. ``text``: hash of the source as written; ``outputs``: nbformat's."""
+        record = {
+            "reads": dict(run.reads),
+            "writes": dict(run.writes),
+            "rebound": sorted(run.rebound),
+            "origins": dict(run.origins),
+            "impure": run.impure,
+            "outside": run.outside,
+            "unkept": run.unkept,
+            "calls": [[call.task, call.key, call.action, call.seconds] for call in run.calls],
+            "environment": dict(run.environment),
+            "error": run.error,
+        }
+        self._db.execute(
+            "INSERT OR REPLACE INTO cell_run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (run.id, run.cell, run.notebook, text, run.meaning, run.source, run.started, run.seconds, run.outcome)
+            + (run.shown, json.dumps(record, separators=(",", ":"))),
+        )
+        self._db.executemany(
+            "INSERT OR IGNORE INTO written VALUES (?, ?)",
+            [(resource[2:], version) for resource, version in run.writes.items() if resource.startswith("p:")],
+        )
+        if run.shown:
+            packed = zlib.compress(json.dumps(outputs, separators=(",", ":")).encode(), 1)
+            self._db.execute("INSERT OR IGNORE INTO shown VALUES (?, ?)", (run.shown, packed))
+
+    def cell_runs(self, meaning: str, limit: int = 64) -> Iterator[CellRun]:
+        """Runs of cells that said this and ended well, newest first."""
+        query = f"SELECT {_RUN} FROM cell_run WHERE meaning = ? AND outcome = 'ok' ORDER BY id DESC LIMIT ?"
+        return map(_unpack_run, self._db.execute(query, (meaning, limit)))
+
+    def last_cell_run(self, cell: str) -> CellRun | None:
+        """How a cell ran last, whatever came of it."""
+        row = self._db.execute(f"SELECT {_RUN} FROM cell_run WHERE cell = ? ORDER BY id DESC LIMIT 1", (cell,))
+        found = row.fetchone()
+        return _unpack_run(found) if found else None
+
+    def cell_run(self, number: int) -> CellRun | None:
+        """A run by its number."""
+        found = self._db.execute(f"SELECT {_RUN} FROM cell_run WHERE id = ?", (number,)).fetchone()
+        return _unpack_run(found) if found else None
+
+    def last_run_number(self) -> int:
+        """The number of the newest run of a cell, 0 when there is none."""
+        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM cell_run").fetchone()[0])
+
+    def meanings(self, texts: Sequence[str]) -> dict[str, str]:
+        """Meanings of sources that ran before, by the hash of the source as written."""
+        found: dict[str, str] = {}
+        for start in range(0, len(texts), 500):
+            some = texts[start : start + 500]
+            marks = ",".join("?" * len(some))
+            found.update(self._db.execute(f"SELECT text, meaning FROM cell_run WHERE text IN ({marks})", tuple(some)))
+        return found
+
+    def notebook_of(self, cells: Sequence[str]) -> str | None:
+        """The name of the notebook in which most of these cells ran last; None: they never ran."""
+        counts: Counter[str] = Counter()
+        for start in range(0, len(cells), 500):
+            some = cells[start : start + 500]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT notebook, count(DISTINCT cell) FROM cell_run WHERE cell IN ({marks}) GROUP BY notebook"
+            counts.update(dict(self._db.execute(query, tuple(some)).fetchall()))
+        return counts.most_common(1)[0][0] if counts else None
+
+    def written(self, path: str, version: str) -> bool:
+        """Whether some cell run left a product in this state."""
+        query = "SELECT 1 FROM written WHERE path = ? AND version = ?"
+        return self._db.execute(query, (path, version)).fetchone() is not None
+
+    def outputs(self, digest: str) -> list[dict[str, Any]] | None:
+        """What a cell showed, as nbformat has it."""
+        row = self._db.execute("SELECT outputs FROM shown WHERE digest = ?", (digest,)).fetchone()
+        return list(json.loads(zlib.decompress(row[0]))) if row else None
+
+    # -- values of names ---------------------------------------------------------------------------------------------
+
+    def value(self, version: str) -> tuple[tuple[str, ...], int, bytes | None] | None:
+        """Of a value: names its functions use; bytes of its packed form (0: not kept); that form, if it is in here."""
+        row = self._db.execute("SELECT uses, bytes, data FROM value WHERE version = ?", (version,)).fetchone()
+        return (tuple(json.loads(row[0])), row[1], row[2]) if row else None
+
+    def value_state(self, version: str) -> tuple[tuple[str, ...], bool] | None:
+        """Of a value: names its functions use; whether it is kept. None: not known."""
+        row = self._db.execute("SELECT uses, bytes FROM value WHERE version = ?", (version,)).fetchone()
+        return (tuple(json.loads(row[0])), bool(row[1])) if row else None
+
+    def add_values(self, rows: Iterable[tuple[str, Iterable[str], int, bytes | None]]) -> None:
+        """Remember values: version, names its functions use, bytes of the packed form, that form unless in a file."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO value VALUES (?, ?, ?, ?)",
+            [(version, json.dumps(sorted(uses)), size, data) for version, uses, size, data in rows],
+        )
+
+    # -- what a notebook found ---------------------------------------------------------------------------------------
+
+    def found(self, notebook: str) -> dict[str, str]:
+        """Path -> version that the notebook found before any of its cells ran."""
+        return dict(self._db.execute("SELECT path, version FROM found WHERE notebook = ?", (notebook,)).fetchall())
+
+    def set_found(self, notebook: str, path: str, version: str) -> None:
+        """Remember what a notebook found."""
+        self._db.execute("INSERT OR REPLACE INTO found VALUES (?, ?, ?)", (notebook, path, version))
 
     # -- steps under way -----------------------------------------------------------------------------------------
 
@@ -360,6 +519,35 @@ class Ledger:
         """Steps that were not ended, newest first."""
         rows = self._db.execute("SELECT id, kind, task, versions, patterns FROM pending ORDER BY id DESC")
         return [Pending(row[0], row[1], row[2], json.loads(row[3]), json.loads(row[4])) for row in rows]
+
+
+_RUN = "id, cell, notebook, meaning, source, started, seconds, outcome, shown, record"
+
+
+def _unpack_run(row: tuple[Any, ...]) -> CellRun:
+    number, cell, notebook, meaning, source, started, seconds, outcome, shown, text = row
+    record = json.loads(text)
+    return CellRun(
+        id=number,
+        cell=cell,
+        notebook=notebook,
+        meaning=meaning,
+        source=source,
+        started=started,
+        seconds=seconds,
+        outcome=outcome,
+        error=record["error"],
+        reads=record["reads"],
+        writes=record["writes"],
+        rebound=frozenset(record["rebound"]),
+        origins=record["origins"],
+        impure=tuple(record["impure"]),
+        outside=tuple(record["outside"]),
+        unkept=tuple(record["unkept"]),
+        calls=tuple(CallUse(*call) for call in record["calls"]),
+        environment=record["environment"],
+        shown=shown,
+    )
 
 
 def pack_call(record: CallRecord) -> bytes:

@@ -65,6 +65,50 @@ CREATE TABLE touch (
 -- What each cell said when it last began to run, comments and white space left out (a hash).
 CREATE TABLE cell (id TEXT PRIMARY KEY, source TEXT NOT NULL) WITHOUT ROWID;
 
+-- Executions of cells (notebook/model.py: CellRun).
+CREATE TABLE cell_run (
+    id       INTEGER PRIMARY KEY,       -- the number of the run, as in touch
+    cell     TEXT NOT NULL,
+    notebook TEXT NOT NULL,
+    text     TEXT NOT NULL,             -- hash of the source as written
+    meaning  TEXT NOT NULL,             -- hash of what the source means
+    source   TEXT NOT NULL,
+    started  REAL NOT NULL,
+    seconds  REAL NOT NULL,
+    outcome  TEXT NOT NULL,             -- ok, error, interrupted
+    shown    TEXT NOT NULL,             -- digest of what it showed, see `shown`
+    record   TEXT NOT NULL              -- JSON: all else
+);
+CREATE INDEX cell_run_text ON cell_run (text);
+CREATE INDEX cell_run_meaning ON cell_run (meaning, id);
+CREATE INDEX cell_run_cell ON cell_run (cell, id);
+
+-- Every state in which a cell run left a product.
+CREATE TABLE written (
+    path    TEXT NOT NULL,
+    version TEXT NOT NULL,
+    PRIMARY KEY (path, version)
+) WITHOUT ROWID;
+
+-- What cells showed: nbformat outputs as compressed JSON.
+CREATE TABLE shown (digest TEXT PRIMARY KEY, outputs BLOB NOT NULL) WITHOUT ROWID;
+
+-- Values of Python names. version: of a name that shares nothing, or what names that share an object have in common.
+CREATE TABLE value (
+    version TEXT PRIMARY KEY,
+    uses    TEXT NOT NULL,              -- JSON: names that functions in it use when they are called
+    bytes   INTEGER NOT NULL,
+    data    BLOB                        -- signed, see values/keep.py; NULL: not kept, or (bytes > 0) in a file of its own
+) WITHOUT ROWID;
+
+-- The version of each product that a notebook found before any of its cells ran.
+CREATE TABLE found (
+    notebook TEXT NOT NULL,
+    path     TEXT NOT NULL,
+    version  TEXT NOT NULL,
+    PRIMARY KEY (notebook, path)
+) WITHOUT ROWID;
+
 -- Sequences of cell sources of batch runs that name no cells (nbclient, papermill, nbconvert).
 CREATE TABLE story (id TEXT PRIMARY KEY, sources TEXT NOT NULL, created REAL NOT NULL) WITHOUT ROWID;
 

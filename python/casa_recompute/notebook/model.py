@@ -1,7 +1,8 @@
 """Words of this room: a cell as it stands, a cell run as it was recorded, a plan as it is told.
 
 A *resource* is what cells exchange. It is written ``n:<name>`` (a Python name), ``p:<path>`` (a data product),
-``e:<path>`` (whether something is at a path), ``d:<directory>`` (which names a directory holds).
+``e:<path>`` (whether something is at a path), ``d:<directory>`` (which names a directory holds), ``h:`` (``Out``, ``_``
+and the like).
 A *version* of a resource is a text: two equal versions mean that no cell can tell the difference.
 
 Versions of names: ``absent``; ``i-<hash>`` a value that cannot be changed in place; ``d-<hash>`` one that can;
@@ -16,7 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-ABSENT = "absent"
+from casa_recompute.products import ABSENT as ABSENT
+
 SCHEMA = 1
 """Version of the JSON objects of ``plan`` and ``graph``."""
 

@@ -66,14 +66,15 @@ class _FileStore(CowStore):
 
     transfer: Callable[[int, int], None]
 
-    def __init__(self, root: Path, reason: str = "") -> None:
+    def __init__(self, root: Path, reason: str = "", *, readonly: bool = False) -> None:
         self.root = root
         self.reason = reason
         self._objects = root / "objects"
         self._incoming = root / "incoming"
         self._prefix = f"{self._objects}{os.sep}"
-        self._objects.mkdir(parents=True, exist_ok=True)
-        self._incoming.mkdir(exist_ok=True)
+        if not readonly:
+            self._objects.mkdir(parents=True, exist_ok=True)
+            self._incoming.mkdir(exist_ok=True)
 
     def capture(self) -> Capture:
         return _FileCapture(self._incoming, self._objects, type(self).transfer)

@@ -115,7 +115,7 @@ def _session(settings: Settings) -> Iterator[Session]:
 def _packages(settings: Settings) -> Iterator[Check]:
     with _session(settings) as session:
         try:
-            versions = session.versions
+            versions = session.casa.versions
         except CasaNotLoaded as error:
             yield Check("CASA packages", "fail", str(error), "correct `python` in the settings")
             return

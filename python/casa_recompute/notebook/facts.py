@@ -1,0 +1,191 @@
+"""What the ledger and the workspace know: lookups for simulate.py and plan.py. Nothing is changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+
+from casa_recompute.ledger import CallRecord
+from casa_recompute.notebook import source
+from casa_recompute.notebook.model import ABSENT, CellRun, CellSource
+from casa_recompute.notebook.simulate import State, own, shared
+from casa_recompute.values.shelf import ValueStore
+from casa_recompute.workspace import HOME, Workspace
+
+IGNORED = frozenset({HOME, "__pycache__", ".ipynb_checkpoints"})
+"""Entries of a directory that are no part of the story."""
+
+
+def text_hash(text: str) -> str:
+    """Identity of a source as it is written."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+class Lookups:
+    """Facts (see simulate.Facts) about one notebook in one workspace."""
+
+    def __init__(
+        self, space: Workspace, notebook: str, cells: Sequence[CellSource], environment: dict[str, str]
+    ) -> None:
+        self.space = space
+        self._ledger = space.ledger
+        self._environment = environment
+        self.cells = cells
+        ids = [cell.id for cell in cells]
+        self._found = self._ledger.found(notebook)
+        if not self._found:  # renamed or copied: the story goes on under the new name
+            former = self._ledger.notebook_of(ids)
+            self._found = self._ledger.found(former) if former is not None else {}
+        here = set(ids)
+        touches = [touch for touch in self._ledger.touches() if touch.before != touch.after]
+        self._made = {touch.path for touch in touches if touch.cell in here}
+        self._story = {touch.path for touch in touches}
+        known = self._ledger.meanings([text_hash(cell.source) for cell in cells])
+        self._meanings = {cell.source: known[text] for cell in cells if (text := text_hash(cell.source)) in known}
+        self._values = ValueStore(space)
+        self._truths: dict[str, str] = {}
+        self._present: dict[str, str] = {}
+
+    # -- the past ----------------------------------------------------------------------------------------------------
+
+    def meaning(self, text: str) -> str:
+        """See source.meaning; sources that ran before are not parsed again."""
+        known = self._meanings.get(text)
+        if known is None:
+            known = self._meanings[text] = source.meaning(text)
+        return known
+
+    def runs(self, meaning: str) -> Iterable[CellRun]:
+        """Recorded runs of cells that said this and ended well, newest first."""
+        return self._ledger.cell_runs(meaning)
+
+    def last_run(self, cell: str) -> CellRun | None:
+        """How a cell ran last, whatever came of it."""
+        return self._ledger.last_cell_run(cell)
+
+    def call(self, key: str) -> CallRecord | None:
+        """A memoised call."""
+        return self._ledger.call(key)
+
+    def kept(self, version: str) -> bool:
+        """Whether the value of a name can be brought back."""
+        state = self._ledger.value_state(shared(version) or version)
+        return state is not None and state[1]
+
+    def uses(self, version: str) -> tuple[str, ...]:
+        """Names that functions in a value use when they are called."""
+        state = self._ledger.value_state(own(version))
+        return state[0] if state is not None else ()
+
+    def plain_values(self, names: Iterable[str], state: State) -> dict[str, object]:
+        """Values of names at a place that are kept and are plain data, which parameters of tasks are."""
+        found = {}
+        for name in names:
+            version = state[f"n:{name}"]
+            if version[:2] not in ("i-", "d-"):
+                continue
+            try:
+                found[name] = self._values.plain(version, name)
+            except (KeyError, ValueError):
+                continue
+        return found
+
+    def threads(self) -> str:
+        """OpenMP threads of a task, as the workspace remembers."""
+        return self._ledger.meta("threads") or str(len(os.sched_getaffinity(0)))
+
+    def expected(self, task: str) -> float:
+        """Seconds that a call of a task is likely to take."""
+        records = self._ledger.calls_of_task(task)
+        return max((record.seconds for record in records), default=0.0)
+
+    # -- the present -------------------------------------------------------------------------------------------------
+
+    def environment(self, name: str) -> str:
+        """Version of a package now."""
+        return self._environment.get(name, "")
+
+    def present(self, path: str) -> str:
+        """The version that lies at a path now."""
+        known = self._present.get(path)
+        if known is None:
+            known = self._present[path] = self.space.look(path)
+        return known
+
+    def refresh(self) -> None:
+        """A cell ran: look again at what lies where."""
+        self._present.clear()
+        self._truths.clear()
+        here = {cell.id for cell in self.cells}
+        touches = [touch for touch in self._ledger.touches() if touch.before != touch.after]
+        self._made |= {touch.path for touch in touches if touch.cell in here}
+        self._story |= {touch.path for touch in touches}
+
+    def foreign(self, path: str, version: str) -> bool:
+        """Whether a state of a product was made by something that is no cell."""
+        return (
+            version != ABSENT and not self._ledger.written(path, version) and not self._ledger.made_in_cell(version)
+        )
+
+    def restorable(self, path: str, version: str) -> bool:
+        """Whether a version lies at its path or can be brought there."""
+        return self.present(path) == version or self.space.restorable({path: version})
+
+    def found(self, path: str) -> str:
+        """The version of a product that the notebook finds before any of its cells runs."""
+        known = self._truths.get(path)
+        if known is None:
+            known = self._truths[path] = self._find(path)
+        return known
+
+    def _find(self, path: str) -> str:
+        present = self.present(path)
+        known = self._found.get(path)
+        if known is None or known == present:
+            return present
+        if not self.foreign(path, present):
+            if path not in self._story:
+                return present  # only ever read: what is there counts, or that nothing is
+            return known
+        if known == ABSENT and path in self._made:
+            return known  # made by a cell, changed by hand: it will be made, or brought back, as it was
+        return present
+
+    def exists(self, path: str) -> bool:
+        """Whether something is at a path that no cell of the walk has touched."""
+        if path in self._found:
+            return self.found(path) != ABSENT
+        return os.path.lexists(self.space.absolute(path))
+
+    def entries(self, directory: str) -> frozenset[str]:
+        """Names in a directory before any cell ran."""
+        try:
+            names = set(os.listdir(self.space.absolute(directory))) - IGNORED
+        except OSError:
+            names = set()
+        for path in self._found:
+            if os.path.dirname(path) == directory:
+                (names.discard if self.found(path) == ABSENT else names.add)(os.path.basename(path))
+        return frozenset(names)
+
+    def left_over(self, products: Iterable[str]) -> list[str]:
+        """Products that cells made once, none of which is in the notebook any more."""
+        there = set(products)
+        return [
+            path
+            for path in sorted(self._found)
+            if path not in there
+            and self._found[path] == ABSENT
+            and path in self._story
+            and self.present(path) != ABSENT
+            and not self.foreign(path, self.present(path))
+        ]
+
+    def known_products(self) -> frozenset[str]:
+        """Every product that the notebook's cells ever touched."""
+        return frozenset(self._found) | self._story
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self.space.close()

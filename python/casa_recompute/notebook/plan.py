@@ -1,0 +1,544 @@
+"""What it takes to make a notebook fresh: the state of each cell, why, and the price."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from casa_recompute.calls import Foresight, foresee
+from casa_recompute.installation import Installation
+from casa_recompute.ledger import CallRecord
+from casa_recompute.notebook import source
+from casa_recompute.notebook.facts import Lookups
+from casa_recompute.notebook.model import (
+    ABSENT,
+    CellPlan,
+    CellRun,
+    CellSource,
+    Plan,
+    PlannedCall,
+    Reason,
+)
+from casa_recompute.notebook.simulate import UNKNOWN, Facts, State, Verdict, judge, ordinal, own, shared
+from casa_recompute.settings import Settings, load_settings
+from casa_recompute.workspace import Workspace
+
+_SHORT = 60  # characters of a value in a sentence
+
+
+class PlanFacts(Facts, Protocol):
+    """What a plan needs to know beyond what going through the notebook does."""
+
+    def kept(self, version: str) -> bool:
+        """Whether the value of a name can be brought back."""
+
+    def uses(self, version: str) -> tuple[str, ...]:
+        """Names that functions in a value use when they are called."""
+
+    def call(self, key: str) -> CallRecord | None:
+        """A memoised call."""
+
+    def present(self, path: str) -> str:
+        """The version that lies at a path now."""
+
+    def foreign(self, path: str, version: str) -> bool:
+        """Whether a state of a product was made by something that is no cell."""
+
+    def restorable(self, path: str, version: str) -> bool:
+        """Whether a version lies at its path or can be brought there."""
+
+    def left_over(self, products: Iterable[str]) -> list[str]:
+        """Products that cells made once, none of which is in the notebook any more."""
+
+    def known_products(self) -> frozenset[str]:
+        """Every product that the notebook's cells ever touched."""
+
+
+class Predictor(Protocol):
+    """Tells the calls that a cell's text is going to make; see :class:`CallPredictor`."""
+
+    def calls(self, text: str, state: State) -> list[Foresight]:
+        """The calls, as far as they can be told from the text and the values of names at its place."""
+
+
+@dataclass
+class Judged:
+    """One cell on the way through the notebook."""
+
+    verdict: Verdict
+    before: State  # the walk's own, which goes on, unless the cell has to run
+    makers: dict[str, str] = field(default_factory=dict)  # what it reads -> cell that had made it
+    needs: dict[str, str] = field(default_factory=dict)  # what of that cannot be brought back -> the same
+    calls: list[Foresight] = field(default_factory=list)
+
+
+def may_write(judged: Judged, facts: PlanFacts) -> set[str]:
+    """Resources that a cell which has to run may make anew, as far as can be told beforehand."""
+    cell, state = judged.verdict.cell, judged.before
+    uses = source.uses(cell.source)
+    written: set[str] = set()
+    for run in (facts.last_run(cell.id), judged.verdict.likely, *(run for _, run in judged.verdict.differing[:1])):
+        written |= run.writes.keys() if run is not None else set()
+    written |= {f"n:{name}" for name in uses.binds}
+    touched = reach(uses, state, facts)
+    direct = uses.reads
+    for name in touched:
+        version = state[f"n:{name}"]
+        if version[:2] in ("d-", "k-") and (name not in direct or name in uses.mutates):
+            written.add(f"n:{name}")
+            group = shared(version)
+            written |= {r for r, v in state.versions.items() if group and shared(v) == group}
+    products = facts.known_products() | state.products().keys()
+    if uses.shell:
+        written |= {f"p:{path}" for path in products}
+    else:
+        words = {os.path.normpath(text) for text in uses.texts if text}
+        written |= {f"p:{path}" for path in products if path in words}
+    for call in judged.calls:
+        written |= {f"p:{path}" for path in call.changing}
+    return written
+
+
+def reach(uses: source.Uses, state: State, facts: PlanFacts) -> set[str]:
+    """Names that a cell may read: those it says, those that functions in them use, those that share an object."""
+    if uses.everything:
+        return set(state.names())
+    found: set[str] = set()
+    todo = list(uses.reads)
+    while todo:
+        name = todo.pop()
+        if name in found:
+            continue
+        found.add(name)
+        version = state[f"n:{name}"]
+        if version != ABSENT:
+            todo += facts.uses(version)
+    return found
+
+
+def needed(judged: Judged, facts: PlanFacts) -> dict[str, str]:
+    """What a cell that has to run needs of the cells above and cannot be brought back: resource -> its maker."""
+    state = judged.before
+    names = reach(source.uses(judged.verdict.cell.source), state, facts)
+    resources = {f"n:{name}" for name in names}
+    for run in (judged.verdict.likely, facts.last_run(judged.verdict.cell.id)):
+        resources |= run.reads.keys() if run is not None else set()
+    makers = {resource: state.maker(resource) for resource in resources}
+    return _lost({resource: state[resource] for resource in resources}, makers, facts)
+
+
+def _lost(versions: Mapping[str, str], makers: Mapping[str, str], facts: PlanFacts) -> dict[str, str]:
+    """Of resources that a cell needs: those that cannot be brought back, and the cell that had made them."""
+    lost = {}
+    for resource, maker in makers.items():
+        version = versions[resource]
+        if version in (ABSENT, UNKNOWN) or not maker:
+            continue
+        if resource.startswith("n:") and not facts.kept(version):
+            lost[resource] = maker
+        elif resource.startswith("p:") and not facts.restorable(resource[2:], version):
+            lost[resource] = maker
+    return lost
+
+
+@dataclass
+class Survey:
+    """A notebook gone through from the top."""
+
+    judged: list[Judged]
+    after: State
+    must: dict[str, list[Reason]]  # cells that run only for the sake of others
+    restores: dict[str, str]  # product -> version to bring back in the end, that no cell which runs will make
+
+
+def survey(
+    cells: Sequence[CellSource],
+    facts: PlanFacts,
+    predictor: Predictor,
+    everything: bool = False,
+    done: Mapping[str, CellRun] | None = None,
+) -> Survey:
+    """Go through the notebook.
+
+    Args:
+        cells: its code cells, from the top.
+        facts: what is known.
+        predictor: of calls.
+        everything: as if no cell had a run that stands behind it.
+        done: runs of cells that were made just now and stand, whatever else is recorded.
+    """
+    state = State(facts)
+    judged: list[Judged] = []
+    running: list[Judged] = []
+    for cell in cells:
+        if done and cell.id in done:
+            verdict = Verdict(cell, run=done[cell.id])
+        else:
+            verdict = judge(cell, state, facts)
+            if everything and cell.source.strip():
+                verdict = Verdict(cell, meaning=verdict.meaning)
+        if verdict.run is not None:
+            makers = {resource: state.maker(resource) for resource in verdict.run.reads}
+            judged.append(Judged(verdict, state, makers))
+            state.apply(verdict.run, cell.id)
+            continue
+        one = Judged(verdict, state.copy(), calls=predictor.calls(cell.source, state))
+        one.needs = needed(one, facts)
+        judged.append(one)
+        running.append(one)
+        state.forget(may_write(one, facts), cell.id, verdict.meaning)
+    must = _for_others(cells, judged, running, facts, done or {})
+    restores = {}
+    for path, version in state.products().items():
+        if version not in (UNKNOWN, facts.present(path)):
+            maker = state.maker(f"p:{path}")
+            if facts.restorable(path, version):
+                restores[path] = version
+            elif maker not in must:
+                must[maker] = [Reason("lost", path, f"`{path}` is not there and no longer in the store")]
+    restores.update(dict.fromkeys(facts.left_over(state.products()), ABSENT))
+    return Survey(judged, state, must, restores)
+
+
+def _for_others(
+    cells: Sequence[CellSource],
+    judged: Sequence[Judged],
+    running: Sequence[Judged],
+    facts: PlanFacts,
+    done: Mapping[str, CellRun],
+) -> dict[str, list[Reason]]:
+    """Cells that have to run because what they made could not be kept and a cell that runs needs it."""
+    by_id = {one.verdict.cell.id: one for one in judged}
+    must: dict[str, list[Reason]] = {}
+    todo = [(one.verdict.cell.id, one.needs) for one in running]
+    while todo:
+        for_cell, needs = todo.pop()
+        for resource, maker in needs.items():
+            one = by_id.get(maker)
+            if one is None or one.verdict.run is None or maker in done:
+                continue
+            what = resource[2:]
+            message = f"`{what}` could not be kept, and {ordinal(cells, for_cell)} needs it"
+            if maker not in must:
+                must[maker] = []
+                todo.append((maker, _lost(one.verdict.run.reads, one.makers, facts)))
+            must[maker].append(Reason("needed", what, message, because_of=for_cell))
+    return must
+
+
+# -- in words --------------------------------------------------------------------------------------------------------
+
+
+def make_plan(found: Survey, cells: Sequence[CellSource], facts: PlanFacts, notebook: str, revision: int) -> Plan:
+    """Put a survey into words and prices."""
+    planned = [_plan_cell(one, found, cells, facts) for one in found.judged]
+    estimate = sum(cell.estimate_s for cell in planned)
+    fresh = not found.restores and all(cell.state == "fresh" for cell in planned)
+    return Plan(notebook, revision, fresh, estimate, tuple(planned), tuple(sorted(found.restores)))
+
+
+def _plan_cell(one: Judged, found: Survey, cells: Sequence[CellSource], facts: PlanFacts) -> CellPlan:
+    verdict = one.verdict
+    cell, run = verdict.cell, verdict.run
+    last = run or verdict.likely or facts.last_run(cell.id)
+    reads = tuple(sorted(_shown(last.reads))) if last else ()
+    writes = tuple(sorted(_shown(last.writes))) if last else ()
+    common = {
+        "id": cell.id,
+        "index": cell.index,
+        "reads": reads,
+        "writes": writes,
+        "impure": last.impure if last else (),
+        "outside": last.outside if last else (),
+    }
+    if run is not None and cell.id in found.must:
+        calls = tuple(_planned(call, facts) for call in one.calls) or _as_before(run, facts)
+        return CellPlan(
+            **common,  # type: ignore[arg-type]
+            state="stale",
+            reasons=tuple(found.must[cell.id]),
+            calls=calls,
+            estimate_s=_python_seconds(run) + sum(call.estimate_s for call in calls),
+        )
+    if run is not None:
+        reasons = _restorable(one, run, found, facts)
+        calls = tuple(PlannedCall(call.task, call.key, "none", 0.0) for call in run.calls)
+        state = "restorable" if reasons else "fresh"
+        return CellPlan(**common, state=state, reasons=tuple(reasons), calls=calls)  # type: ignore[arg-type]
+    calls = tuple(_planned(call, facts) for call in one.calls) or (_as_before(last, facts) if last else ())
+    return CellPlan(
+        **common,  # type: ignore[arg-type]
+        state="maybe" if verdict.likely is not None else "stale",
+        reasons=tuple(why(one, cells, facts)),
+        calls=calls,
+        estimate_s=(_python_seconds(last) if last else 0.0) + sum(call.estimate_s for call in calls),
+    )
+
+
+def _shown(resources: Mapping[str, str]) -> list[str]:
+    """Names and products, as people read them; what was not there is left out."""
+    return [r[2:] for r, version in resources.items() if r[:2] in ("n:", "p:") and version != ABSENT]
+
+
+def _planned(call: Foresight, facts: PlanFacts) -> PlannedCall:
+    if call.key is not None and facts.call(call.key) is not None:
+        return PlannedCall(call.task, call.key, "restore", 0.0)
+    return PlannedCall(call.task, call.key, "run", call.expected_s)
+
+
+def _as_before(run: CellRun, facts: PlanFacts) -> tuple[PlannedCall, ...]:
+    """The calls of a cell's last run: the best guess when its text does not tell."""
+    planned = []
+    for call in run.calls:
+        record = facts.call(call.key) if call.key is not None else None
+        planned.append(PlannedCall(call.task, None, "run", record.seconds if record else call.seconds))
+    return tuple(planned)
+
+
+def _python_seconds(run: CellRun) -> float:
+    return max(0.0, run.seconds - sum(call.seconds for call in run.calls))
+
+
+def _restorable(one: Judged, run: CellRun, found: Survey, facts: PlanFacts) -> list[Reason]:
+    """Why a cell that need not run is not simply fresh."""
+    cell, reasons = one.verdict.cell, []
+    for path in found.restores:
+        if found.after.maker(f"p:{path}") == cell.id:
+            reasons.append(_displaced(path, facts.present(path), facts))
+    if run.shown != cell.shown:
+        reasons.append(Reason("output", "", "what it shows is not what its run had shown: that is brought back"))
+    return reasons
+
+
+def _displaced(path: str, present: str, facts: PlanFacts) -> Reason:
+    if present == ABSENT:
+        return Reason("missing", path, f"`{path}` is missing: it is brought back")
+    if facts.foreign(path, present):
+        return Reason("file", path, f"`{path}` was changed outside the notebook: the cell's own is brought back")
+    return Reason("overwritten", path, f"`{path}` was left in another state by a later run: it is brought back")
+
+
+def why(one: Judged, cells: Sequence[CellSource], facts: PlanFacts) -> list[Reason]:
+    """Why a cell has to run, or may have to."""
+    verdict = one.verdict
+    cell = verdict.cell
+    if verdict.likely is not None:
+        return _waiting(one, cells)
+    last = facts.last_run(cell.id)
+    error = source.uses(cell.source).error
+    if error:
+        return [Reason("edited" if last else "never-run", "", f"it is no valid Python: {error}")]
+    if last is not None and last.outcome != "ok" and last.meaning == verdict.meaning and not verdict.differing:
+        how = f" ({last.error})" if last.error else ""
+        return [Reason("failed", "", f"it {'failed' if last.outcome == 'error' else 'was interrupted'} last time{how}")]
+    reasons: list[Reason] = []
+    if last is not None and last.meaning != verdict.meaning:
+        reasons += _edited(one, last, facts)
+    for resource, run in verdict.differing:
+        reasons.append(_differs(resource, run, one, cells, facts))
+    if verdict.environment and not reasons:
+        names = ", ".join(verdict.environment)
+        reasons.append(Reason("environment", names, f"{names} is another version than when it ran"))
+    if not reasons:
+        if last is None:
+            return [Reason("never-run", "", "it has never run")]
+        return [Reason("input", "", "it is to run again")]
+    return reasons
+
+
+def _waiting(one: Judged, cells: Sequence[CellSource]) -> list[Reason]:
+    reasons, seen = [], set()
+    for resource in one.verdict.pending:
+        maker = one.before.maker(resource)
+        if maker in seen:
+            continue
+        seen.add(maker)
+        above = ordinal(cells, maker)
+        message = f"{above} will run first and may change {_call_it(resource)}; this one may turn out unchanged"
+        reasons.append(Reason("upstream", resource[2:], message, because_of=maker))
+    return reasons
+
+
+def _call_it(resource: str) -> str:
+    kind, what = resource[:2], resource[2:]
+    if kind == "d:":
+        return f"the directory `{what or '.'}`"
+    return f"`{what}`"
+
+
+def _differs(resource: str, run: CellRun, one: Judged, cells: Sequence[CellSource], facts: PlanFacts) -> Reason:
+    """Why what a cell reads is not what it was when it ran."""
+    what, it = resource[2:], _call_it(resource)
+    now, maker, former = one.before[resource], one.before.maker(resource), run.origins.get(resource, "")
+    places = {cell.id: number for number, cell in enumerate(cells)}
+    if now == UNKNOWN:
+        message = f"{ordinal(cells, maker)} will run first and may change {it}"
+        return Reason("upstream", what, message, because_of=maker)
+    here = places[one.verdict.cell.id]
+    if former and places.get(former, -1) > here:
+        message = f"when it ran, {it} was as {ordinal(cells, former)} below had left it"
+        return Reason("overwritten", what, message, because_of=former)
+    if maker and former and former != maker and former in places:
+        message = f"{it} now comes from {ordinal(cells, maker)}, it came from {ordinal(cells, former)}: the order changed"
+        return Reason("order", what, message, because_of=maker)
+    if maker:
+        return Reason("input", what, f"{it} was changed by {ordinal(cells, maker)}", because_of=maker)
+    if former and former in places and places[former] != here:
+        message = f"{it} came from {ordinal(cells, former)}, which now stands below: the order changed"
+        return Reason("order", what, message, because_of=former)
+    if former:
+        return Reason("input", what, f"{it} came from a cell that is no longer there")
+    if now in (ABSENT, "no"):
+        return Reason("missing", what, f"{it} is missing")
+    if resource.startswith("n:"):
+        return Reason("input", what, f"{it} is not what it was")
+    return Reason("file", what, f"{it} was changed outside the notebook")
+
+
+def _edited(one: Judged, last: CellRun, facts: PlanFacts) -> list[Reason]:
+    """What is different: the parameters of calls where they can be told, else only that it is."""
+    reasons: list[Reason] = []
+    former = [facts.call(call.key) for call in last.calls if call.key is not None]
+    for number, call in enumerate(one.calls):
+        same_task = [record for record in former if record is not None and record.task == call.task]
+        before = [c for c in one.calls[:number] if c.task == call.task]
+        if len(before) >= len(same_task):
+            continue
+        old = same_task[len(before)].arguments
+        for name, value in call.arguments.items():
+            if name in old and old[name] != value:
+                message = f"`{name}` of {call.task} was {_short(old[name])}, is now {_short(value)}"
+                reasons.append(Reason("edited", f"{call.task}.{name}", message))
+    return reasons or [Reason("edited", "", "it was edited since it ran")]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
+
+
+# -- on a workspace --------------------------------------------------------------------------------------------------
+
+
+class CallPredictor:
+    """Foretells calls from a cell's text and the values of names that are kept."""
+
+    def __init__(self, lookups: Lookups, casa: Installation) -> None:
+        self._lookups = lookups
+        self._casa = casa
+
+    def calls(self, text: str, state: State) -> list[Foresight]:
+        """See :class:`Predictor`."""
+        uses = source.uses(text)
+        if not uses.calls:
+            return []
+        catalogue = self._casa.catalogue
+        wanted = [call for call in uses.calls if call.name in catalogue and state[f"n:{call.name}"] == ABSENT]
+        if not wanted:
+            return []
+        names = self._lookups.plain_values(uses.reads, state)
+        found = []
+        for call in wanted:
+            task = catalogue[call.name]
+            try:
+                if call.starred:
+                    raise source.Unknown("starred")
+                args = [source.evaluate(value, names) for name, value in call.arguments if name is None]
+                kwargs = {name: source.evaluate(value, names) for name, value in call.arguments if name is not None}
+                bound = task.bind(tuple(args), kwargs)
+                found.append(
+                    foresee(
+                        self._lookups.space,
+                        task,
+                        bound,
+                        self._casa.key_environment(task.package, self._lookups.threads()),
+                        lambda path: state[f"p:{path}"],
+                    )
+                )
+            except (source.Unknown, TypeError, ValueError, OSError):
+                expected = self._lookups.expected(call.name)
+                found.append(Foresight(call.name, None, {}, frozenset(), expected))
+        return found
+
+
+class Desk:
+    """A notebook in its workspace, opened for planning: ``with Desk(...) as desk: desk.plan()``."""
+
+    def __init__(
+        self,
+        directory: Path,
+        notebook: str,
+        cells: Sequence[CellSource],
+        settings: Settings | None = None,
+        space: Workspace | None = None,
+    ) -> None:
+        """
+        Raises:
+            LedgerError: the workspace's memory cannot be read, or belongs to a newer version of this software.
+        """
+        self.settings = settings if settings is not None else load_settings()
+        self.notebook = notebook
+        self.cells = list(cells)
+        self.casa = Installation(self.settings)
+        space = space if space is not None else Workspace.view(directory)
+        self.lookups = Lookups(space, notebook, self.cells, environment(self.casa))
+        self.predictor = CallPredictor(self.lookups, self.casa)
+
+    def survey(self, everything: bool = False, done: Mapping[str, CellRun] | None = None) -> Survey:
+        """Go through the notebook."""
+        return survey(self.cells, self.lookups, self.predictor, everything, done)
+
+    def plan(self, found: Survey | None = None) -> Plan:
+        """The plan, of a survey if it is at hand."""
+        found = found if found is not None else self.survey()
+        revision = self.lookups.space.ledger.last_run_number()
+        return make_plan(found, self.cells, self.lookups, self.notebook, revision)
+
+
+def environment(casa: Installation) -> dict[str, str]:
+    """Versions that decide whether a recorded run counts."""
+    try:
+        versions = casa.versions
+    except RuntimeError:  # a plan can be made where CASA is not installed
+        versions = {}
+    return {**versions, "python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+
+
+def plan_notebook(
+    directory: Path, notebook: str, cells: Sequence[CellSource], settings: Settings | None = None
+) -> Plan:
+    """The plan of a notebook; runs nothing, writes nothing.
+
+    Args:
+        directory: its workspace.
+        notebook: its name.
+        cells: its code cells, from the top.
+        settings: default: those of the user.
+
+    Raises:
+        LedgerError: the workspace's memory cannot be read, or belongs to a newer version of this software.
+    """
+    return trace_notebook(directory, notebook, cells, settings)[0]
+
+
+def trace_notebook(
+    directory: Path, notebook: str, cells: Sequence[CellSource], settings: Settings | None = None
+) -> tuple[Plan, list[CellRun | None]]:
+    """The plan, and for each cell the recorded run that stands behind it, else its last one.
+
+    Raises:
+        LedgerError: the workspace's memory cannot be read, or belongs to a newer version of this software.
+    """
+    desk = Desk(directory, notebook, cells, settings)
+    try:
+        found = desk.survey()
+        runs = [
+            one.verdict.run or one.verdict.likely or desk.lookups.last_run(one.verdict.cell.id) for one in found.judged
+        ]
+        return desk.plan(found), runs
+    finally:
+        desk.lookups.close()

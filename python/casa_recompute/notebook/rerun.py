@@ -1,0 +1,250 @@
+"""Make a notebook fresh: which cell next, from which state, until everything is what a run from the top would give.
+
+Knows no kernel. Whoever has one takes the steps in order, executes the cells that are to be executed, and says so;
+what a cell did, its kernel writes into the ledger, and the next step follows from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from casa_recompute.ledger import Touch
+from casa_recompute.notebook import source
+from casa_recompute.notebook.model import ABSENT, CellRun, CellSource, Plan, Reason
+from casa_recompute.notebook.plan import Desk, Judged, needed, reach
+from casa_recompute.notebook.simulate import State, Verdict, judge, shared
+from casa_recompute.settings import Settings, load_settings
+from casa_recompute.workspace import VersionLost, Workspace
+
+
+class NotRecorded(RuntimeError):
+    """A cell was executed but what it did is not in the ledger, so nothing can be said of the cells below."""
+
+
+@dataclass
+class Step:
+    """What is to be done about one cell."""
+
+    cell: CellSource
+    action: str  # "execute", "restore" (show `outputs`), "keep"
+    reasons: tuple[Reason, ...] = ()
+    estimate_s: float = 0.0
+    state: dict[str, Any] = field(default_factory=dict)  # for the kernel: see session.Cell
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    ok: bool | None = None
+
+    def done(self, ok: bool) -> None:
+        """The cell was executed, to its end or not."""
+        self.ok = ok
+
+
+class Rerun:
+    """One walk through a notebook from the top."""
+
+    def __init__(
+        self,
+        directory: Path,
+        notebook: str,
+        cells: Sequence[CellSource],
+        settings: Settings | None = None,
+        everything: bool = False,
+    ) -> None:
+        """
+        Args:
+            directory: the workspace.
+            notebook: the notebook's name.
+            cells: its code cells, from the top.
+            settings: default: those of the user.
+            everything: execute every cell; calls that are known are restored nevertheless.
+
+        Raises:
+            WorkspaceError, LedgerError, StoreError, SettingsError: each says what to do.
+        """
+        settings = settings if settings is not None else load_settings()
+        self._space = Workspace(Path(directory), settings.store)
+        with self._space.lock():
+            self._desk = Desk(Path(directory), notebook, cells, settings, self._space)
+        self._notebook = notebook
+        self._cells = list(cells)
+        self._everything = everything
+        self._facts = self._desk.lookups
+        self._state = State(self._facts)
+        self._done: dict[str, CellRun] = {}
+        self._behind: list[tuple[str, CellRun, dict[str, str]]] = []  # cell, its run, versions before of what it wrote
+        self._memory: dict[str, str] = {}  # what the kernel holds
+        self._failed = False
+        self.saved_s = 0.0
+
+    def plan(self) -> Plan:
+        """The plan as things are now."""
+        self._look_again()
+        with self._space.lock():
+            return self._desk.plan(self._desk.survey(self._everything, self._done))
+
+    def steps(self) -> Iterator[Step]:
+        """One for each code cell, from the top; each is planned when the one before is done.
+
+        Raises:
+            NotRecorded: see there.
+        """
+        with self._space.lock():
+            found = self._desk.survey(self._everything)
+            plan = self._desk.plan(found)
+        must, planned = found.must, {cell.id: cell for cell in plan.cells}
+        for cell in self._cells:
+            if not cell.source.strip():
+                yield Step(cell, "keep")
+                continue
+            if cell.id in self._done:  # had to run earlier, for another's sake
+                self._state.apply(self._done[cell.id], cell.id)
+                continue
+            with self._space.lock():
+                verdict = judge(cell, self._state, self._facts)
+            run = verdict.run
+            if run is not None and cell.id not in must and not self._everything:
+                yield self._without_running(cell, run)
+                self._pass(cell, run)
+                continue
+            reasons = planned[cell.id].reasons
+            for maker in self._late(Judged(verdict, self._state), must):
+                yield from self._execute(maker, (), 0.0)
+                if self._failed:
+                    return
+            yield from self._execute(cell, reasons, planned[cell.id].estimate_s)
+            if self._failed:
+                return
+            with self._space.lock():
+                must = self._desk.survey(self._everything, self._done).must
+
+    def _without_running(self, cell: CellSource, run: CellRun) -> Step:
+        self.saved_s += self._price(run)
+        if run.shown == cell.shown:
+            return Step(cell, "keep")
+        outputs = self._space.ledger.outputs(run.shown) if run.shown else None
+        reason = Reason("output", "", "nothing that it depends on has changed since it ran")
+        return Step(cell, "restore", (reason,), outputs=outputs or [])
+
+    def _price(self, run: CellRun) -> float:
+        """Seconds that it would take to run a cell again."""
+        records = [self._facts.call(call.key) for call in run.calls if call.key is not None]
+        return run.seconds + sum(
+            record.seconds for record, call in zip(records, run.calls, strict=False) if record and not call.seconds
+        )
+
+    def _late(self, one: Judged, must: dict[str, list[Reason]]) -> list[CellSource]:
+        """Cells above that did not run and have to, because this one needs what could not be kept."""
+        position = {cell.id: number for number, cell in enumerate(self._cells)}
+        todo, late = [one], set[str]()
+        while todo:
+            for resource, maker in needed(todo.pop(), self._facts).items():
+                held = self._memory.get(resource[2:]) if resource.startswith("n:") else None
+                if held == self._state[resource] or maker in late or maker not in position:
+                    continue
+                late.add(maker)
+                run = next(run for cell, run, _ in self._behind if cell == maker)
+                verdict = Verdict(self._cells[position[maker]], likely=run)
+                todo.append(Judged(verdict, self._at(maker)))
+        return [self._cells[number] for number in sorted(position[cell] for cell in late)]
+
+    def _at(self, cell: str) -> State:
+        """The state before a cell that was passed already."""
+        state = State(self._facts)
+        for passed, run, _ in self._behind:
+            if passed == cell:
+                break
+            state.apply(run, passed)
+        return state
+
+    def _execute(self, cell: CellSource, reasons: tuple[Reason, ...], estimate_s: float) -> Iterator[Step]:
+        late = any(passed == cell.id for passed, _, _ in self._behind)
+        before = self._at(cell.id) if late else self._state
+        names = reach(source.uses(cell.source), before, self._facts)
+        versions = {name: before[f"n:{name}"] for name in names}
+        groups = {group for version in versions.values() if (group := shared(version))}
+        versions |= {name: version for name, version in before.names().items() if shared(version) in groups}
+        paths = self._facts.known_products() | before.products().keys()
+        products = {path: before[f"p:{path}"] for path in sorted(paths)}
+        mark = self._space.ledger.last_run_number()
+        makers = {r: m for r, m in before.makers.items() if r in products or r[2:] in versions or r.startswith("p:")}
+        step = Step(cell, "execute", reasons, estimate_s, {"names": versions, "products": products, "makers": makers})
+        yield step
+        self._look_again()
+        if step.ok is None:
+            raise NotRecorded(f"nobody said how cell {cell.id} ended")
+        if not step.ok:
+            self._failed = True
+            return
+        run = self._space.ledger.last_cell_run(cell.id)
+        if run is None or run.id <= mark or run.outcome != "ok":
+            raise NotRecorded(f"what cell {cell.id} did could not be recorded (is the disk full?): run it again")
+        self._done[cell.id] = run
+        self._memory.update(versions)
+        self._memory.update({r[2:]: v for r, v in run.writes.items() if r.startswith("n:")})
+        if not late:
+            self._pass(cell, run)
+
+    def _pass(self, cell: CellSource, run: CellRun) -> None:
+        before = {r[2:]: self._state[r] for r in run.writes if r.startswith("p:")}
+        self._behind.append((cell.id, run, before))
+        self._state.apply(run, cell.id)
+
+    def _look_again(self) -> None:
+        self._space.ledger.refresh()
+        self._facts.refresh()
+
+    def final_names(self) -> dict[str, str]:
+        """Names that are bound after the last cell, and their versions."""
+        return self._state.names()
+
+    def finish(self) -> list[str]:
+        """Bring products to what they are after the last cell; after a failure they stay as they are.
+
+        Returns:
+            Paths that were changed.
+
+        Raises:
+            VersionLost: a product can no longer be had.
+            OSError: the disk is full.
+        """
+        if self._failed:
+            return []
+        self._look_again()
+        with self._space.lock():
+            targets = self._state.products()
+            targets |= dict.fromkeys(self._facts.left_over(targets), ABSENT)
+            wrong = {path: version for path, version in targets.items() if self._facts.present(path) != version}
+            self._make_room(wrong)
+            changed = self._space.restore(wrong)
+            self._tell_story()
+        return changed
+
+    def _make_room(self, targets: dict[str, str]) -> None:
+        """Versions that are gone from the store stay what they are, and the next plan says so."""
+        for path, version in list(targets.items()):
+            if not self._space.restorable({path: version}):
+                raise VersionLost(version, path)
+
+    def _tell_story(self) -> None:
+        """What cells that did not run did, as if they had: Shift+Enter goes by that."""
+        ledger = self._space.ledger
+        with ledger.transaction():
+            for cell, run, before in self._behind:
+                ledger.drop_touches(cell=cell, not_run=run.id)
+                ledger.drop_touches(cell=cell + " (outside)")
+                ledger.swap_source(cell, run.meaning)
+                for path, version in before.items():
+                    ledger.set_touch(Touch(cell, path, self._notebook, version, run.writes[f"p:{path}"]), run.id)
+                for resource, version in run.reads.items():
+                    if resource.startswith("p:") and resource not in run.writes:
+                        ledger.set_touch(Touch(cell, resource[2:], self._notebook, version, version), run.id)
+            known = ledger.found(self._notebook)
+            for path in self._facts.known_products():
+                if path not in known:
+                    ledger.set_found(self._notebook, path, self._facts.found(path))
+
+    def close(self) -> None:
+        """Close the workspace."""
+        self._space.close()

@@ -1,0 +1,239 @@
+"""Going through a notebook from the top without running it: which recorded run stands behind each cell?
+
+A cell is deterministic: the same text on the same inputs gives the same. So a recorded run stands for a cell when it
+said the same and everything it read is, at the cell's place, what it was then. What it wrote is then what the cells
+below find. (Build systems call such records constructive traces: Mokhov, Mitchell and Peyton Jones, "Build systems
+a la carte", ICFP 2018.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from casa_recompute.notebook.model import ABSENT, CellRun, CellSource
+
+UNKNOWN = "?"
+"""The version of what a cell that has to run will have made."""
+
+
+class Facts(Protocol):
+    """What is known of the past and the present; lookups only."""
+
+    def meaning(self, source: str) -> str:
+        """See source.meaning."""
+
+    def runs(self, meaning: str) -> Iterable[CellRun]:
+        """Recorded runs of cells that said this and ended well, newest first."""
+
+    def last_run(self, cell: str) -> CellRun | None:
+        """How a cell ran last, whatever came of it."""
+
+    def found(self, path: str) -> str:
+        """The version of a product that the notebook finds before any of its cells runs."""
+
+    def entries(self, directory: str) -> frozenset[str]:
+        """Names in a directory as it is now, and below which no cell made anything."""
+
+    def exists(self, path: str) -> bool:
+        """Whether something is at a path now that no cell is known to have touched."""
+
+    def environment(self, name: str) -> str:
+        """Version of a package now."""
+
+
+class State:
+    """Versions of all resources at one place in the notebook, and which cell made each."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self.versions: dict[str, str] = {}
+        self.makers: dict[str, str] = {}
+        self.passed: list[str] = []  # meanings of the cells above
+        self._groups: dict[str, set[str]] = {}  # shared part of a version -> names that have it
+
+    def copy(self) -> State:
+        """An independent one."""
+        other = State(self._facts)
+        other.versions, other.makers, other.passed = dict(self.versions), dict(self.makers), list(self.passed)
+        other._groups = {group: set(names) for group, names in self._groups.items()}
+        return other
+
+    def __getitem__(self, resource: str) -> str:
+        known = self.versions.get(resource)
+        if known is not None:
+            return known
+        kind, path = resource[:2], resource[2:]
+        if kind == "p:":
+            return self._facts.found(path)
+        if kind == "e:":
+            return self._existence(path)
+        if kind == "d:":
+            return self._listing(path)
+        if kind == "h:":
+            return history(self.passed)
+        return ABSENT
+
+    def maker(self, resource: str) -> str:
+        """The cell that made a resource's present version; "" when no cell did."""
+        if resource[:2] in ("e:", "d:"):
+            below = [r for r in self.makers if r.startswith("p:") and _within(r[2:], resource[2:])]
+            return self.makers[below[-1]] if below else ""
+        return self.makers.get(resource, "")
+
+    def names(self) -> dict[str, str]:
+        """Names that are bound, and their versions."""
+        return {r[2:]: v for r, v in self.versions.items() if r.startswith("n:") and v != ABSENT}
+
+    def products(self) -> dict[str, str]:
+        """Products that a cell wrote, and their versions, ``absent`` included."""
+        return {r[2:]: v for r, v in self.versions.items() if r.startswith("p:")}
+
+    def set(self, resource: str, version: str, maker: str) -> None:
+        """A cell made ``version`` of a resource."""
+        if resource.startswith("n:"):
+            self._leave_group(resource)
+            group = shared(version)
+            if group:
+                self._groups.setdefault(group, set()).add(resource)
+        self.versions[resource] = version
+        self.makers[resource] = maker
+
+    def _leave_group(self, resource: str) -> None:
+        group = shared(self.versions.get(resource, ""))
+        if not group or group not in self._groups:
+            return
+        left = self._groups[group]
+        left.discard(resource)
+        if len(left) == 1:  # it shares with nobody any more; larger groups are written anew by the run that saw it
+            (alone,) = left
+            self.versions[alone] = own(self.versions[alone])
+            del self._groups[group]
+
+    def apply(self, run: CellRun, cell: str) -> None:
+        """What the cells below find after a cell for which ``run`` stands."""
+        self.passed.append(run.meaning)
+        for resource in run.rebound:
+            self._leave_group(resource)
+            self.versions.pop(resource, None)
+        for resource, version in run.writes.items():
+            self.set(resource, version, cell)
+
+    def forget(self, resources: Iterable[str], cell: str, meaning: str) -> None:
+        """A cell that has to run, and says this, may make these anew."""
+        self.passed.append(meaning)
+        for resource in resources:
+            self.set(resource, UNKNOWN, cell)
+
+    def _existence(self, path: str) -> str:
+        tracked = [v for r, v in self.versions.items() if r.startswith("p:") and _within(r[2:], path)]
+        if any(v not in (ABSENT, UNKNOWN) for v in tracked):
+            return "yes"
+        if UNKNOWN in tracked:
+            return UNKNOWN
+        if f"p:{path}" in self.versions:
+            return "no"
+        return "yes" if self._facts.exists(path) else "no"
+
+    def _listing(self, directory: str) -> str:
+        names = set(self._facts.entries(directory))
+        for resource, version in self.versions.items():
+            if resource.startswith("p:") and _within(resource[2:], directory):
+                below = os.path.relpath(resource[2:], directory or ".") if directory else resource[2:]
+                name, _, deeper = below.partition("/")
+                if name == ".":
+                    continue
+                if version == UNKNOWN:
+                    return UNKNOWN
+                if version != ABSENT:
+                    names.add(name)
+                elif not deeper:
+                    names.discard(name)
+        return listing(names)
+
+
+def own(version: str) -> str:
+    """A name's version without what it shares with others."""
+    return version.partition("+")[0]
+
+
+def shared(version: str) -> str:
+    """The part of a name's version that it has in common with names that share an object with it; or ""."""
+    return version.partition("+")[2]
+
+
+def listing(names: Iterable[str]) -> str:
+    """The version of a directory's listing."""
+    text = "\0".join(sorted(names)).encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def history(meanings: Iterable[str]) -> str:
+    """The version of what a cell finds in ``Out``, ``_`` and the like: what the cells above say."""
+    return hashlib.blake2b("\0".join(meanings).encode(), digest_size=16).hexdigest()
+
+
+def _within(path: str, directory: str) -> bool:
+    return not directory or path == directory or path.startswith(directory + "/")
+
+
+@dataclass
+class Verdict:
+    """What going through the notebook says of one cell."""
+
+    cell: CellSource
+    run: CellRun | None = None  # the recorded run that stands behind it
+    likely: CellRun | None = None  # the one that may, when cells above turn out unchanged
+    differing: tuple[tuple[str, CellRun], ...] = ()  # resources that are not as in the nearest run, and that run
+    pending: tuple[str, ...] = ()  # resources read that a cell above has yet to make
+    environment: tuple[str, ...] = ()  # packages that are another version now
+    meaning: str = ""
+
+
+def judge(cell: CellSource, state: State, facts: Facts) -> Verdict:
+    """Find the run that stands behind a cell at its place."""
+    verdict = Verdict(cell, meaning=facts.meaning(cell.source))
+    nearest: tuple[int, list[str], CellRun] | None = None
+    fitting: CellRun | None = None
+    for run in facts.runs(verdict.meaning):
+        wrong_packages = [name for name, version in run.environment.items() if facts.environment(name) != version]
+        if wrong_packages:
+            verdict.environment = verdict.environment or tuple(wrong_packages)
+            continue
+        differing: list[str] = []
+        pending: list[str] = []
+        for resource, version in run.reads.items():
+            now = state[resource]
+            if now != version:
+                (pending if now == UNKNOWN else differing).append(resource)
+        if not differing and not pending:
+            if fitting is None:
+                fitting = run
+            if run.shown == cell.shown:  # of runs that all fit, the one that is shown needs nothing
+                fitting = run
+                break
+            continue
+        if not differing and verdict.likely is None:
+            verdict.likely, verdict.pending = run, tuple(pending)
+        if differing and (nearest is None or len(differing) < nearest[0]):
+            nearest = len(differing), differing, run
+    if fitting is not None:
+        verdict.run, verdict.likely, verdict.pending = fitting, None, ()
+    elif verdict.likely is None and nearest is not None:
+        last = facts.last_run(cell.id)
+        if last is not None and last.meaning == verdict.meaning and last.outcome == "ok":
+            differing = [r for r, v in last.reads.items() if state[r] not in (v, UNKNOWN)]
+            nearest = (len(differing), differing, last) if differing else nearest
+        verdict.differing = tuple((resource, nearest[2]) for resource in nearest[1])
+    return verdict
+
+
+def ordinal(cells: Sequence[CellSource], cell: str) -> str:
+    """How people call a cell: by its number among the code cells."""
+    for number, candidate in enumerate(cells, 1):
+        if candidate.id == cell:
+            return f"cell {number}"
+    return "a cell that is no longer there"

@@ -1,0 +1,78 @@
+"""Calls by which a cell gets something that no top-to-bottom run would give again: the clock, random numbers."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_CLOCK, _CHANCE, _MACHINE = "the clock", "random numbers", "this machine"
+_IMPURE = {
+    ("time", "time"): _CLOCK,
+    ("time", "time_ns"): _CLOCK,
+    ("time", "monotonic"): _CLOCK,
+    ("time", "perf_counter"): _CLOCK,
+    ("time", "process_time"): _CLOCK,
+    ("time", "localtime"): _CLOCK,
+    ("time", "gmtime"): _CLOCK,
+    ("time", "ctime"): _CLOCK,
+    ("time", "asctime"): _CLOCK,
+    ("time", "strftime"): _CLOCK,
+    ("datetime", "now"): _CLOCK,
+    ("datetime", "utcnow"): _CLOCK,
+    ("datetime", "today"): _CLOCK,
+    ("date", "today"): _CLOCK,
+    ("Timestamp", "now"): _CLOCK,
+    ("Timestamp", "today"): _CLOCK,
+    ("Time", "now"): _CLOCK,
+    ("timeit", "timeit"): _CLOCK,
+    ("timeit", "default_timer"): _CLOCK,
+    ("posix", "urandom"): _CHANCE,
+    ("uuid", "uuid1"): _CHANCE,
+    ("uuid", "uuid4"): _CHANCE,
+    ("random", "SystemRandom"): _CHANCE,
+    ("secrets", "token_bytes"): _CHANCE,
+    ("secrets", "token_hex"): _CHANCE,
+    ("secrets", "token_urlsafe"): _CHANCE,
+    ("secrets", "randbelow"): _CHANCE,
+    ("secrets", "choice"): _CHANCE,
+    ("posix", "getpid"): _MACHINE,
+    ("socket", "gethostname"): _MACHINE,
+    ("_socket", "gethostname"): _MACHINE,
+    ("platform", "node"): _MACHINE,
+    ("posix", "getloadavg"): _MACHINE,
+}
+_SEEDABLE = {"default_rng", "RandomState", "Random", "SeedSequence"}
+
+
+def impure_chains(chains: Iterable[str], unseeded: Iterable[str], namespace: Mapping[str, Any]) -> list[str]:
+    """In words, what is impure among the functions that a cell names.
+
+    Args:
+        chains: attribute chains that the text loads, as ``time.time``.
+        unseeded: those of them that are called without arguments (``default_rng()``).
+        namespace: where their first names are looked up.
+    """
+    found: list[str] = []
+    for chain in chains:
+        thing = _resolve(chain, namespace)
+        owner = getattr(thing, "__self__", None)
+        place = owner.__name__ if isinstance(owner, type | types.ModuleType) else getattr(thing, "__module__", "")
+        what = _IMPURE.get((str(place), getattr(thing, "__name__", "")))
+        if what is not None and what not in found:
+            found.append(what)
+    for chain in unseeded:
+        if chain.rpartition(".")[2] in _SEEDABLE and _resolve(chain, namespace) is not None and _CHANCE not in found:
+            found.append(_CHANCE)
+    return found
+
+
+def _resolve(chain: str, namespace: Mapping[str, Any]) -> Any:
+    """What a chain names; only modules and classes are looked into, which runs nobody's code."""
+    first, *rest = chain.split(".")
+    thing = namespace.get(first)
+    for name in rest:
+        if not isinstance(thing, type | types.ModuleType):
+            return None
+        thing = getattr(thing, name, None)
+    return thing

@@ -1,0 +1,73 @@
+"""Modules that are files of the user's: they are inputs of the cells that import them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+import types
+from collections.abc import Iterable
+from pathlib import Path
+
+from casa_recompute.values.digest import _local as local_module
+
+
+def local_files(imports: Iterable[str]) -> dict[str, str]:
+    """The user's modules behind these imports, also those that they import: name -> absolute path of the file."""
+    found: dict[str, str] = {}
+    todo = [name for dotted in imports for name in _prefixes(dotted)]
+    todo += [name for name in list(sys.modules) if any(name.startswith(dotted + ".") for dotted in imports)]
+    while todo:
+        name = todo.pop()
+        module = local_module(name)
+        if module is None or name in found or not getattr(module, "__file__", None):
+            continue
+        found[name] = os.path.realpath(str(module.__file__))
+        for value in list(vars(module).values()):
+            other = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+            if isinstance(other, str):
+                todo.append(other)
+    return found
+
+
+def _prefixes(dotted: str) -> list[str]:
+    names = dotted.split(".")
+    return [".".join(names[:count]) for count in range(1, len(names) + 1)]
+
+
+class Modules:
+    """Knows what the user's modules were when they were imported."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[types.ModuleType, str]] = {}
+
+    def note(self, files: dict[str, str]) -> None:
+        """Remember the content of modules that were imported just now."""
+        for name, path in files.items():
+            module = sys.modules[name]
+            known = self._seen.get(name)
+            if known is None or known[0] is not module:
+                self._seen[name] = module, _content(path)
+
+    def forget_changed(self, imports: Iterable[str]) -> list[str]:
+        """Take modules whose files have changed out of ``sys.modules``, so that they are imported anew; their names."""
+        files = local_files(imports)
+        changed = [n for n, path in files.items() if n in self._seen and _content(path) != self._seen[n][1]]
+        if not changed:
+            return []
+        importlib.invalidate_caches()
+        for name, path in files.items():  # also those that hold on to what a changed one had defined
+            sys.modules.pop(name, None)
+            self._seen.pop(name, None)
+            cached = Path(importlib.util.cache_from_source(path))
+            cached.unlink(missing_ok=True)  # it goes by whole seconds, and may not notice
+        return changed
+
+
+def _content(path: str) -> str:
+    try:
+        return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,346 @@
+"""Python names of a notebook: which a cell reads, binds and changes, in which versions; and bringing them back.
+
+Names are compared by the digest of their values before and after a cell, but only names that the cell can have got
+hold of: those that its text says, those that functions among them use, and those that share an object with them
+(Li and others, "Kishu: Time-Traveling for Computational Notebooks", VLDB 2024, call such names co-variables).
+A value of 1 GB that no cell mentions costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from casa_recompute.notebook.model import ABSENT
+from casa_recompute.notebook.simulate import own, shared
+from casa_recompute.notebook.source import Uses
+from casa_recompute.values.digest import Budget, Digest, digest, digest_together
+from casa_recompute.values.shelf import ONE, ValueLost, ValueStore
+
+RANDOM = "<random>"
+NUMPY_RANDOM = "<numpy.random>"
+GENERATORS = (RANDOM, NUMPY_RANDOM)
+"""The states of the global random number generators, treated like names: ``absent`` means that nobody seeded them."""
+
+_MACHINERY = re.compile(r"_+|_i+|_ih|_oh|_dh|_i?\d+|In|Out|exit|quit|get_ipython|__.*__|<.*>")
+
+
+@dataclass
+class NameChanges:
+    """What a cell did to names."""
+
+    reads: dict[str, str] = field(default_factory=dict)
+    writes: dict[str, str] = field(default_factory=dict)
+    rebound: set[str] = field(default_factory=set)
+    unkept: dict[str, str] = field(default_factory=dict)  # name -> why
+    unseeded: bool = False  # random numbers were drawn that no seed determines
+
+
+class NameTracker:
+    """The names in one namespace; ``hidden`` ones, as long as they have their values, are not the user's."""
+
+    def __init__(self, namespace: dict[str, Any], shelf: ValueStore, budget: Budget, limit: int) -> None:
+        self.namespace = namespace
+        self._hidden = dict(namespace)
+        self._shelf = shelf
+        self._budget = budget
+        self._limit = limit
+        self.versions: dict[str, str] = {}
+        self._digests: dict[str, Digest] = {}
+        self._ids: dict[str, int] = {}
+        self._holders: dict[int, set[str]] = {}  # part of a value -> names that reach it
+        self._vague: set[str] = set()  # names whose parts are not all known
+        self._generators: dict[str, Any] = {}
+        self._reach: set[str] = set()
+        self._ever: set[str] = set()
+        self._uses: Uses | None = None
+        self._before: dict[str, str] = {}
+
+    def before(self) -> dict[str, str]:
+        """Versions of what the running cell may read, as they were before it."""
+        return {name: self._before[name] for name in self._reach if name in self._before}
+
+    @property
+    def known(self) -> set[str]:
+        """Names that were ever bound here."""
+        return self._ever
+
+    def kept_with(self, version: str, name: str) -> list[str]:
+        """Names that are kept together with one that has this version, itself included."""
+        group = shared(version)
+        return list(self._shelf.load(group, self.namespace)) if group else [name]
+
+    def hide(self, names: Mapping[str, Any]) -> None:
+        """These names are not the user's as long as they have these values."""
+        self._hidden.update(names)
+
+    # -- around a cell -----------------------------------------------------------------------------------------------
+
+    def begin(self, uses: Uses) -> set[str]:
+        """A cell is about to run; the names that it may read."""
+        self._uses = uses
+        self._notice_strangers()
+        self._reach = self.reach(uses)
+        self._before = dict(self.versions)
+        self._generators = _generator_states()
+        return self._reach
+
+    def also_reads(self, names: Iterable[str]) -> None:
+        """The running cell reads these, too."""
+        self._reach.update(names)
+
+    def reach(self, uses: Uses) -> set[str]:
+        """Names that a cell may read, and those that share objects with them."""
+        found = set(self._visible()) if uses.everything else set[str]()
+        todo = list(uses.reads)
+        while todo:
+            name = todo.pop()
+            if name in found:
+                continue
+            found.add(name)
+            known = self._digests.get(name)
+            if known is not None:
+                todo += known.uses
+        return found
+
+    def end(self, key: str) -> NameChanges:
+        """The cell has run.
+
+        Args:
+            key: identity of this run, from which versions of values that cannot be digested are named.
+        """
+        uses = self._uses
+        assert uses is not None
+        changes = NameChanges()
+        visible = set(self._visible())
+        partners = self._partners(self._reach)
+        moved = {name for name in visible if id(self.namespace[name]) != self._ids.get(name)}
+        candidates = (self._reach | uses.binds | partners | moved) & visible
+        if any(self.versions.get(name, "")[:2] in ("d-", "k-") for name in self._reach):
+            candidates |= self._vague & visible
+        gone = self.versions.keys() - visible
+        regroup = self._partners(candidates | gone) & visible
+        for name in gone:
+            self._drop(name)
+        for name in candidates:
+            self._digest(name, key)
+        regroup |= self._partners(candidates) | candidates
+        self._regroup(regroup & visible, key)
+        for name in self._reach:
+            changes.reads[name] = self._before.get(name, ABSENT)
+        for name in gone:
+            changes.writes[name] = ABSENT
+            changes.rebound.add(name)
+        for name in regroup & visible:
+            self._account(name, uses, moved, changes)
+        self._account_generators(uses, changes)
+        self._keep(changes)
+        self._uses = None
+        return changes
+
+    def _account(self, name: str, uses: Uses, moved: set[str], changes: NameChanges) -> None:
+        before, after = self._before.get(name, ABSENT), self.versions[name]
+        if before == after:
+            if name not in uses.binds:
+                return
+            if name in uses.surely:
+                changes.writes[name] = after
+                changes.rebound.add(name)
+            else:  # it cannot be told whether it was bound anew; if it was not, it is what it was
+                changes.reads[name] = before
+            return
+        changes.writes[name] = after
+        if name in moved or before == ABSENT or name in uses.surely:
+            changes.rebound.add(name)
+        else:
+            changes.reads.setdefault(name, before)
+
+    def _visible(self) -> list[str]:
+        hidden = self._hidden
+        return [
+            name
+            for name, value in self.namespace.items()
+            if not (name in hidden and hidden[name] is value) and not _MACHINERY.fullmatch(name)
+        ]
+
+    def _notice_strangers(self) -> None:
+        """Names that something between cells has bound."""
+        for name in self._visible():
+            if id(self.namespace[name]) != self._ids.get(name):
+                self._digest(name, "between cells")
+                self._regroup({name}, "between cells")
+        for name in self.versions.keys() - set(self._visible()):
+            self._drop(name)
+
+    # -- versions ----------------------------------------------------------------------------------------------------
+
+    def _digest(self, name: str, key: str) -> None:
+        self._drop_parts(name)
+        value = self.namespace[name]
+        found = digest(value, self.namespace, self._budget)
+        self._digests[name] = found
+        self._ever.add(name)
+        self._ids[name] = id(value)
+        for part in found.parts:
+            self._holders.setdefault(part, set()).add(name)
+        if not found.complete:
+            self._vague.add(name)
+        self.versions[name] = found.version or "k-" + _hash(key, name)
+
+    def _drop(self, name: str) -> None:
+        self._drop_parts(name)
+        for table in (self.versions, self._digests, self._ids):
+            table.pop(name, None)  # type: ignore[attr-defined]
+
+    def _drop_parts(self, name: str) -> None:
+        self._vague.discard(name)
+        known = self._digests.get(name)
+        for part in known.parts if known is not None else ():
+            holders = self._holders.get(part)
+            if holders is not None:
+                holders.discard(name)
+                if not holders:
+                    del self._holders[part]
+
+    def _partners(self, names: Iterable[str]) -> set[str]:
+        """Names that share an object with one of these, directly or through others."""
+        found: set[str] = set()
+        todo = [name for name in names if name in self._digests]
+        while todo:
+            for part in self._digests[todo.pop()].parts:
+                for holder in self._holders.get(part, ()):
+                    if holder not in found:
+                        found.add(holder)
+                        todo.append(holder)
+        return found
+
+    def _regroup(self, names: set[str], key: str) -> None:
+        """Take values that share objects together."""
+        todo = set(names)
+        while todo:
+            group = self._partners({todo.pop()})
+            todo -= group
+            if len(group) < 2:
+                for name in group:
+                    self.versions[name] = own(self.versions[name])
+                continue
+            values = {name: self.namespace[name] for name in sorted(group)}
+            together = digest_together(values, self.namespace, self._budget) or "k" + _hash(key, *sorted(group))
+            for name in group:
+                self.versions[name] = f"{own(self.versions[name])}+{together}"
+
+    # -- random numbers ----------------------------------------------------------------------------------------------
+
+    def _account_generators(self, uses: Uses, changes: NameChanges) -> None:
+        for name, state in _generator_states().items():
+            if state == self._generators.get(name, state):
+                continue
+            before = self._before.get(name, ABSENT)
+            seeded = any(chain.endswith("seed") for chain in uses.chains) or "seed" in uses.reads
+            if not seeded:
+                changes.reads[name] = before
+            if not seeded and before == ABSENT:
+                changes.unseeded = True
+                continue
+            changes.writes[name] = self.versions[name] = "d-" + _hash(repr(state))
+            if seeded:
+                changes.rebound.add(name)
+
+    # -- values ------------------------------------------------------------------------------------------------------
+
+    def _keep(self, changes: NameChanges) -> None:
+        entries: dict[str, dict[str, object]] = {}
+        uses: dict[str, Iterable[str]] = {}
+        owners: dict[str, set[str]] = {}
+        for name, version in changes.writes.items():
+            if version == ABSENT:
+                continue
+            group = shared(version)
+            owners.setdefault(group or version, set()).add(name)
+            if name in GENERATORS:
+                entries[version] = {ONE: _get_generator(name)}
+                continue
+            uses[own(version)] = self._digests[name].uses
+            if group:
+                entries.setdefault(group, {})[name] = self.namespace[name]
+            else:
+                entries[version] = {ONE: self.namespace[name]}
+        refused = self._shelf.keep(entries, uses, self.namespace, self._limit)
+        for version, why in refused.items():
+            changes.unkept |= dict.fromkeys(owners[version], why)
+
+    def bring(self, wanted: Mapping[str, str]) -> list[str]:
+        """Bring names to versions.
+
+        Returns:
+            Names that were changed.
+
+        Raises:
+            ValueLost: one of them cannot be had.
+        """
+        self._notice_strangers()
+        wrong = {name: v for name, v in wanted.items() if self.versions.get(name, ABSENT) != v}
+        loaded: dict[str, dict[str, Any]] = {}
+        for name, version in wrong.items():
+            if version == ABSENT:
+                continue
+            kept_as = shared(version) or version
+            if kept_as not in loaded:
+                try:
+                    loaded[kept_as] = self._shelf.load(kept_as, self.namespace)
+                except ValueLost as lost:
+                    self._shelf.forget(kept_as)
+                    raise ValueLost(f"`{name}` cannot be brought back: {lost}") from lost
+        for name, version in wrong.items():
+            if name in GENERATORS:
+                _set_generator(name, loaded[version][ONE] if version != ABSENT else None)
+                self.versions[name] = version
+            elif version == ABSENT:
+                self.namespace.pop(name, None)
+                self._drop(name)
+            else:
+                values = loaded[shared(version) or version]
+                self.namespace[name] = values[name if shared(version) else ONE]
+        bound = {name for name, version in wrong.items() if version != ABSENT and name not in GENERATORS}
+        for name in bound:
+            self._digest(name, "brought")
+            if self.versions[name][:2] == "k-":
+                self.versions[name] = own(wrong[name])
+        self._regroup(bound | (self._partners(bound) & set(self._visible())), "brought")
+        for name in bound:
+            version = wrong[name]
+            if own(self.versions[name]) != own(version):
+                self._shelf.forget(shared(version) or version)
+                raise ValueLost(f"`{name}` cannot be brought back: what was kept is not equal to what it was")
+            self.versions[name] = version
+        return sorted(wrong)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _generator_states() -> dict[str, Any]:
+    states: dict[str, Any] = {RANDOM: random.getstate()}
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and "numpy.random" in sys.modules:
+        kind, keys, *rest = numpy.random.get_state()
+        states[NUMPY_RANDOM] = kind, keys.tobytes(), *rest
+    return states
+
+
+def _get_generator(name: str) -> Any:
+    return random.getstate() if name == RANDOM else sys.modules["numpy"].random.get_state()
+
+
+def _set_generator(name: str, state: Any) -> None:
+    if name == RANDOM:
+        random.setstate(state) if state is not None else random.seed()
+    elif state is not None or "numpy.random" in sys.modules:
+        generator = __import__("numpy").random
+        generator.set_state(state) if state is not None else generator.seed()

@@ -1,0 +1,221 @@
+"""What the Python code of one cell does with files: products are brought to their place before it sees them, and noted."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+from casa_recompute.notebook.facts import IGNORED
+from casa_recompute.notebook.simulate import listing
+from casa_recompute.products import ABSENT, Tree, scan
+from casa_recompute.workspace import Workspace
+
+_UNASKED = 64 << 20  # bytes: larger data that no cell has used and no command line names are not read for a program's sake
+
+
+class Host(Protocol):
+    """The session, as far as files of a cell are concerned."""
+
+    def arrive(self, path: str) -> str:
+        """Bring a product to the version that the cell's place implies; that version."""
+
+    def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
+        """The cell read or changed a product."""
+
+    def story(self) -> Iterable[str]:
+        """Products that some cell has touched."""
+
+
+class Recorder:
+    """The client of a FileWatch for one cell (see files.py)."""
+
+    def __init__(self, space: Workspace, host: Host) -> None:
+        self._space = space
+        self._host = host
+        self._root = str(space.directory)
+        self._products = set(host.story())
+        self._arrived: dict[str, str] = {}
+        self._written: dict[str, str] = {}  # product -> version before
+        self._tree: Tree | None = None  # of the workspace, before the first program was started
+        self.reads: dict[str, str] = {}
+        self.outside: set[str] = set()
+        self.impurities: list[str] = []
+
+    # -- told by the watch -------------------------------------------------------------------------------------------
+
+    def using(self, path: str, how: str) -> None:
+        """See files.FileClient."""
+        if not (path == self._root or path.startswith(self._root + os.sep)):
+            self._use_outside(path, how)
+            return
+        path = os.path.relpath(path, self._root)
+        path = "" if path == "." else path
+        if IGNORED & set(path.split("/")) or path.endswith(".ipynb"):
+            return
+        product = self._product(path)
+        if how == "make":
+            self._make(path, product)
+        elif how == "exists" and product in (None, path):
+            for known in self._below(path):
+                self._arrive(known)
+            self._arrive(path) if path else None
+            self._note(f"e:{path}", "yes" if os.path.lexists(self._space.absolute(path)) else "no")
+        elif how == "list" and product is None:
+            for known in self._below(path):
+                self._arrive(known)
+            self._note(f"d:{path}", self._listing(path))
+        elif path:
+            self._use(product or path, "read" if how in ("exists", "list") else how)
+
+    def spawning(self, words: Iterable[str]) -> None:
+        """See files.FileClient. What another program reads is not seen: it is taken to read all that lies here."""
+        for known in list(self._products):
+            self._arrive(known)
+        self._note("d:", self._listing(""))
+        named = " ".join(words)
+        for entry in os.scandir(self._root):
+            if entry.name in IGNORED or entry.name.endswith(".ipynb"):
+                continue
+            product = self._product(entry.name) or entry.name
+            if entry.name in named or self._space.known(product) or _size(entry) < _UNASKED:
+                self._arrive(product)
+                self._read(product)
+        if self._tree is None:
+            self._tree = self._whole()
+
+    def impure(self, what: str) -> None:
+        """See files.FileClient."""
+        if what not in self.impurities:
+            self.impurities.append(what)
+
+    # -- told by the session -----------------------------------------------------------------------------------------
+
+    def task_read(self, path: str, version: str) -> None:
+        """A task read a product."""
+        if path not in self._written:
+            self.reads.setdefault(f"p:{path}", version)
+
+    def task_wrote(self, path: str, before: str) -> None:
+        """A task made or changed a product."""
+        self._products.add(path)
+        if path not in self._written and f"p:{path}" not in self.reads:
+            self.reads.setdefault(f"e:{path}", "no" if before == ABSENT else "yes")
+        self._written.setdefault(path, before)
+        self._arrived[path] = before
+
+    def settle(self) -> None:
+        """Tell the session what was changed so far; a task is about to run, or the cell has ended."""
+        if self._tree is not None:
+            self._compare()
+        for path, before in list(self._written.items()):
+            after = self._space.look(path)
+            self._host.touch(path, before, after)
+
+    def close(self) -> None:
+        """The cell has ended."""
+        self.settle()
+        gone = {path for path in self.outside if not os.path.lexists(path) and path.startswith(tempfile.gettempdir())}
+        self.outside -= gone
+
+    def written(self) -> set[str]:
+        """Products that the cell may have changed."""
+        return set(self._written)
+
+    # -- ---------------------------------------------------------------------------------------------------------------
+
+    def _use(self, product: str, how: str) -> None:
+        self._arrive(product)
+        if how in ("read", "modify", "remove"):
+            self._read(product)
+        if how in ("write", "modify", "remove"):
+            self._products.add(product)
+            self._written.setdefault(product, self._arrived[product])
+
+    def _make(self, path: str, product: str | None) -> None:
+        if product is not None and product != path:
+            self._use(product, "modify")
+            return
+        self._arrive(path)
+        there = os.path.lexists(self._space.absolute(path))
+        self._note(f"e:{path}", "yes" if there else "no")
+        if not there:
+            self._products.add(path)
+            self._written.setdefault(path, ABSENT)
+
+    def _arrive(self, product: str) -> None:
+        if product not in self._arrived:
+            self._arrived[product] = self._host.arrive(product)
+
+    def _read(self, product: str) -> None:
+        if product not in self._written:
+            self._note(f"p:{product}", self._arrived[product])
+
+    def _note(self, resource: str, version: str) -> None:
+        self.reads.setdefault(resource, version)
+
+    def _use_outside(self, path: str, how: str) -> None:
+        if how in ("write", "modify", "remove", "make"):
+            if how == "modify" and path not in self.outside and os.path.isfile(path):
+                self._note(f"p:{path}", self._space.look(path))
+            self.outside.add(path)
+        elif how == "read" and path not in self.outside and os.path.isfile(path):
+            self._note(f"p:{path}", self._space.look(path))
+
+    def _product(self, path: str) -> str | None:
+        """The product that a path is, or is part of: one that cells know, or a CASA table."""
+        names = path.split("/")
+        for count in range(1, len(names) + 1):
+            prefix = "/".join(names[:count])
+            if prefix in self._products:
+                return prefix
+        for count in range(1, len(names) + 1):
+            prefix = "/".join(names[:count])
+            if os.path.exists(self._space.absolute(prefix) / "table.dat"):
+                return prefix
+        return None
+
+    def _below(self, directory: str) -> list[str]:
+        start = directory + "/" if directory else ""
+        return [product for product in self._products if product.startswith(start) and not os.path.isabs(product)]
+
+    def _listing(self, directory: str) -> str:
+        try:
+            return listing(set(os.listdir(self._space.absolute(directory))) - IGNORED)
+        except OSError:
+            return listing(())
+
+    def _whole(self) -> Tree:
+        tree: Tree = {}
+        for entry in os.scandir(self._root):
+            if entry.name not in IGNORED:
+                part = scan(Path(entry.path))
+                tree.update({f"{entry.name}/{name}" if name else entry.name: stamp for name, stamp in part.items()})
+        return tree
+
+    def _compare(self) -> None:
+        """What another program has changed."""
+        before, after = self._tree, self._whole()
+        assert before is not None
+        self._tree = after
+        for path in sorted(before.keys() | after.keys()):
+            if before.get(path) == after.get(path) or path.endswith(".ipynb") or IGNORED & set(path.split("/")):
+                continue
+            product = self._product(path)
+            if product is None:
+                names = path.split("/")
+                product = next(
+                    (top for n in range(1, len(names)) if (top := "/".join(names[:n])) not in before), path
+                )
+                if product == path and (after.get(path) or before[path]).kind == "d" and path in before:
+                    continue
+            self._products.add(product)
+            self._written.setdefault(product, self._arrived.get(product, ABSENT))
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    if not entry.is_dir(follow_symlinks=False):
+        return entry.stat(follow_symlinks=False).st_size
+    return sum(stamp.size for stamp in scan(Path(entry.path)).values())
