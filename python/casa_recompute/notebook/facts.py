@@ -33,6 +33,7 @@ class Lookups:
         self._environment = environment
         self.cells = cells
         ids = [cell.id for cell in cells]
+        self._notebook = notebook
         self._found = self._ledger.found(notebook)
         if not self._found:  # renamed or copied: the story goes on under the new name
             former = self._ledger.notebook_of(ids)
@@ -117,6 +118,7 @@ class Lookups:
         """A cell ran: look again at what lies where."""
         self._present.clear()
         self._truths.clear()
+        self._found |= self._ledger.found(self._notebook)
         here = {cell.id for cell in self.cells}
         touches = [touch for touch in self._ledger.touches() if touch.before != touch.after]
         self._made |= {touch.path for touch in touches if touch.cell in here}
