@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import csv
+import ctypes.util
 import dbm.dumb
 import glob
+import importlib.util
 import inspect
 import io
 import json
@@ -15,6 +17,7 @@ import logging.handlers
 import multiprocessing
 import os
 import pickle
+import platform
 import shelve
 import shutil
 import socket
@@ -40,6 +43,7 @@ from astropy.table import Table
 from casa_recompute.tracing.files import THE_KEYBOARD, THE_NETWORK, FileWatch
 
 matplotlib.use("Agg")
+_OURS = str(Path(sys.modules[FileWatch.__module__].__file__ or "").parents[2])
 ORIGINALS = (os.stat, os.lstat, os.access, os.readlink, os.open, threading.Thread.start)
 
 
@@ -524,6 +528,13 @@ def test_programs_are_told(cell: Watched, start: Callable[[], object], words: tu
     assert client.spawned == [words]
 
 
+def test_programs_that_tell_about_the_machine_are_not(cell: Watched) -> None:
+    with cell as client:
+        platform._Processor.from_subprocess()  # type: ignore[attr-defined]  # what platform.processor() asks once
+        ctypes.util.find_library("m")
+    assert client.spawned == [] and not client.hows("a")
+
+
 def test_files_are_told_anew_after_a_program(cell: Watched) -> None:
     with cell as client:
         open("a").close()
@@ -781,11 +792,9 @@ LIBRARIES: list[tuple[str, Callable[[str], object], str]] = [
     ("np.txt", lambda n: np.savetxt(n, np.ones(4)), "write"),
     ("np.txt", np.loadtxt, "read"),
     ("np.txt", np.genfromtxt, "read"),
-    ("t.csv", lambda n: _pandas("to_csv")(n), "write"),
-    ("t.csv", lambda n: _read_pandas("read_csv")(n), "read"),
+    ("t.csv", lambda n: Path(n).write_text("1,2\\n"), "write"),
     ("t.csv", _csv, "read"),
-    ("t.pkl", lambda n: _pandas("to_pickle")(n), "write"),
-    ("t.pkl", lambda n: _read_pandas("read_pickle")(n), "read"),
+    ("t.pkl", lambda n: Path(n).write_bytes(pickle.dumps(1)), "write"),
     ("t.json", _json, "write"),
     ("t.json", lambda n: json.loads(Path(n).read_text()), "read"),
     ("f.fits", lambda n: fits.writeto(n, np.ones(4)), "write"),
@@ -805,6 +814,13 @@ LIBRARIES: list[tuple[str, Callable[[str], object], str]] = [
     ("d.sqlite", _sqlite, "modify"),
     ("d.sqlite", lambda n: _sqlite(f"file:{n}?mode=ro"), "read"),
 ]
+if importlib.util.find_spec("pandas"):
+    LIBRARIES += [
+        ("pd.csv", lambda n: _pandas("to_csv")(n), "write"),
+        ("pd.csv", lambda n: _read_pandas("read_csv")(n), "read"),
+        ("pd.pkl", lambda n: _pandas("to_pickle")(n), "write"),
+        ("pd.pkl", lambda n: _read_pandas("read_pickle")(n), "read"),
+    ]
 
 
 def test_libraries(cell: Watched) -> None:
@@ -826,6 +842,46 @@ def test_shelves(cell: Watched, at: Path) -> None:
     with cell as client:
         dbm.dumb.open("dumb", "n").close()
     assert client.hows("dumb.dat") >= {"write"}
+
+
+def test_hdf5_files_are_seen_from_the_moment_h5py_is_imported(at: Path, tmp_path: Path) -> None:
+    """h5py is no dependency of ours: a package with its names and its order of imports stands for it."""
+    parts = {
+        "__init__.py": "from . import h5f, h5fd\nfrom . import _hl\nFile = _hl.File\n",
+        "h5fd.py": "fileobj_driver = 7\n",
+        "h5f.py": "def open(name, flags=1, fapl=None): pass\ndef create(name, flags=2, fapl=None, fcpl=None): pass\n"
+        "def is_hdf5(name): pass\n",
+        "_hl.py": "from . import h5f\nclass Properties:\n    def __init__(self, driver): self.driver = driver\n"
+        "    def get_driver(self): return self.driver\n"
+        "def File(name, mode, driver=0):\n    name, fapl = name.encode(), Properties(driver)\n"
+        "    if mode == 'w': h5f.create(name, 2, fapl=fapl, fcpl=None)\n"
+        "    else: h5f.open(name, 0 if mode == 'r' else 1, fapl=fapl)\n",
+    }
+    package = tmp_path / "elsewhere" / "h5py"
+    package.mkdir(parents=True)
+    for name, text in parts.items():
+        (package / name).write_text(text)
+    script = f"""
+import sys
+from casa_recompute.tracing.files import FileWatch
+class Client:
+    def using(self, path, how):
+        print(path.removeprefix({str(at)!r} + "/"), how)
+sys.path.insert(0, {str(package.parent)!r})
+watch = FileWatch(Client(), directory={str(at)!r})
+for cell in range(2):
+    watch.start()
+    import h5py
+    h5py.File("r.h5", "r"), h5py.File("a.h5", "r+"), h5py.File("w.h5", "w"), h5py.h5f.is_hdf5("i.h5")
+    h5py.File("<object>", "w", driver=7)
+    watch.stop()
+    assert type(h5py.h5f.open).__name__ == "function"
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": _OURS}
+    )
+    told = ["r.h5 read", "a.h5 modify", "w.h5 write", "i.h5 read"]
+    assert (done.stdout.splitlines(), done.stderr) == (told * 2, "")
 
 
 def test_a_database_in_memory_is_no_file(cell: Watched) -> None:

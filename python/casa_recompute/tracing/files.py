@@ -4,10 +4,10 @@ Python tells of most uses itself (audit events: ``open``, ``os.remove`` ...). It
 about a file (``os.stat`` and what is built on it), so while a watch runs the few functions that do so are exchanged for
 stand-ins.
 
-Not seen: files that compiled code opens by itself (HDF5, cfitsio, casacore, Arrow); ``DirEntry.stat()`` (the listing of
-its directory is); what a program does that the cell starts (:meth:`FileClient.spawning` tells that it starts); and
-``os.stat`` under a name that a module bound before the watch began (``from os import stat``). Python's own search for
-modules is left out, and so is the source that it reads for tracebacks and warnings.
+Not seen: files that compiled code opens by itself (cfitsio, casacore, netCDF, Arrow; h5py is seen); ``DirEntry.stat()``
+(the listing of its directory is); what a program does that the cell starts (:meth:`FileClient.spawning` tells that it
+starts); and ``os.stat`` under a name that a module bound before the watch began (``from os import stat``). Python's own
+search for modules is left out, and so is the source that it reads for tracebacks and warnings.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import _posixsubprocess
 import contextlib
 import copy
+import ctypes.util
 import functools
 import glob
 import importlib
@@ -23,15 +24,18 @@ import linecache
 import os
 import pathlib
 import pkgutil
+import platform
 import shutil
 import site
 import stat
+import subprocess
 import sys
 import sysconfig
 import tempfile
 import threading
 import tokenize
 import urllib.parse
+import uuid
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
@@ -83,7 +87,11 @@ class FileWatch:
     """
 
     def __init__(
-        self, client: FileClient, ignore: Callable[[str], bool] | None = None, *, directory: str | None = None
+        self,
+        client: FileClient,
+        ignore: Callable[[str], bool] | None = None,
+        *,
+        directory: str | os.PathLike[str] | None = None,
     ) -> None:
         self._client = client
         self._ignore = ignore
@@ -167,7 +175,7 @@ class FileWatch:
                     return
                 real, kind = self._locate(path, dir_fd, follow)
                 if real is not None:
-                    if opens and kind == stat.S_IFDIR:
+                    if opens and (kind or _kind(real)) == stat.S_IFDIR:
                         # it can do no more than list it (os.open), or it makes a file without a name, or is a mistake
                         how = "list" if how == "read" else "exists"
                     self._tell(real, how)
@@ -177,9 +185,9 @@ class FileWatch:
             here.away -= 1
 
     def _locate(self, path: str, dir_fd: int | None, follow: bool) -> tuple[str | None, int]:
-        """Where ``path`` leads, and the kind of what is there (0: nothing); None when ``dir_fd`` is not open.
+        """Where ``path`` leads, and the kind of what is there where it was looked at (else 0).
 
-        Tells the links on the way.
+        None when ``dir_fd`` is not open. Tells the links on the way.
         """
         if not path.startswith("/"):
             if dir_fd is not None and dir_fd >= 0:
@@ -197,17 +205,13 @@ class FileWatch:
                 path = f"{cwd}/{path}"
         head, _, tail = path.rpartition("/")
         if tail in ("", ".", ".."):
-            real = self._through_links(path)
-            return real, _kind(real)
+            return self._through_links(path), 0
         directory = self._directories.get(head)
         if directory is None:
             directory = self._directories[head] = self._through_links(head)
         real = f"{directory}/{tail}" if directory != "/" else f"/{tail}"
-        kind = _kind(real)
-        if follow and kind == stat.S_IFLNK:
-            real = self._through_links(real)
-            kind = _kind(real)
-        return real, kind
+        kind = _kind(real) if follow else 0
+        return (self._through_links(real), 0) if kind == stat.S_IFLNK else (real, kind)
 
     def _through_links(self, path: str) -> str:
         real, links = _resolve(path)
@@ -246,6 +250,8 @@ class FileWatch:
         return ignored
 
     def _spawn(self, words: Sequence[Any]) -> None:
+        if _python_asks_the_machine():
+            return
         self._other(lambda: self._client.spawning(tuple(_word(word) for word in words)))
         self.forget()  # a program may change files
 
@@ -402,6 +408,8 @@ def _file(function: Any) -> str:
 
 
 _OWN_FILE, _SHUTIL = _file(_judge), _file(shutil.rmtree)
+_SUBPROCESS, _POPEN = _file(subprocess.run), _file(os.popen)
+_ASKING_THE_MACHINE = frozenset(map(_file, (platform.processor, ctypes.util.find_library, uuid.getnode)))
 _HELPERS = frozenset(
     map(
         _file,
@@ -430,6 +438,14 @@ def _by_python_itself(whole: bool) -> bool:
             return False
         frame = frame.f_back
     return False
+
+
+def _python_asks_the_machine() -> bool:
+    """Is a program started only to learn about the machine (``platform.processor`` runs ``uname``)?"""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename in (_OWN_FILE, _SUBPROCESS, _POPEN):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename in _ASKING_THE_MACHINE
 
 
 def _how_of_asking(frame: FrameType | None) -> str:
@@ -533,6 +549,11 @@ def _on_socket(watch: FileWatch, args: Any) -> None:
         watch._impure(THE_NETWORK)
 
 
+def _on_import(watch: FileWatch, args: Any) -> None:
+    if args[0].startswith("h5py."):  # its parts are imported one after the other: the compiled ones first
+        _exchange_hdf5()
+
+
 def _on_keyboard(watch: FileWatch, args: Any) -> None:
     watch._impure(THE_KEYBOARD)
 
@@ -556,6 +577,7 @@ _HANDLERS: dict[str, Callable[[FileWatch, Any], None]] = {
     "os.posix_spawn": _on_program,
     "os.system": _on_system,
     "pty.spawn": _on_pty,
+    "import": _on_import,
     "os.fork": _on_fork,
     "os.forkpty": _on_fork,
     "builtins.input": _on_keyboard,
@@ -627,7 +649,7 @@ class _Asking(_StandIn):
                 follow = self._follow
                 if keywords:
                     watch._use(path, how, keywords.get("dir_fd"), follow and keywords.get("follow_symlinks", True))
-                else:
+                elif type(path) is not str or (path, how, follow) not in watch._seen:
                     watch._use(path, how, None, follow)
         return self._original(*args, **keywords)
 
@@ -666,6 +688,18 @@ class _OpeningDbm(_StandIn):
             watch._use(os.fsdecode(args[0]) + suffix, how)
 
 
+class _OpeningHdf5(_StandIn):
+    """``h5py.h5f.open``, ``create`` and ``is_hdf5``: the HDF5 library opens these files."""
+
+    def _report(self, watch: FileWatch, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        properties = args[2] if len(args) > 2 else keywords.get("fapl")
+        if properties is not None and properties.get_driver() == sys.modules["h5py.h5fd"].fileobj_driver:
+            return  # in a Python file object
+        flags = args[1] if len(args) > 1 else keywords.get("flags", 1)  # 1: ACC_RDWR
+        how = {"open": "modify" if flags & 1 else "read", "create": "write"}.get(self._original.__name__, "read")
+        watch._use(args[0] if args else keywords.get("name"), how)
+
+
 _thread_start = threading.Thread.start
 
 
@@ -699,6 +733,21 @@ def _stand_ins() -> list[tuple[Any, str, Any, Any]]:
 
 _STAND_INS = _stand_ins()
 
+
+def _exchange_hdf5() -> None:
+    """Exchange what opens HDF5 files, once h5py is imported."""
+    module = sys.modules.get("h5py.h5f")
+    if module is None or any(owner is module for owner, *_ in _STAND_INS):
+        return
+    names = ("open", "create", "is_hdf5")
+    if all(hasattr(module, name) for name in names):  # else it is being imported
+        for name in names:
+            original = getattr(module, name)
+            stand_in = _OpeningHdf5(original)
+            _STAND_INS.append((module, name, original, stand_in))
+            setattr(module, name, stand_in)
+
+
 # The watches that run
 
 _running: list[FileWatch] = []
@@ -714,6 +763,7 @@ def _start(watch: FileWatch) -> None:
             sys.addaudithook(_hook)
             _hooked = True
         if not _running:
+            _exchange_hdf5()
             _before = frozenset(sys._current_frames())
             for owner, name, original, stand_in in _STAND_INS:
                 if getattr(owner, name) is original:  # else another tool has put its own there
