@@ -12,7 +12,7 @@ import sqlite3
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     from casa_recompute.display import Display
 
 __all__ = ["Cell", "Outcome", "Picture", "Session", "Watcher"]
+
+Show = Callable[[Sequence[str]], Sequence[Mapping[str, Any]] | None]
+"""See :meth:`Session.end_cell`."""
 
 _CASA_PACKAGES = ("casatasks", "casatools", "casadata")
 
@@ -238,15 +241,26 @@ class Session:
 
     # -- cells (this class is the Place of its calls) --------------------------------------------------------------
 
-    def attach(self, namespace: dict[str, Any]) -> None:
-        """From now on follow the names in ``namespace``; those that are in it already are not the user's."""
+    def attach(self, namespace: dict[str, Any], hidden: Mapping[str, Any] | None = None) -> None:
+        """From now on follow the names in ``namespace``.
+
+        Args:
+            namespace: the user's.
+            hidden: names that are not the user's, as long as they have these values; default: all that are there.
+        """
         budget = Budget(bytes=self.settings.digest_limit << 20)
-        self._names = NameTracker(namespace, self._shelf(), budget, self.settings.keep_limit << 20)
+        hidden = namespace if hidden is None else hidden
+        self._names = NameTracker(namespace, hidden, self._shelf(), budget, self.settings.keep_limit << 20)
 
     def hide(self, names: Mapping[str, Any]) -> None:
         """These names of the namespace are not the user's as long as they have these values."""
         if self._names is not None:
             self._names.hide(names)
+
+    def expose(self, names: Iterable[str]) -> None:
+        """Of hidden names, these carry a state at present that the user gave them (an open tool): they count as his."""
+        if self._names is not None:
+            self._names.exposed = frozenset(names)
 
     def _shelf(self) -> ValueStore:
         return ValueStore(self.workspace)
@@ -268,6 +282,8 @@ class Session:
         self._source = cell.source if cell is not None else source or ""
         self._uses = uses(self._source) if cell is not None or source is not None else EVERYTHING
         self._started, self._clock = time.time(), time.monotonic()
+        if self._names is not None and self._state is not None:
+            self._names.bring(self._state["names"])
         # A cell without task calls need not wait for another kernel's task; one with calls enters with the first.
         with contextlib.suppress(WorkspaceBusy):
             try:
@@ -280,9 +296,7 @@ class Session:
                 self._place = self._entering = None
                 self._notes.append(f"WARNING: this cell acts on what is there, its place could not be noted: {error}")
         if self._names is not None:
-            if self._state is not None:
-                self._names.bring(self._state["names"])
-            elif self._place is not None and self._place.ordered:
+            if self._state is None and self._place is not None and self._place.ordered:
                 self._bring_missing(self._place)
             self._names.begin(self._uses)
             self._forget_stale_modules()
@@ -314,7 +328,12 @@ class Session:
         self.watcher.progress(seconds, None, f"waiting for another kernel in this workspace ({who})")
 
     def end_cell(
-        self, ok: bool = True, error: str = "", outputs: Sequence[Mapping[str, Any]] = (), interrupted: bool = False
+        self,
+        ok: bool = True,
+        error: str = "",
+        outputs: Sequence[Mapping[str, Any]] = (),
+        interrupted: bool = False,
+        show: Show | None = None,
     ) -> tuple[str, ...]:
         """The cell has run; what it did is noted.
 
@@ -323,9 +342,11 @@ class Session:
             error: what it raised, in one line.
             outputs: what it showed, as nbformat has it.
             interrupted: whether the user stopped it.
+            show: shows sentences to the user as part of the cell, and gives what the cell has shown, these included;
+                None when that cannot be kept. Called at most once, instead of ``outputs``.
 
         Returns:
-            Sentences to show to the user.
+            Sentences to show to the user that ``show`` was not given.
         """
         if self._watch is not None:
             self._watch.stop()
@@ -339,9 +360,16 @@ class Session:
                     self._place = place
                     with self.workspace.ledger.transaction():
                         self._finish(place, ok and not self._failed)
-                        outcome = "ok" if ok else "interrupted" if interrupted else "error"
-                        self._record(place, outcome, error, outputs)
-                    recorded = True
+                        if self._recorder is not None:  # else the cell has waited for another kernel
+                            outcome = "ok" if ok else "interrupted" if interrupted else "error"
+                            if show is not None:
+                                notes, self._notes = self._notes, []
+                                shown = show(notes)
+                                if shown is None and ok:
+                                    outcome, error = "error", "what it showed is too much to be kept"
+                                outputs = shown or ()
+                            self._record(self._recorder, place, outcome, error, outputs)
+                            recorded = True
             except (sqlite3.Error, OSError) as problem:
                 self._notes.append(f"WARNING: what this cell did could not be noted: {problem}")
             self._place = None
@@ -366,10 +394,11 @@ class Session:
                 known[path] = origin
         self.workspace.record_cell(place.cell, place.touched.values(), known)
 
-    def _record(self, place: Place, outcome: str, error: str, outputs: Sequence[Mapping[str, Any]]) -> None:
+    def _record(
+        self, recorder: Recorder, place: Place, outcome: str, error: str, outputs: Sequence[Mapping[str, Any]]
+    ) -> None:
         """Write the cell run into the ledger."""
-        recorder, names = self._recorder, self._names
-        assert recorder is not None
+        names = self._names
         reads = {r: v for r, v in recorder.reads.items()}
         impure = list(recorder.impurities)
         if names is not None:
@@ -512,13 +541,18 @@ class Session:
 
     def using(self, path: str, how: str) -> None:
         """The cell is about to open a file that no audit hook sees (a tool of casatools); see files.FileClient."""
-        if self._recorder is not None:
-            self._recorder.using(os.path.realpath(path), how)
+        if self._watch is not None:
+            self._watch.tell(path, how)
 
     def reading(self, names: Iterable[str]) -> None:
         """The cell is about to read global names that its text does not say (``go()``, ``tclean()`` alone)."""
         if self._names is not None:
             self._names.also_reads(names)
+
+    def impure(self, what: str) -> None:
+        """The cell is about to use something that is recorded nowhere: in words, as ``the clock``."""
+        if self._recorder is not None:
+            self._recorder.impure(what)
 
     def story(self) -> set[str]:
         """See :class:`tracing.recorder.Host`."""

@@ -133,6 +133,10 @@ class FileWatch:
             _here.away -= 1
             self.forget()
 
+    def tell(self, path: str, how: str) -> None:
+        """Compiled code is about to open a file by itself, which is not seen: tell the client, as for Python code."""
+        self._use(path, how)
+
     def forget(self) -> None:
         """Tell again what was told: what is at a path may have changed by other hands than the cell's Python code."""
         self._told: set[tuple[str, str]] = set()

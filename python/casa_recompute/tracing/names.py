@@ -44,9 +44,13 @@ class NameChanges:
 class NameTracker:
     """The names in one namespace; ``hidden`` ones, as long as they have their values, are not the user's."""
 
-    def __init__(self, namespace: dict[str, Any], shelf: ValueStore, budget: Budget, limit: int) -> None:
+    def __init__(
+        self, namespace: dict[str, Any], hidden: Mapping[str, Any], shelf: ValueStore, budget: Budget, limit: int
+    ) -> None:
         self.namespace = namespace
-        self._hidden = dict(namespace)
+        self._hidden = dict(hidden)
+        self.exposed: frozenset[str] = frozenset()
+        """Hidden names that count as the user's at present, because of the state that their values are in."""
         self._shelf = shelf
         self._budget = budget
         self._limit = limit
@@ -165,7 +169,8 @@ class NameTracker:
         return [
             name
             for name, value in self.namespace.items()
-            if not (name in hidden and hidden[name] is value) and not _MACHINERY.fullmatch(name)
+            if not (name in hidden and hidden[name] is value and name not in self.exposed)
+            and not _MACHINERY.fullmatch(name)
         ]
 
     def _notice_strangers(self) -> None:
@@ -302,6 +307,8 @@ class NameTracker:
                 self.versions[name] = version
             elif version == ABSENT:
                 self.namespace.pop(name, None)
+                if name in self._hidden:
+                    self.namespace[name] = self._hidden[name]
                 self._drop(name)
             else:
                 values = loaded[shared(version) or version]
