@@ -424,7 +424,23 @@ class Ledger:
     def cell_runs(self, meaning: str, limit: int = 64) -> Iterator[CellRun]:
         """Runs of cells that said this and ended well, newest first."""
         query = f"SELECT {_RUN} FROM cell_run WHERE meaning = ? AND outcome = 'ok' ORDER BY id DESC LIMIT ?"
-        return map(_unpack_run, self._db.execute(query, (meaning, limit)))
+        yield from map(_unpack_run, self._db.execute(query, (meaning, limit)))
+
+    def newest_cell_runs(self, meanings: Iterable[str]) -> dict[str, CellRun]:
+        """For each meaning, the newest run that ended well."""
+        found: dict[str, CellRun] = {}
+        wanted = sorted(set(meanings))
+        for start in range(0, len(wanted), 500):
+            some = wanted[start : start + 500]
+            marks = ",".join("?" * len(some))
+            query = (
+                f"SELECT {_RUN} FROM cell_run WHERE id IN (SELECT max(id) FROM cell_run "
+                f"WHERE meaning IN ({marks}) AND outcome = 'ok' GROUP BY meaning)"
+            )
+            for row in self._db.execute(query, tuple(some)):
+                run = _unpack_run(row)
+                found[run.meaning] = run
+        return found
 
     def last_cell_run(self, cell: str) -> CellRun | None:
         """How a cell ran last, whatever came of it."""

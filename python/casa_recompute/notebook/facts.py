@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from casa_recompute.ledger import CallRecord
 from casa_recompute.notebook import source
 from casa_recompute.notebook.model import ABSENT, CellRun, CellSource
-from casa_recompute.notebook.simulate import State, own, shared
+from casa_recompute.notebook.simulate import State, existence, own, shared
 from casa_recompute.values.shelf import ValueStore
 from casa_recompute.workspace import HOME, Workspace
 
@@ -45,6 +45,7 @@ class Lookups:
         known = self._ledger.meanings([text_hash(cell.source) for cell in cells])
         self._meanings = {cell.source: known[text] for cell in cells if (text := text_hash(cell.source)) in known}
         self._values = ValueStore(space)
+        self._newest = self._ledger.newest_cell_runs(self._meanings.values())
         self._truths: dict[str, str] = {}
         self._present: dict[str, str] = {}
 
@@ -57,9 +58,14 @@ class Lookups:
             known = self._meanings[text] = source.meaning(text)
         return known
 
-    def runs(self, meaning: str) -> Iterable[CellRun]:
+    def runs(self, meaning: str) -> Iterator[CellRun]:
         """Recorded runs of cells that said this and ended well, newest first."""
-        return self._ledger.cell_runs(meaning)
+        newest = self._newest.get(meaning)  # mostly the one that is wanted
+        if newest is not None:
+            yield newest
+        for run in self._ledger.cell_runs(meaning):
+            if newest is None or run.id != newest.id:
+                yield run
 
     def last_run(self, cell: str) -> CellRun | None:
         """How a cell ran last, whatever came of it."""
@@ -118,6 +124,7 @@ class Lookups:
         """A cell ran: look again at what lies where."""
         self._present.clear()
         self._truths.clear()
+        self._newest.clear()
         self._found |= self._ledger.found(self._notebook)
         here = {cell.id for cell in self.cells}
         touches = [touch for touch in self._ledger.touches() if touch.before != touch.after]
@@ -154,11 +161,11 @@ class Lookups:
             return known  # made by a cell, changed by hand: it will be made, or brought back, as it was
         return present
 
-    def exists(self, path: str) -> bool:
-        """Whether something is at a path that no cell of the walk has touched."""
+    def existence(self, path: str) -> str:
+        """Whether something is at a path that no cell of the walk has touched; see simulate.existence."""
         if path in self._found:
-            return self.found(path) != ABSENT
-        return os.path.lexists(self.space.absolute(path))
+            return "no" if self.found(path) == ABSENT else "yes"
+        return existence(self.space.absolute(path))
 
     def entries(self, directory: str) -> frozenset[str]:
         """Names in a directory before any cell ran."""

@@ -374,10 +374,10 @@ def _differs(resource: str, run: CellRun, one: Judged, cells: Sequence[CellSourc
     """Why what a cell reads is not what it was when it ran."""
     what, it = resource[2:], _call_it(resource)
     now, maker, former = one.before[resource], one.before.maker(resource), run.origins.get(resource, "")
-    places = {cell.id: number for number, cell in enumerate(cells)}
     if now == UNKNOWN:
         message = f"{ordinal(cells, maker)} will run first and may change {it}"
         return Reason("upstream", what, message, because_of=maker)
+    places = {cell.id: number for number, cell in enumerate(cells)}
     here = places[one.verdict.cell.id]
     if former and places.get(former, -1) > here:
         message = f"when it ran, {it} was as {ordinal(cells, former)} below had left it"

@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from casa_recompute.notebook.model import ABSENT, CellRun, CellSource
@@ -38,8 +39,8 @@ class Facts(Protocol):
     def entries(self, directory: str) -> frozenset[str]:
         """Names in a directory as it is now, and below which no cell made anything."""
 
-    def exists(self, path: str) -> bool:
-        """Whether something is at a path now that no cell is known to have touched."""
+    def existence(self, path: str) -> str:
+        """See :func:`existence`; of a path that no cell of the walk has touched."""
 
     def environment(self, name: str) -> str:
         """Version of a package now."""
@@ -52,6 +53,7 @@ class State:
         self._facts = facts
         self.versions: dict[str, str] = {}
         self.makers: dict[str, str] = {}
+        self._products: dict[str, str] = {}  # path -> version: those of `versions`
         self.passed: list[str] = []  # meanings of the cells above
         self._groups: dict[str, set[str]] = {}  # shared part of a version -> names that have it
 
@@ -59,6 +61,7 @@ class State:
         """An independent one."""
         other = State(self._facts)
         other.versions, other.makers, other.passed = dict(self.versions), dict(self.makers), list(self.passed)
+        other._products = dict(self._products)
         other._groups = {group: set(names) for group, names in self._groups.items()}
         return other
 
@@ -80,8 +83,8 @@ class State:
     def maker(self, resource: str) -> str:
         """The cell that made a resource's present version; "" when no cell did."""
         if resource[:2] in ("e:", "d:"):
-            below = [r for r in self.makers if r.startswith("p:") and _within(r[2:], resource[2:])]
-            return self.makers[below[-1]] if below else ""
+            below = [path for path in self._products if _within(path, resource[2:])]
+            return self.makers[f"p:{below[-1]}"] if below else ""
         return self.makers.get(resource, "")
 
     def names(self) -> dict[str, str]:
@@ -90,7 +93,7 @@ class State:
 
     def products(self) -> dict[str, str]:
         """Products that a cell wrote, and their versions, ``absent`` included."""
-        return {r[2:]: v for r, v in self.versions.items() if r.startswith("p:")}
+        return dict(self._products)
 
     def set(self, resource: str, version: str, maker: str) -> None:
         """A cell made ``version`` of a resource."""
@@ -99,6 +102,8 @@ class State:
             group = shared(version)
             if group:
                 self._groups.setdefault(group, set()).add(resource)
+        elif resource.startswith("p:"):
+            self._products[resource[2:]] = version
         self.versions[resource] = version
         self.makers[resource] = maker
 
@@ -129,20 +134,20 @@ class State:
             self.set(resource, UNKNOWN, cell)
 
     def _existence(self, path: str) -> str:
-        tracked = [v for r, v in self.versions.items() if r.startswith("p:") and _within(r[2:], path)]
+        tracked = [version for product, version in self._products.items() if _within(product, path)]
         if any(v not in (ABSENT, UNKNOWN) for v in tracked):
             return "yes"
         if UNKNOWN in tracked:
             return UNKNOWN
-        if f"p:{path}" in self.versions:
+        if path in self._products:
             return "no"
-        return "yes" if self._facts.exists(path) else "no"
+        return self._facts.existence(path)
 
     def _listing(self, directory: str) -> str:
         names = set(self._facts.entries(directory))
-        for resource, version in self.versions.items():
-            if resource.startswith("p:") and _within(resource[2:], directory):
-                below = os.path.relpath(resource[2:], directory or ".") if directory else resource[2:]
+        for path, version in self._products.items():
+            if _within(path, directory):
+                below = os.path.relpath(path, directory or ".")
                 name, _, deeper = below.partition("/")
                 if name == ".":
                     continue
@@ -169,6 +174,13 @@ def listing(names: Iterable[str]) -> str:
     """The version of a directory's listing."""
     text = "\0".join(sorted(names)).encode("utf-8", "surrogateescape")
     return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def existence(place: Path, known: bool = False) -> str:
+    """The version of whether something is at a path; of a link that is no ``known`` product, where it leads, too."""
+    if not known and place.is_symlink():
+        return f"-> {os.readlink(place)}"
+    return "yes" if os.path.lexists(place) else "no"
 
 
 def history(meanings: Iterable[str]) -> str:

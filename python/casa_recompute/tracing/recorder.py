@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from casa_recompute.notebook.facts import IGNORED
-from casa_recompute.notebook.simulate import listing
+from casa_recompute.notebook.simulate import existence, listing
 from casa_recompute.products import ABSENT, Tree, scan
 from casa_recompute.workspace import Workspace
 
@@ -62,7 +62,7 @@ class Recorder:
             for known in self._below(path):
                 self._arrive(known)
             self._arrive(path) if path else None
-            self._note(f"e:{path}", "yes" if os.path.lexists(self._space.absolute(path)) else "no")
+            self._note(f"e:{path}", existence(self._space.absolute(path), known=product is not None))
         elif how == "list" and product is None:
             for known in self._below(path):
                 self._arrive(known)
@@ -157,12 +157,11 @@ class Recorder:
         self.reads.setdefault(resource, version)
 
     def _use_outside(self, path: str, how: str) -> None:
-        if how in ("write", "modify", "remove", "make"):
-            if how == "modify" and path not in self.outside and os.path.isfile(path):
+        if how in ("read", "modify") and path not in self.outside:
+            if os.path.isfile(path) or os.path.isfile(os.path.join(path, "table.dat")):
                 self._note(f"p:{path}", self._space.look(path))
+        if how in ("write", "modify", "remove", "make"):
             self.outside.add(path)
-        elif how == "read" and path not in self.outside and os.path.isfile(path):
-            self._note(f"p:{path}", self._space.look(path))
 
     def _product(self, path: str) -> str | None:
         """The product that a path is, or is part of: one that cells know, or a CASA table."""
