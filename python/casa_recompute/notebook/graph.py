@@ -11,6 +11,7 @@ from casa_recompute.notebook.model import ABSENT, SCHEMA, CallUse, CellPlan, Cel
 from casa_recompute.words import duration
 
 _COLOURS = {"fresh": "#dfe7e2", "restorable": "#d3e4f7", "maybe": "#fbe8bd", "stale": "#f9d0bf"}
+_LITTLE = 0.05  # seconds that are not worth a word
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,10 @@ def summary(plan: Plan) -> str:
         waits = "waits" if count["maybe"] == 1 else "wait"
         waiting = f", {count['maybe']} {waits} for them" if count["maybe"] else ""
         unknown = sum(
-            not cell.estimate_s and any(reason.kind == "never-run" for reason in cell.reasons) for cell in plan.cells
+            cell.estimate_s < _LITTLE and any(reason.kind == "never-run" for reason in cell.reasons)
+            for cell in plan.cells
         )
-        price = f", about {about(plan.estimate_s)}" if plan.estimate_s else ""
+        price = f", about {about(plan.estimate_s)}" if plan.estimate_s >= _LITTLE else ""
         price += f" ({unknown} never ran: their price is not known)" if unknown else ""
         parts.append(will + waiting + price)
         if count["fresh"]:
@@ -103,6 +105,12 @@ def summary(plan: Plan) -> str:
 def about(seconds: float) -> str:
     """``3.2 s``, ``41 s``, ``3 min 12 s``: no more digits than an estimate has."""
     return f"{seconds:.0f} s" if 9.95 <= seconds < 99.5 else duration(seconds)
+
+
+def price(cell: CellPlan) -> str:
+    """What a cell should take if it has to run, in words; "" when there is nothing to say."""
+    runs = cell.state in ("stale", "maybe") and cell.estimate_s >= _LITTLE
+    return about(cell.estimate_s) if runs else ""
 
 
 def build(plan: Plan, runs: Sequence[CellRun | None], cells: Sequence[CellSource]) -> Graph:
@@ -131,8 +139,8 @@ def build(plan: Plan, runs: Sequence[CellRun | None], cells: Sequence[CellSource
                 read[node] = Edge(planned.id, node, "reads", version, origin)
         edges += read.values()
         for resource, version in run.writes.items():
-            kind = "writes" if resource in run.rebound else "modifies"
-            kind = "deletes" if version == ABSENT else kind
+            anew = resource in run.rebound or run.reads.get(resource, ABSENT) == ABSENT
+            kind = "deletes" if version == ABSENT else "writes" if anew else "modifies"
             edges.append(Edge(planned.id, resource, kind, version))
             makers[resource] = planned.id
     by_cell: dict[str, list[Edge]] = {}

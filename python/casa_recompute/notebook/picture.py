@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from os.path import commonprefix
 from xml.sax.saxutils import escape
 
-from casa_recompute.notebook.graph import CellNode, Edge, Graph, about, passed_on, title
+from casa_recompute.notebook.graph import CellNode, Edge, Graph, passed_on, price, title
 
 _STATES = {  # colour of its words and stripe, background, meaning; all words have a contrast of 4.5 or more
     "fresh": ("#56776a", "#f1f5f3", "true as it stands"),
@@ -283,8 +283,7 @@ def _draw_cell(row: _Row, x: float, width: float) -> list[str]:
         row.node.title,
         *(reason.message for reason in plan.reasons),
     ]
-    price = f"{about(plan.estimate_s)}" if plan.estimate_s and plan.state in ("stale", "maybe") else ""
-    word = plan.state + (f"  {price}" if price else "")
+    word = f"{plan.state}  {price(plan)}".strip()
     word_width = 6.6 * len(word) + 16
     code = _cut(row.node.title, width - 52 - word_width - 14, 12.5, code=True)
     dash = 'stroke-dasharray="5 3"' if plan.state == "maybe" else ""

@@ -27,15 +27,13 @@ def parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser(
         "run",
-        help="execute a notebook; calls that are known are restored",
-        description="Execute NOTEBOOK in its directory with the kernel casa, from top to bottom. Task calls "
-        "whose results are known are restored instead of run. "
-        "Exit code 1: a cell failed; 2: wrong usage; 130: Ctrl-C.",
+        help="make a notebook fresh: execute the cells that have to be",
+        description="Make NOTEBOOK what a run from top to bottom in a new kernel would give. Only cells whose "
+        "inputs changed are executed, in its directory with the kernel casa; task calls whose results are known are "
+        "restored instead of run. Exit code 1: a cell failed; 2: wrong usage; 130: Ctrl-C.",
     )
     run.add_argument("notebook", metavar="NOTEBOOK", type=Path)
-    run.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, help="write the executed notebook here, not in place"
-    )
+    run.add_argument("-o", "--output", metavar="OUT", type=Path, help="write the executed notebook here, not in place")
     run.add_argument(
         "-p",
         "--parameter",
@@ -45,15 +43,27 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="set a parameter after the cell tagged 'parameters' (as papermill does); may be repeated",
     )
-    run.add_argument(
-        "--all", action="store_true", help="run every cell, also fresh ones (this version always does)"
-    )
+    run.add_argument("--all", action="store_true", help="execute every cell, also fresh ones")
     run.add_argument("--timeout", metavar="S", type=_seconds, help="interrupt a cell after S seconds")
-    run.add_argument(
-        "--pictures", metavar="DIR", type=Path, help="write the notebook's pictures into DIR, too"
-    )
+    run.add_argument("--pictures", metavar="DIR", type=Path, help="write the notebook's pictures into DIR, too")
     _json(run)
     run.set_defaults(command="run:run")
+
+    plan = commands.add_parser("plan", help="which cells are stale, why, and what it costs; runs nothing")
+    plan.add_argument("notebook", metavar="NOTEBOOK", type=Path)
+    _json(plan)
+    plan.set_defaults(command="plan:plan")
+
+    graph = commands.add_parser("graph", help="what depends on what: cells, calls, products and names")
+    graph.add_argument("notebook", metavar="NOTEBOOK", type=Path)
+    forms = graph.add_mutually_exclusive_group()
+    for form, text in (
+        ("json", "print one JSON object and nothing else to standard output"),
+        ("dot", "print it in the language of Graphviz"),
+        ("svg", "print a picture"),
+    ):
+        forms.add_argument(f"--{form}", dest="form", action="store_const", const=form, help=text)
+    graph.set_defaults(command="plan:graph", form="text")
 
     cache = commands.add_parser("cache", help="what a workspace remembers")
     parts = cache.add_subparsers(metavar="COMMAND", required=True)
@@ -67,12 +77,8 @@ def parser() -> argparse.ArgumentParser:
         part.set_defaults(command=f"cache:{function}")
 
     doctor = commands.add_parser("doctor", help="what works on this machine, and what cures the rest")
-    doctor.add_argument(
-        "directory", metavar="DIR", nargs="?", type=Path, default=Path("."), help="a workspace"
-    )
-    doctor.add_argument(
-        "--gui", action="store_true", help="make a plot with plotms, too (takes some seconds)"
-    )
+    doctor.add_argument("directory", metavar="DIR", nargs="?", type=Path, default=Path("."), help="a workspace")
+    doctor.add_argument("--gui", action="store_true", help="make a plot with plotms, too (takes some seconds)")
     _json(doctor)
     doctor.set_defaults(command="doctor:doctor")
     return top

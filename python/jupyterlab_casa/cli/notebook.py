@@ -19,9 +19,17 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode, reader
 
+from casa_recompute.notebook.model import CellSource
+from casa_recompute.notebook.outputs import digest
 from jupyterlab_casa.cli.text import CommandError, say
 
 _INJECTED = "injected-parameters"
+_OUTPUTS = {  # what each kind must have
+    "stream": ("name", "text"),
+    "display_data": ("data",),
+    "execute_result": ("data",),
+    "error": ("ename", "evalue", "traceback"),
+}
 _SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/svg+xml": ".svg"}
 
 
@@ -38,8 +46,7 @@ def read(path: Path) -> NotebookNode:
         upgraded = notebook.get("nbformat") != 4
         if upgraded:
             notebook = nbformat.convert(notebook, 4)  # type: ignore[no-untyped-call]
-        if not isinstance(notebook.get("cells"), list):
-            raise ValueError("it has no cells")
+        _check(notebook)
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, AttributeError, KeyError, TypeError, nbformat.ValidationError) as error:
@@ -53,6 +60,37 @@ def read(path: Path) -> NotebookNode:
         for cell in notebook.cells:
             cell.pop("id", None)  # made up at random just now
     return notebook
+
+
+def _check(notebook: NotebookNode) -> None:
+    """What everything below relies on; things that nobody needs may be wrong.
+
+    Raises:
+        ValueError: says what is wrong.
+    """
+    if not isinstance(notebook.get("cells"), list):
+        raise ValueError("it has no cells")
+    for number, cell in enumerate(notebook.cells, 1):
+        if not isinstance(cell, NotebookNode) or not all(
+            isinstance(cell.get(name), str) for name in ("cell_type", "source")
+        ):
+            raise ValueError(f"cell {number} of it is none")
+        if cell.cell_type == "code":
+            cell.setdefault("outputs", [])
+            cell.setdefault("execution_count", None)
+            for output in cell.outputs:
+                kind = output.get("output_type") if isinstance(output, NotebookNode) else None
+                if kind not in _OUTPUTS or not all(name in output for name in _OUTPUTS[kind]):
+                    raise ValueError(f"an output of cell {number} is none")
+
+
+def code_cells(notebook: NotebookNode, ids: Sequence[str]) -> list[CellSource]:
+    """The cells that a run from top to bottom executes; empty ones, and those tagged ``skip-execution``, are none."""
+    return [
+        CellSource(id, index, cell.source, digest(cell.outputs))
+        for index, (id, cell) in enumerate(zip(ids, notebook.cells, strict=True))
+        if cell.cell_type == "code" and cell.source.strip() and "skip-execution" not in cell.metadata.get("tags", [])
+    ]
 
 
 def cell_ids(notebook: NotebookNode) -> list[str]:
@@ -182,7 +220,7 @@ class Saver:
         self._seen = self._stamp()
 
     def save(self, notebook: NotebookNode) -> None:
-        """Write it.
+        """Write it, unless it is there as it is.
 
         Raises:
             OSError: the disk is full.
@@ -191,11 +229,14 @@ class Saver:
             aside = self.path.with_name(f"{self.path.stem}-run{self.path.suffix}")
             say(f"warning: {self.path.name} was changed meanwhile and is left as it is; see {aside}")
             self.path = aside
+        text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+        text = text.rstrip("\n") + "\n"
+        if self.path.exists() and self.path.read_bytes() == text.encode():
+            return
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
         try:
             with partial.open("w", encoding="utf-8") as stream:
-                text: str = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
-                stream.write(text.rstrip("\n") + "\n")
+                stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())
             if self.path.exists():

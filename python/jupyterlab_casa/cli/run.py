@@ -1,47 +1,40 @@
-"""``jupyter casa run``: execute a notebook, and say what ran, what was restored, and why."""
+"""``jupyter casa run``: execute the cells of a notebook that have to be, and say what was done, and why."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import contextlib
-import logging
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Coroutine
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from types import FrameType
+from typing import Any, TypeVar
 
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
-from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
+import nbformat
 from nbformat import NotebookNode
 
 from casa_recompute.ledger import LedgerError
 from casa_recompute.ledger.reader import LedgerReader, Run
+from casa_recompute.notebook.graph import title
+from casa_recompute.notebook.model import CellSource, Reason
+from casa_recompute.notebook.outputs import renumber
+from casa_recompute.notebook.rerun import NotRecorded, Rerun, Step
 from casa_recompute.words import duration
-from casa_recompute.workspace import HOME
+from casa_recompute.workspace import HOME, VersionLost
 from jupyterlab_casa.cli import notebook as files
+from jupyterlab_casa.cli.kernel import Kernel
+from jupyterlab_casa.cli.plan import CANNOT_PLAN
 from jupyterlab_casa.cli.text import FAILED, CommandError, emit, plural, say
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON object; raised when a consumer of the old one could fail."""
-_START = 120  # seconds that a kernel may take to answer
-
-
-@dataclass
-class Reason:
-    """Why something happened: ``kind`` is "call" or "upstream", ``because_of`` the id of a cell above."""
-
-    kind: str
-    subject: str
-    message: str
-    because_of: str | None = None
+_T = TypeVar("_T")
+_TROUBLE = (*CANNOT_PLAN, NotRecorded, VersionLost, OSError)
 
 
 @dataclass
@@ -64,6 +57,7 @@ class CellResult:
     action: str = "skipped"
     reasons: list[Reason] = field(default_factory=list)
     seconds: float = 0.0
+    saved_s: float = 0.0
     calls: list[CallResult] = field(default_factory=list)
     error: dict[str, str] | None = None
 
@@ -80,219 +74,239 @@ class Report:
     kernel_s: float
     saved_s: float
     cells: list[CellResult]
+    changed: list[str] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Execute a notebook; the command's exit code."""
+    """Make a notebook fresh; the command's exit code."""
     path: Path = arguments.notebook
     notebook = files.read(path)
     files.set_parameters(notebook, arguments.parameter)
+    ids = files.cell_ids(notebook)
     saver = files.Saver(arguments.output or path)
-    runner = Runner(notebook, path.resolve(), saver, arguments.timeout)
-    report = asyncio.run(runner.run())
+    runner = Runner(notebook, ids, path.resolve(), saver, arguments.timeout, arguments.all)
+    report = runner.run()
     code = runner.code
     if arguments.pictures is not None:
         try:
-            pictures = files.write_pictures(notebook, runner.ids, arguments.pictures.resolve())
+            pictures = files.write_pictures(notebook, ids, arguments.pictures.resolve())
             report.pictures = [str(picture) for picture in pictures]
         except OSError as error:
             say(f"jupyter casa: the pictures were not written to {arguments.pictures}: {error.strerror}")
             code = code or FAILED
-    _tell(report, arguments.pictures)
+    _tell(report, runner.fresh, arguments.pictures)
     if arguments.json:
         emit(asdict(report))
     return code
 
 
-def _tell(report: Report, pictures: Path | None) -> None:
+def _tell(report: Report, fresh: int, pictures: Path | None) -> None:
     """The closing words."""
-    done = [cell for cell in report.cells if cell.action in ("executed", "restored")]
-    restored = sum(cell.action == "restored" for cell in done)
+    count = Counter(cell.action for cell in report.cells)
+    done = [f"{plural(count['executed'], 'cell')} executed"]
+    done += [f"{count['restored']} restored"] * bool(count["restored"])
+    done += [f"{fresh} fresh already"] * bool(fresh)
+    done += [f"{duration(report.saved_s)} saved"] * (report.saved_s >= 0.05)
     say()
-    saved = f", {duration(report.saved_s)} saved" if report.saved_s else ""
-    executed = plural(len(done) - restored, "cell")
-    say(f"{executed} executed, {restored} restored{saved}; {duration(report.seconds)} in all")
+    say(f"{', '.join(done)}; {duration(report.seconds)} in all")
+    if report.changed:
+        say(f"Brought to their last states: {', '.join(report.changed)}")
     failed = next((cell for cell in report.cells if cell.action == "failed"), None)
     if failed is not None and failed.error is not None:
         left = sum(cell.action == "skipped" and bool(cell.reasons) for cell in report.cells)
         say(f"FAILED: cell {failed.id}: {failed.error['name']}: {failed.error['message']}")
-        say(f"{plural(left, 'cell')} below not run; the traceback is in the notebook")
+        below = f"{plural(left, 'cell')} below not run; " if left else ""
+        say(f"{below}the traceback is in the notebook")
     say(f"Executed notebook: {report.output}")
     if pictures is not None:
         say(f"Its pictures: {plural(len(report.pictures), 'file')} in {pictures.resolve()}")
 
 
-class _OurKernel(KernelSpecManager):
-    """The kernel of this very installation, whatever is registered under its name."""
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(
-            argv=[sys.executable, "-m", "casa_kernel", "-f", "{connection_file}"],
-            display_name="CASA",
-            language="python",
-            interrupt_mode="signal",
-        )
-
-
 class Runner:
-    """One execution of a notebook, from a new kernel to its end."""
+    """One walk through a notebook from its first cell to its last."""
 
-    def __init__(self, notebook: NotebookNode, path: Path, saver: files.Saver, timeout: int | None) -> None:
-        self.ids = files.cell_ids(notebook)
+    def __init__(
+        self,
+        notebook: NotebookNode,
+        ids: list[str],
+        path: Path,
+        saver: files.Saver,
+        timeout: int | None,
+        everything: bool,
+    ) -> None:
         self.code = 0
         self._notebook = notebook
         self._path = path
         self._saver = saver
-        self._km = AsyncKernelManager(kernel_name="casa", kernel_spec_manager=_OurKernel())
-        self._client = NotebookClient(notebook, km=self._km, timeout=timeout, interrupt_on_timeout=True)
-        self._client.log = _silent()  # what goes wrong is raised, and told once
+        self._everything = everything
+        self._cells = files.code_cells(notebook, ids)
+        self._order = [cell.id for cell in self._cells]
+        self._results = {
+            id: CellResult(id, index)
+            for index, (id, cell) in enumerate(zip(ids, notebook.cells, strict=True))
+            if cell.cell_type == "code"
+        }
+        self._visited: list[str] = []
+        self._kernel = Kernel(notebook, path.parent, timeout)
         self._ledger = _Calls(path.parent / HOME / "ledger.sqlite")
-        self._lines = _Lines(sum(cell.cell_type == "code" for cell in notebook.cells))
-        self._metadata: dict[str, Any] = {}  # of requests; none before the first cell
+        self._lines = _Lines(len(self._cells))
+        self._loop = asyncio.Runner()
+        self._awaiting = False
         self._signal = 0
 
-    # -- the kernel ------------------------------------------------------------------------------------------
+    @property
+    def fresh(self) -> int:
+        """The number of cells that were left as they are."""
+        return sum(self._results[cell].action == "skipped" for cell in set(self._visited))
 
-    async def run(self) -> Report:
-        """Execute all cells.
+    def run(self) -> Report:
+        """Take all steps.
 
         Raises:
-            CommandError: the kernel does not start.
+            CommandError: there is nothing to report: the ledger cannot be used, or the kernel does not start.
         """
         began = time.monotonic()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop, number)
-        with tempfile.TemporaryFile() as printed:
+        try:
+            rerun = Rerun(self._path.parent, self._path.name, self._cells, everything=self._everything)
+        except CANNOT_PLAN as error:
+            raise CommandError(str(error)) from error
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        changed: list[str] = []
+        try:
             try:
-                await self._start(printed)
-                kernel_s = time.monotonic() - began
-                cells = await self._run_cells()
+                changed = self._walk(rerun)
             finally:
-                await self._end()
-        report = Report(
+                self._await(self._kernel.end(now=bool(self._signal)))
+                self._ledger.close()
+                rerun.close()
+                self._loop.close()
+            self._kernel.save_widgets()
+            self._save()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        cells = list(self._results.values())
+        return Report(
             schema=SCHEMA,
             notebook=str(self._path),
             output=str(self._saver.path),
             ok=not self.code,
             seconds=time.monotonic() - began,
-            kernel_s=kernel_s,
-            saved_s=sum(call.saved_s for cell in cells for call in cell.calls),
+            kernel_s=self._kernel.start_s,
+            saved_s=sum(cell.saved_s + sum(call.saved_s for call in cell.calls) for cell in cells),
             cells=cells,
+            changed=changed,
         )
-        return report
 
-    async def _start(self, printed: IO[bytes]) -> None:
+    def _walk(self, rerun: Rerun) -> list[str]:
+        """Take the steps until one fails; products that were brought to their last state."""
+        saved = 0.0
         try:
-            # Its own output goes nowhere near ours: what cells print comes as messages.
-            await self._km.start_kernel(cwd=str(self._path.parent), stdout=printed, stderr=printed)
-            kc = self._km.client()
-            kc.start_channels()
-            self._client.kc = kc
-            await kc.wait_for_ready(timeout=_START)
-        except RuntimeError as error:
-            if self._signal:
-                raise CommandError("interrupted", 128 + self._signal) from error
-            printed.seek(0)
-            said = printed.read().decode("utf-8", "replace").strip()
-            raise CommandError(
-                f"the kernel casa did not start: {error}\n{said[-2000:]}\nSee `jupyter casa doctor`.", FAILED
-            ) from error
-        kc.allow_stdin = False
-        send: Callable[..., dict[str, Any]] = kc.session.msg
+            for step in rerun.steps():
+                self._take(step, rerun.saved_s - saved)
+                saved = rerun.saved_s
+                if self.code:
+                    break
+            else:
+                return rerun.finish()
+        except KeyboardInterrupt:
+            self.code = 128 + self._signal
+        except _TROUBLE as error:
+            say(f"jupyter casa: {error}")
+            self.code = FAILED
+        self._explain_skipped()
+        return []
 
-        def msg(
-            msg_type: str,
-            content: dict[str, Any] | None = None,
-            parent: dict[str, Any] | None = None,
-            header: dict[str, Any] | None = None,
-            metadata: dict[str, Any] | None = None,
-        ) -> dict[str, Any]:
-            """nbclient cannot say which cell a request is for: its messages get that on their way out."""
-            if msg_type == "execute_request":
-                metadata = {**(metadata or {}), **self._metadata}
-            return send(msg_type, content, parent, header, metadata)
+    # -- one cell --------------------------------------------------------------------------------------------
 
-        kc.session.msg = msg
-        self._client.reset_execution_trackers()
-
-    async def _end(self) -> None:
-        if self._client.kc is not None:
-            self._client.kc.stop_channels()
-        if self._km.has_kernel:
-            await self._km.shutdown_kernel(now=bool(self._signal) or not await self._km.is_alive())
-        await self._km.cleanup_resources()
-        self._ledger.close()
-
-    def _stop(self, number: int) -> None:
-        """Ctrl-C: interrupt the cell; once more: kill the kernel."""
-        again, self._signal = bool(self._signal), number
-        self.code = 128 + number
-        if self._km.has_kernel:
-            interruptible = self._metadata and not again
-            step = self._km.interrupt_kernel() if interruptible else self._km.shutdown_kernel(now=True)
-            self._stopping = asyncio.ensure_future(step)
-
-    # -- the cells -------------------------------------------------------------------------------------------
-
-    async def _run_cells(self) -> list[CellResult]:
-        code = [n for n, cell in enumerate(self._notebook.cells) if cell.cell_type == "code"]
-        order = [self.ids[index] for index in code]
-        results = [CellResult(self.ids[index], index) for index in code]
-        for result in results:
-            cell = self._notebook.cells[result.index]
-            if not cell.source.strip():
-                continue
-            self._metadata = {"cellId": result.id, "casa": {"notebook": self._path.name, "cells": order}}
-            await self._run_cell(result, cell, order.index(result.id) + 1)
-            try:
-                self._saver.save(self._notebook)
-            except OSError as error:
-                message = f"{self._saver.path} cannot be written: {error.strerror}"
-                raise CommandError(message, FAILED) from error
-            if result.action == "failed" or self._signal:
-                self.code = self.code or FAILED
-                self._explain_skipped(results, result)
-                break
+    def _take(self, step: Step, saved_s: float) -> None:
+        cell, result = self._notebook.cells[step.cell.index], self._results[step.cell.id]
+        number = self._order.index(step.cell.id) + 1
+        result.reasons = list(step.reasons)
+        self._visited.append(step.cell.id)
+        self._lines.begin(number, cell.source)
+        if step.action == "execute":
+            self._execute(step, result, number)
+        elif step.action == "restore":
+            result.action, result.saved_s = "restored", saved_s
+            cell.outputs = nbformat.from_dict(step.outputs)  # type: ignore[no-untyped-call]
         else:
-            self._client.set_widgets_metadata()
-            self._saver.save(self._notebook)
-        return results
+            result.saved_s = saved_s
+        cell.execution_count = number
+        cell.outputs = nbformat.from_dict(renumber(cell.outputs, number))  # type: ignore[no-untyped-call]
+        self._lines.end(result)
+        if step.action != "keep":
+            self._save()
 
-    async def _run_cell(self, result: CellResult, cell: NotebookNode, number: int) -> None:
+    def _execute(self, step: Step, result: CellResult, number: int) -> None:
+        self._await(self._kernel.start())
         mark = self._ledger.mark()
         began = time.monotonic()
-        self._lines.begin(number, cell.source)
-        ticking = asyncio.ensure_future(self._lines.tick())
-        try:
-            count = self._client.code_cells_executed + 1
-            await self._client.async_execute_cell(cell, result.index, execution_count=count)
-            result.action = "executed"
-        except CellExecutionError as error:
-            result.action = "failed"
-            result.error = {"name": error.ename, "message": error.evalue}
-        except (CellControlSignal, DeadKernelError) as error:
-            result.action = "failed"
-            result.error = {"name": type(error).__name__, "message": str(error)}
-        finally:
-            ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticking
+        place = {"notebook": self._path.name, "cells": self._order, "state": step.state}
+        metadata = {"cellId": step.cell.id, "casa": place}
+        result.saved_s = 0.0
+        error = self._await(self._watched(step.cell, metadata, number))
         result.seconds = time.monotonic() - began
+        result.action = "executed" if error is None else "failed"
+        if error is not None:
+            result.error = {"name": error[0], "message": error[1]}
+            self.code = FAILED
+        if self._signal:
+            self.code = 128 + self._signal
         for made in self._ledger.since(mark, result.id):
             action = "ran" if made.action == "watched" else made.action
             result.calls.append(CallResult(made.task, made.key, action, made.seconds, made.saved_s))
             result.reasons.append(Reason("call", made.task, made.reason))
-        if result.action == "executed" and result.calls and all(c.action == "restored" for c in result.calls):
-            result.action = "restored"
-        self._lines.end(result)
+        step.done(error is None)
 
-    def _explain_skipped(self, results: list[CellResult], last: CellResult) -> None:
-        words = "failed" if last.action == "failed" else "was the last before the interrupt"
-        for result in results[results.index(last) + 1 :]:
-            message = f"cell {last.id} above {words}"
-            result.reasons.append(Reason("upstream", last.id, message, because_of=last.id))
+    async def _watched(self, cell: CellSource, metadata: dict[str, Any], number: int) -> tuple[str, str] | None:
+        ticking = asyncio.ensure_future(self._lines.tick())
+        try:
+            return await self._kernel.execute(cell.index, metadata, number)
+        finally:
+            ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticking
+
+    def _save(self) -> None:
+        try:
+            self._saver.save(self._notebook)
+        except OSError as error:
+            raise CommandError(f"{self._saver.path} cannot be written: {error.strerror}", FAILED) from error
+
+    def _explain_skipped(self) -> None:
+        last = self._visited[-1] if self._visited else None
+        if last is None:
+            message = "the run ended before any cell"
+        elif self._results[last].action == "failed":
+            message = f"cell {last} above failed"
+        else:
+            message = f"cell {last} above was the last before the {'interrupt' if self._signal else 'end'}"
+        for cell in self._order:
+            if cell not in self._visited:
+                self._results[cell].reasons.append(Reason("upstream", last or "", message, because_of=last))
+
+    # -- signals ---------------------------------------------------------------------------------------------
+
+    def _await(self, what: Coroutine[Any, Any, _T]) -> _T:
+        self._awaiting = True
+        try:
+            return self._loop.run(what)
+        except CommandError as error:
+            if self._signal:
+                error.code = 128 + self._signal
+            raise
+        finally:
+            self._awaiting = False
+
+    def _stop(self, number: int, _: FrameType | None) -> None:
+        """Ctrl-C: interrupt the cell; once more: kill the kernel. Where there is no kernel to wait for: stop."""
+        again, self._signal = bool(self._signal), number
+        if not self._awaiting:
+            raise KeyboardInterrupt
+        loop = self._loop.get_loop()
+        loop.call_soon_threadsafe(lambda: loop.create_task(self._kernel.stop(kill=again)))
 
 
 class _Calls:
@@ -343,9 +357,7 @@ class _Lines:
         self._began = 0.0
 
     def begin(self, number: int, source: str) -> None:
-        first = next(line for line in source.splitlines() if line.strip()).strip()
-        shown = first if len(first) <= 48 else first[:47] + "…"
-        self._head = f"[{number:{len(str(self._total))}}/{self._total}] {shown:<48}"
+        self._head = f"[{number:{len(str(self._total))}}/{self._total}] {title(source):<48}"
         self._began = time.monotonic()
         self._show()
 
@@ -363,16 +375,14 @@ class _Lines:
         actions = Counter(call.action for call in result.calls)
         words = [f"{actions[action]} {action}" for action in ("ran", "restored") if actions[action]]
         saved = sum(call.saved_s for call in result.calls)
+        if result.action == "restored":
+            words, saved = ["restored"], result.saved_s
+        elif result.action == "skipped":
+            words, saved = ["fresh"], 0.0
         if saved >= 0.05:
             words.append(f"{duration(saved)} saved")
         if result.action == "failed":
             words.append("FAILED")
+        took = duration(result.seconds) if result.action in ("executed", "failed") else ""
         start = "\r\x1b[K" if self._live else ""
-        say(f"{start}{self._head} {duration(result.seconds):>12}  {', '.join(words)}".rstrip())
-
-
-def _silent() -> logging.Logger:
-    logger = logging.getLogger("jupyterlab_casa.run")
-    logger.addHandler(logging.NullHandler())
-    logger.propagate = False
-    return logger
+        say(f"{start}{self._head} {took:>12}  {', '.join(words)}".rstrip())
