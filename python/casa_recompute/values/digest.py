@@ -201,7 +201,7 @@ def _local(name: object) -> types.ModuleType | None:
     return None if _is_library(name, file if type(file) is str else None) else module
 
 
-_contents: weakref.WeakKeyDictionary[Any, bytes] = weakref.WeakKeyDictionary()
+_contents: dict[int, tuple[Any, bytes]] = {}  # id of a module's spec -> the spec, digest of the file
 
 
 def _content(module: types.ModuleType) -> bytes:
@@ -209,15 +209,15 @@ def _content(module: types.ModuleType) -> bytes:
 
     What counts is the code that is loaded: an edited file counts from the next import or reload on.
     """
-    spec = module.__dict__.get("__spec__") or type(module)
-    known = _contents.get(spec)
-    if known is None or spec is types.ModuleType:
+    spec = module.__dict__.get("__spec__")
+    known = _contents.get(id(spec))
+    if known is None or spec is None:
         try:
-            known = hashlib.blake2b(pathlib.Path(str(module.__file__)).read_bytes(), digest_size=16).digest()
+            content = pathlib.Path(str(module.__file__)).read_bytes()
         except OSError:
-            known = b"absent"
-        _contents[spec] = known
-    return known
+            content = b""
+        known = _contents[id(spec)] = spec, hashlib.blake2b(content, digest_size=16).digest()
+    return known[1]
 
 
 def _family(module: types.ModuleType) -> bytes:
@@ -707,7 +707,7 @@ def _module(walk: Walk, value: types.ModuleType) -> None:
 
 NOT_STATE = {
     "__dict__", "__weakref__", "__module__", "__abstractmethods__", "_abc_impl", "__firstlineno__",
-    "__static_attributes__", "__slots__",
+    "__static_attributes__", "__slots__", "__slotnames__",
 }  # fmt: skip
 _ENUM_INTERNALS = {
     "_generate_next_value_", "_member_names_", "_member_map_", "_member_type_", "_value2member_map_",

@@ -122,7 +122,7 @@ def pack(values: Mapping[str, object], namespace: dict[str, Any], limit: int) ->
 
     ``namespace`` holds the names of the notebook. Raises Unkeepable, also when it takes more than ``limit`` bytes.
     """
-    if _PLAIN.issuperset(map(type, values.values())):
+    if all(type(value) in _PLAIN for value in values.values()):
         payload = pickle.dumps(dict(values), 5)
         if len(payload) > limit:
             raise Unkeepable(f"takes more than {limit} bytes")
@@ -150,9 +150,8 @@ def _names(values: Mapping[str, object]) -> str:
 def _dump(values: Mapping[str, object], namespace: dict[str, Any], sink: _Sink) -> None:
     if any(value is namespace for value in values.values()):
         raise Unkeepable("the names of the notebook cannot be kept as a value")
-    pickler = _Pickler(sink, namespace, None)
     try:
-        pickler.dump(dict(values))
+        _Pickler(sink, namespace, None).dump(dict(values))
     except _Views:
         # Some array looks into another's memory: find out which share theirs, and write that memory once.
         walk = Walk(namespace, Budget(5_000_000, sys.maxsize))
@@ -195,6 +194,7 @@ class _Pickler(cp.Pickler):  # type: ignore[misc]
     def __init__(self, sink: _Sink, namespace: dict[str, Any], shared: dict[int, list[Any]] | None) -> None:
         super().__init__(sink, protocol=5)
         self.namespace = namespace
+        self.limit = sink.limit
         self.shared = shared  # id of an array -> all arrays that use the same memory; None: not known yet
         self.memory: dict[int, tuple[int, Any]] = {}  # id of the owner of memory -> its address, its bytes
         self.cells: dict[int, _Cell] = {}
@@ -270,6 +270,8 @@ class _Pickler(cp.Pickler):  # type: ignore[misc]
         words = _words(kind)
         if words:
             raise Unkeepable(f"{words} cannot be kept")
+        if array.nbytes > self.limit:  # before it is copied
+            raise Unkeepable(f"takes more than {self.limit} bytes")
         if self.shared is None:
             if array.base is not None:
                 raise _Views
