@@ -1,0 +1,211 @@
+"""The smallest kernel around casa_recompute.session: a namespace, exec, and what JupyterLab and `jupyter casa run` do.
+
+Its worker is no process: thousands of calls are to be made in little time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import contextlib
+import random
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from casa_recompute.installation import Installation
+from casa_recompute.notebook import outputs
+from casa_recompute.notebook.model import CellSource
+from casa_recompute.notebook.rerun import Rerun as Walk
+from casa_recompute.runner import Reply
+from casa_recompute.runner.worker import codec
+from casa_recompute.session import Cell, Session
+from tests.core.standin import fake_settings
+from tests.oracle import plain
+from tests.oracle.plain import Shown
+from tests.oracle.trial import Cells, Rerun
+
+SETTINGS = fake_settings(store="copy")
+_CASA = Installation(SETTINGS)  # what CASA is installed does not change between sequences
+
+
+class InProcessWorker:
+    """Stands for runner.Worker."""
+
+    pid = None
+    versions = {"casatasks": "0.0", "casatools": "0.0", "python": "3", "threads": "1"}
+
+    def start(self) -> None:
+        """There is nothing to start."""
+
+    def kill(self) -> None:
+        """Nor to end."""
+
+    def request(
+        self, operation: str, body: Mapping[str, Any], tick: Callable[[float, str], None] | None = None
+    ) -> Reply:
+        """See runner.Worker."""
+        began = time.monotonic()
+        if operation == "canonical":
+            return Reply({"digests": {path: plain.tree_digest(path) for path in body["paths"]}}, "", 0.0)
+        if operation == "check":
+            return Reply({}, "", 0.0)
+        arguments = codec.loads(codec.dumps(body["arguments"]))
+        with contextlib.chdir(body["cwd"]):
+            value = plain.run_task(body["task"], arguments)
+        return Reply({"pictures": []}, "", time.monotonic() - began, codec.encode(value))
+
+
+_WORKER = InProcessWorker()
+
+
+class ShellKernel:
+    """See trial.Kernel."""
+
+    def __init__(self, directory: Path, raw: Mapping[str, bytes]) -> None:
+        self.directory = directory
+        self.notebook = "nb.ipynb"
+        self._shown: dict[str, Shown] = {}
+        self._outputs: dict[str, list[dict[str, Any]]] = {}
+        self._session: Session | None = None
+        self._walk: Walk | None = None
+        self.namespace: dict[str, Any] = {}
+        home = directory / plain.HOME
+        home.mkdir()
+        (home / "reserve").touch()  # room that a session would set aside for a full disk
+
+    @property
+    def session(self) -> Session:
+        """The living kernel's, started when there is none."""
+        if self._session is None:
+            plain.forget_modules()
+            random.seed()
+            np.random.seed()
+            self._session = session = Session(self.directory, SETTINGS)
+            session.casa = _CASA
+            session._worker = _WORKER  # type: ignore[assignment]
+            self.namespace = {"__name__": "__main__", "__builtins__": builtins}
+            self.namespace |= {name: _task(session, name) for name in plain.TASKS}
+            session.attach(self.namespace)
+        return self._session
+
+    def restart(self, killed: bool) -> None:
+        """See trial.Kernel."""
+        self._end_walk()
+        if self._session is None:
+            return
+        if not killed:
+            self._session.close()
+        self._session.workspace.close()
+        atexit.unregister(self._session.close)
+        self._session = None
+        self.namespace = {}
+        if "cloudpickle" in sys.modules:  # a new process has seen no class yet
+            cloudpickle: Any = sys.modules["cloudpickle.cloudpickle"]
+            cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS.clear()
+            cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.clear()
+
+    def close(self) -> None:
+        """See trial.Kernel."""
+        self.restart(False)
+
+    # -- executing ---------------------------------------------------------------------------------------------------
+
+    def run(self, cells: Cells, identity: str, ready: Callable[[], None]) -> bool:
+        """See trial.Kernel."""
+        return self._execute(cells, identity, dict(cells)[identity], None, ready)
+
+    def _execute(
+        self,
+        cells: Cells,
+        identity: str,
+        source: str,
+        state: Mapping[str, Mapping[str, str]] | None,
+        ready: Callable[[], None] = lambda: None,
+    ) -> bool:
+        order = tuple(cell for cell, _ in cells)
+        session = self.session
+        session.begin_cell(Cell(identity, order, self.notebook, source, state))
+        ready()
+        shown = plain.execute(source, self.namespace, self.directory)
+        self._shown[identity] = shown
+        self._outputs[identity] = _as_outputs(shown)
+        session.end_cell(shown.ok, error=shown.error, outputs=self._outputs[identity])
+        return shown.ok
+
+    def rerun(self, cells: Cells) -> Rerun:
+        """See trial.Kernel."""
+        walk = self._new_walk(cells)
+        done = Rerun([])
+        for step in walk.steps():
+            identity = step.cell.id
+            if step.action == "execute":
+                done.executed.append(identity)
+                ok = self._execute(cells, identity, step.cell.source, step.state)
+                step.done(ok)
+                if not ok:
+                    done.failed = identity
+            elif step.action == "restore":
+                self._outputs[identity] = step.outputs
+                self._shown[identity] = _as_shown(step.outputs)
+        walk.finish()
+        return done
+
+    def unfinished(self, cells: Cells) -> Mapping[str, str]:
+        """See trial.Kernel."""
+        walk = self._new_walk(cells)
+        planned = {cell.id: f"plan: {cell.state} {cell.reasons}" for cell in walk.plan().cells if cell.state != "fresh"}
+        taken = {step.cell.id: step.action for step in walk.steps() if step.action != "keep"}
+        changed = walk.finish()
+        return planned | taken | ({"products": str(changed)} if changed else {})
+
+    def _new_walk(self, cells: Cells) -> Walk:
+        self._end_walk()
+        sources = [
+            CellSource(identity, index, source, outputs.digest(self._outputs.get(identity, [])))
+            for index, (identity, source) in enumerate(cells)
+        ]
+        self._walk = Walk(self.directory, self.notebook, sources, SETTINGS)
+        return self._walk
+
+    def _end_walk(self) -> None:
+        if self._walk is not None:
+            self._walk.close()
+            self._walk = None
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def shown(self, identity: str) -> Shown:
+        """See trial.Kernel."""
+        return self._shown.get(identity, Shown(True, ""))
+
+    def names(self, cells: Cells) -> tuple[dict[str, Any], frozenset[str]]:
+        """See trial.Kernel."""
+        assert self._walk is not None
+        lost = self.session.bring_names(self._walk.final_names())
+        return self.namespace, frozenset(lost)
+
+
+def _task(session: Session, name: str) -> Callable[..., Any]:
+    return lambda *args, **kwargs: session.call(name, *args, **kwargs).value
+
+
+def _as_outputs(shown: Shown) -> list[dict[str, Any]]:
+    """What a cell showed, as nbformat has it."""
+    made: list[dict[str, Any]] = []
+    if shown.text:
+        made.append({"output_type": "stream", "name": "stdout", "text": shown.text})
+    if not shown.ok:
+        kind, _, text = shown.error.partition(": ")
+        made.append({"output_type": "error", "ename": kind, "evalue": text, "traceback": []})
+    return made
+
+
+def _as_shown(made: list[dict[str, Any]]) -> Shown:
+    text = "".join(output["text"] for output in made if output["output_type"] == "stream")
+    errors = [f"{output['ename']}: {output['evalue']}" for output in made if output["output_type"] == "error"]
+    return Shown(not errors, text, "".join(errors))

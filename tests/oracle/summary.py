@@ -1,0 +1,11 @@
+"""What the oracle is asked for, and what it counted."""
+
+from __future__ import annotations
+
+import os
+
+from tests.oracle.trial import Tally
+
+EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "300"))
+SEED = int(os.environ.get("ORACLE_SEED", "5921"))
+TALLY = Tally()

@@ -1,0 +1,102 @@
+"""The differential oracle: whatever was edited, moved, deleted, run and changed before, re-running what is stale
+leaves every output, name and file as a run from top to bottom in a new kernel and directory does; and not much more is
+executed than must be.
+
+``ORACLE_SEED`` and ``ORACLE_EXAMPLES`` in the environment choose other and more sequences (`make test-oracle`).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from tests.oracle.generator import Author
+from tests.oracle.regressions import REGRESSIONS
+from tests.oracle.shell import ShellKernel
+from tests.oracle.summary import EXAMPLES, SEED, TALLY
+from tests.oracle.trial import Difference, Story, Tally, Trial, smaller
+
+MINIMAL = 1.10
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    """A directory for a sequence: in memory where there is such a thing, because nothing is to outlive the test."""
+    memory = Path("/dev/shm")
+    place = (memory if os.access(memory, os.W_OK) else tmp_path) / f"oracle-{os.getpid()}"
+    shutil.rmtree(place, ignore_errors=True)
+    return place
+
+
+def replay(top: Path, story: Story) -> None:
+    """Run a story."""
+    trial = Trial(top, list(story.cells), ShellKernel, Tally())
+    try:
+        trial.run(story.steps)
+    finally:
+        trial.close()
+
+
+def fails(top: Path, story: Story, like: Exception) -> bool:
+    """Whether a story fails in the way in which another did."""
+    try:
+        replay(top, story)
+    except type(like):
+        return True
+    except Exception:  # another failure; one at a time
+        return False
+    return False
+
+
+def told(top: Path, story: Story, error: Exception) -> str:
+    """A failure, with the smallest story that has it."""
+    least = smaller(story, lambda one: fails(top, one, error))
+    try:
+        replay(top, least)
+    except type(error) as small:
+        error = small
+    return f"{type(error).__name__}: {error}\nFor tests/oracle/regressions.py:\n{least}"
+
+
+@pytest.mark.parametrize("name", REGRESSIONS)
+def test_what_once_differed(top: Path, name: str) -> None:
+    replay(top, REGRESSIONS[name])
+
+
+@seed(SEED)
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.generate),  # a sequence is made smaller by trial.smaller, which knows what it is
+)
+@given(number=st.integers(0, 2**24 - 1))
+def test_any_history_then_a_rerun_equals_a_run_from_top_to_bottom(top: Path, number: int) -> None:
+    author = Author(random.Random(f"{SEED} {number}"))
+    cells = author.notebook()
+    trial = Trial(top, cells, ShellKernel, TALLY)
+    began = time.monotonic()
+    try:
+        trial.run(author.steps(trial.cells, trial.made))
+    except Exception as error:
+        trial.close()
+        raise Difference(f"sequence {number}: {told(top, Story(tuple(cells), tuple(trial.done)), error)}") from error
+    finally:
+        trial.close()
+    TALLY.sequences += 1
+    TALLY.seconds += time.monotonic() - began
+
+
+def test_not_much_more_is_executed_than_must_be() -> None:
+    """Of the sequences above."""
+    assert TALLY.reruns > 0
+    assert TALLY.twice == 0
+    assert TALLY.ratio <= MINIMAL
