@@ -301,7 +301,7 @@ class Session:
             self._names.begin(self._uses)
             self._forget_stale_modules()
         if self._place is not None:
-            self._recorder = Recorder(self.workspace, self)
+            self._recorder = Recorder(self.workspace, self, self._uses.texts if self._uses.shell else ())
             self._watch = FileWatch(self._recorder, directory=self.workspace.directory)
             self._watch.start()
 

@@ -15,7 +15,7 @@ from casa_recompute.ledger import Touch
 from casa_recompute.notebook import source
 from casa_recompute.notebook.model import ABSENT, CellRun, CellSource, Plan, Reason
 from casa_recompute.notebook.plan import Desk, Judged, needed, reach
-from casa_recompute.notebook.simulate import State, Verdict, judge, shared
+from casa_recompute.notebook.simulate import GENERATORS, State, Verdict, judge, shared
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.workspace import VersionLost, Workspace
 
@@ -163,6 +163,7 @@ class Rerun:
         before = self._at(cell.id) if late else self._state
         names = reach(source.uses(cell.source), before, self._facts)
         versions = {name: before[f"n:{name}"] for name in names}
+        versions |= {name: before[f"n:{name}"] for name in GENERATORS}
         groups = {group for version in versions.values() if (group := shared(version))}
         versions |= {name: version for name, version in before.names().items() if shared(version) in groups}
         paths = self._facts.known_products() | before.products().keys()

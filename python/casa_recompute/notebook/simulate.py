@@ -19,6 +19,10 @@ from casa_recompute.notebook.model import ABSENT, CellRun, CellSource
 
 UNKNOWN = "?"
 """The version of what a cell that has to run will have made."""
+RANDOM = "<random>"
+NUMPY_RANDOM = "<numpy.random>"
+GENERATORS = (RANDOM, NUMPY_RANDOM)
+"""The states of the global random number generators, treated like names: ``absent`` means that nobody seeded them."""
 
 
 class Facts(Protocol):

@@ -8,24 +8,21 @@ A value of 1 GB that no cell mentions costs nothing.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import random
 import re
 import sys
+import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from casa_recompute.notebook.model import ABSENT
-from casa_recompute.notebook.simulate import own, shared
+from casa_recompute.notebook.simulate import GENERATORS, NUMPY_RANDOM, RANDOM, own, shared
 from casa_recompute.notebook.source import Uses
 from casa_recompute.values.digest import Budget, Digest, digest, digest_together
 from casa_recompute.values.shelf import ONE, ValueLost, ValueStore
-
-RANDOM = "<random>"
-NUMPY_RANDOM = "<numpy.random>"
-GENERATORS = (RANDOM, NUMPY_RANDOM)
-"""The states of the global random number generators, treated like names: ``absent`` means that nobody seeded them."""
 
 _MACHINERY = re.compile(r"_+|_i+|_ih|_oh|_dh|_i?\d+|In|Out|exit|quit|get_ipython|__.*__|<.*>")
 
@@ -127,7 +124,7 @@ class NameTracker:
         candidates = (self._reach | uses.binds | partners | moved) & visible
         if any(self.versions.get(name, "")[:2] in ("d-", "k-") for name in self._reach):
             candidates |= self._vague & visible
-        gone = self.versions.keys() - visible
+        gone = self.versions.keys() - visible - set(GENERATORS)
         regroup = self._partners(candidates | gone) & visible
         for name in gone:
             self._drop(name)
@@ -179,7 +176,7 @@ class NameTracker:
             if id(self.namespace[name]) != self._ids.get(name):
                 self._digest(name, "between cells")
                 self._regroup({name}, "between cells")
-        for name in self.versions.keys() - set(self._visible()):
+        for name in self.versions.keys() - set(self._visible()) - set(GENERATORS):
             self._drop(name)
 
     # -- versions ----------------------------------------------------------------------------------------------------
@@ -191,10 +188,14 @@ class NameTracker:
         self._digests[name] = found
         self._ever.add(name)
         self._ids[name] = id(value)
+        if not found.complete:
+            seen = _reachable(value, self.namespace)
+            if seen is None:
+                self._vague.add(name)
+            else:
+                found = self._digests[name] = found._replace(parts=found.parts | seen)
         for part in found.parts:
             self._holders.setdefault(part, set()).add(name)
-        if not found.complete:
-            self._vague.add(name)
         self.versions[name] = found.version or "k-" + _hash(key, name)
 
     def _drop(self, name: str) -> None:
@@ -326,6 +327,31 @@ class NameTracker:
                 raise ValueLost(f"`{name}` cannot be brought back: what was kept is not equal to what it was")
             self.versions[name] = version
         return sorted(wrong)
+
+
+_MANY = 20_000
+_FIXED = (type, types.ModuleType, types.CodeType, types.BuiltinFunctionType, str, bytes, int, float, complex, range)
+
+
+def _reachable(value: object, namespace: dict[str, Any]) -> frozenset[int] | None:
+    """The objects that can be changed in place behind one that cannot be looked into, as the garbage collector sees
+    them (a generator holds its variables); None when they are too many."""
+    seen = {id(namespace), id(None)}
+    found: set[int] = set()
+    todo: list[Any] = [value]
+    while todo:
+        one = todo.pop()
+        if id(one) in seen or isinstance(one, _FIXED):
+            continue
+        seen.add(id(one))
+        if len(seen) > _MANY:
+            return None
+        found.add(id(one))
+        if isinstance(one, types.FunctionType):
+            todo += [one.__closure__, one.__defaults__, one.__kwdefaults__]
+        elif not isinstance(one, types.FrameType):
+            todo += gc.get_referents(one)
+    return frozenset(found)
 
 
 def _hash(*parts: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +15,10 @@ from casa_recompute.products import ABSENT, Tree, scan
 from casa_recompute.workspace import Workspace
 
 _UNASKED = 64 << 20  # bytes: larger data that no cell has used and no command line names are not read for a program's sake
+
+
+_MODEST = frozenset("cat cp date echo false head ls mkdir mv printf pwd rm rmdir sleep tail touch true wc".split())
+"""Programs that read the files which their command line names."""
 
 
 class Host(Protocol):
@@ -32,7 +37,9 @@ class Host(Protocol):
 class Recorder:
     """The client of a FileWatch for one cell (see files.py)."""
 
-    def __init__(self, space: Workspace, host: Host) -> None:
+    def __init__(self, space: Workspace, host: Host, texts: Iterable[str] = ()) -> None:
+        """``texts``: the words that the cell's text contains."""
+        self._texts = tuple(texts)
         self._space = space
         self._host = host
         self._root = str(space.directory)
@@ -71,16 +78,21 @@ class Recorder:
             self._use(product or path, "read" if how in ("exists", "list") else how)
 
     def spawning(self, words: Iterable[str]) -> None:
-        """See files.FileClient. What another program reads is not seen: it is taken to read all that lies here."""
+        """See files.FileClient. What another program reads is not seen: unless it is one that reads what its command
+        line names and nothing else, it is taken to read all that lies here."""
+        words = tuple(words) or self._texts
         for known in list(self._products):
             self._arrive(known)
-        self._note("d:", self._listing(""))
-        named = " ".join(words)
+        named = {token for word in words for token in re.split(r"[\s'\"=:;|&<>(){}$`]+", word) if token}
+        modest = bool(named) and _MODEST.issuperset(_programs(words))
+        if not modest or any(c in word for word in words for c in "*?[") or named & {"ls", "find"}:
+            self._note("d:", self._listing(""))
         for entry in os.scandir(self._root):
             if entry.name in IGNORED or entry.name.endswith(".ipynb"):
                 continue
             product = self._product(entry.name) or entry.name
-            if entry.name in named or self._space.known(product) or _size(entry) < _UNASKED:
+            is_named = any(token == product or token.startswith(product + "/") for token in map(os.path.normpath, named))
+            if is_named or (not modest and (self._space.known(product) or _size(entry) < _UNASKED)):
                 self._arrive(product)
                 self._read(product)
         if self._tree is None:
@@ -212,6 +224,14 @@ class Recorder:
                     continue
             self._products.add(product)
             self._written.setdefault(product, self._arrived.get(product, ABSENT))
+
+
+def _programs(words: Iterable[str]) -> set[str]:
+    """The programs that a command line starts, those behind a shell included."""
+    words = tuple(words)
+    shell = len(words) > 2 and os.path.basename(words[0]) in ("sh", "bash") and words[1] == "-c"
+    lines = re.split(r"[;|&\n(){}`]+", words[2]) if shell else [" ".join(words)]
+    return {os.path.basename(line.split()[0]) for line in lines if line.split()}
 
 
 def _size(entry: os.DirEntry[str]) -> int:
