@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.resources
 import json
 import sqlite3
@@ -276,10 +277,9 @@ def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(casa: Casa, works
     write_notebook(workspace / "nb.ipynb", {"a": "1"})
     casa("run", "nb.ipynb")
     path = workspace / ".casa-recompute" / "ledger.sqlite"
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("UPDATE meta SET value = '999' WHERE name = 'schema'")
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    db.close()
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     before = path.read_bytes(), (workspace / "nb.ipynb").read_bytes()
     done = casa(command, "nb.ipynb", "--json")
     assert (done.code, done.out) == (2, "")

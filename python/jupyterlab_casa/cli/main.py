@@ -99,6 +99,10 @@ def _seconds(text: str) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; its exit code."""
     arguments = parser().parse_args(argv)
+    if "jsonschema" not in sys.modules:
+        # jsonschema, which nbformat uses, imports this if it can. It compiles a grammar for some seconds, each time
+        # anew, to check resource identifiers; there are none in what we read.
+        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     module, function = arguments.command.split(":")
     try:
         code: int = getattr(import_module(f"jupyterlab_casa.cli.{module}"), function)(arguments)

@@ -45,7 +45,7 @@ def read(path: Path) -> NotebookNode:
         )
         upgraded = notebook.get("nbformat") != 4
         if upgraded:
-            notebook = nbformat.convert(notebook, 4)  # type: ignore[no-untyped-call]
+            notebook = nbformat.from_dict(nbformat.convert(notebook, 4))  # type: ignore[no-untyped-call]
         _check(notebook)
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from error
