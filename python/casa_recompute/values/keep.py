@@ -30,6 +30,7 @@ from cloudpickle import cloudpickle as cp
 from casa_recompute.values.digest import (
     NOT_STATE,
     OURS,
+    SIMPLE,
     Budget,
     Walk,
     by_reference,
@@ -122,7 +123,7 @@ def pack(values: Mapping[str, object], namespace: dict[str, Any], limit: int) ->
 
     ``namespace`` holds the names of the notebook. Raises Unkeepable, also when it takes more than ``limit`` bytes.
     """
-    if all(type(value) in _PLAIN for value in values.values()):
+    if all(type(value) in _PLAIN or _is_plain_array(value, limit) for value in values.values()):
         payload = pickle.dumps(dict(values), 5)
         if len(payload) > limit:
             raise Unkeepable(f"takes more than {limit} bytes")
@@ -141,6 +142,18 @@ def pack(values: Mapping[str, object], namespace: dict[str, Any], limit: int) ->
 
 
 _PLAIN = {int, float, complex, str, bytes, bool, type(None)}
+
+
+def _is_plain_array(value: Any, limit: int) -> bool:
+    """Is it an array of numbers with memory of its own, and not too large to be written before it is measured?"""
+    numpy = sys.modules.get("numpy")
+    return (
+        numpy is not None
+        and type(value) is numpy.ndarray
+        and value.base is None
+        and value.dtype.char in SIMPLE
+        and value.nbytes <= limit
+    )
 
 
 def _names(values: Mapping[str, object]) -> str:
@@ -203,9 +216,11 @@ class _Pickler(cp.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         kind: Any = type(obj)
         if issubclass(kind, type):
-            if issubclass(obj, enum.Enum) or obj in cp._BUILTIN_TYPE_NAMES or cp._should_pickle_by_reference(obj):
+            if obj in cp._BUILTIN_TYPE_NAMES or obj in _SINGLETONS:
                 return cp._class_reduce(obj)
-            return self._class(obj)
+            if by_reference(obj):
+                return NotImplemented
+            return cp._dynamic_class_reduce(obj) if issubclass(obj, enum.Enum) else self._class(obj)
         if kind is types.FunctionType:
             return self._function(obj)
         numpy = sys.modules.get("numpy")
@@ -231,7 +246,7 @@ class _Pickler(cp.Pickler):  # type: ignore[misc]
                 if self.namespace.get(function.__name__) is not function:
                     raise Unkeepable(f"the function {function.__qualname__} cannot be kept")
                 return _ours, (function.__name__,)
-            if cp._should_pickle_by_reference(function):
+            if by_reference(function):
                 return NotImplemented
         code = function.__code__
         used: dict[str, Any] = {}
@@ -300,6 +315,7 @@ class _Pickler(cp.Pickler):  # type: ignore[misc]
         return known
 
 
+_SINGLETONS = {type(None), type(...), type(NotImplemented)}
 _FUNCTION_ATTRIBUTES = (
     "__name__", "__qualname__", "__module__", "__doc__", "__defaults__", "__kwdefaults__", "__annotations__",
 )  # fmt: skip
