@@ -485,12 +485,12 @@ class Walk:
         own = None if known else kind  # a class of the notebook or of a local module is part of it
         self.out.append(b"o")
         if items is None and pairs is None:
-            self.stack += (setter, None, None, state, args, func, own)
+            self.items((own, func, args, state, setter))
             return
         filled = [items if items is None else list(items), pairs if pairs is None else list(pairs)]
         self.kept.append(filled)
         self.mark(filled)
-        self.push(own, func, args, state, *(None if one is None else tuple(one) for one in filled), setter)
+        self.items((own, func, args, state, setter, *(None if one is None else tuple(one) for one in filled)))
 
     def mark(self, made: Any) -> None:
         """Note the objects inside ``made`` that nothing else refers to: they were made for the occasion."""
@@ -641,14 +641,16 @@ def _function(walk: Walk, value: types.FunctionType) -> None:
     if local is not None:
         walk.family(local)
     annotations, keywords = value.__annotations__, value.__kwdefaults__
-    walk.push(
-        value.__module__,
-        value.__doc__,
-        value.__defaults__,
-        keywords and tuple(keywords.items()),
-        tuple(annotations.items()) if annotations else None,
-        cells or None,
-        state or None,
+    walk.items(
+        (
+            value.__module__,
+            value.__doc__,
+            value.__defaults__,
+            keywords and tuple(keywords.items()),
+            tuple(annotations.items()) if annotations else None,
+            cells or None,
+            state or None,
+        )
     )
 
 
@@ -768,7 +770,9 @@ def _class(walk: Walk, value: Any) -> None:
     if issubclass(type(value), abc.ABCMeta):
         registered = frozenset(registered_in(value))
     walk.out.append(b"K%b%b" % (_str(value.__name__), _str(value.__qualname__)))
-    walk.push(type(value), value.__bases__, slots, registered, tuple(state.items()))
+    walk.items((type(value), value.__bases__, slots, registered))
+    walk.items([*state])
+    walk.items([*state.values()])
 
 
 def registered_in(cls: Any) -> list[Any]:
