@@ -15,7 +15,7 @@ Casa = Callable[..., Done]
 
 def test_cache_tells_what_is_remembered_also_while_a_kernel_is_busy(casa: Casa, workspace: Path) -> None:
     casa("run", "nb.ipynb")
-    casa("run", "nb.ipynb")
+    casa("run", "nb.ipynb", "--all")
     with (workspace / ".casa-recompute" / "lock").open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         info, versions = casa("cache", "info", "--json"), casa("cache", "list", str(workspace), "--json")

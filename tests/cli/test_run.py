@@ -84,6 +84,36 @@ def test_only_what_depends_on_an_edit_is_executed(casa: Casa, workspace: Path) -
     assert (again.cells[2].outputs[0].execution_count, again.cells[2].outputs[0].data["text/plain"]) == (2, "3")
 
 
+def test_an_executed_notebook_cannot_be_told_from_one_executed_from_top_to_bottom(
+    casa: Casa, workspace: Path, tmp_path: Path
+) -> None:
+    def cells(start: int) -> dict[str, str]:
+        return {
+            "start": f"total = {start}",
+            "add": "for n in range(3):\n    total += n\n    print(n)\ntotal",
+            "parity": "odd = total % 2\nodd",
+            "word": "print('odd' if odd else 'even')\n'word'",
+            "file": "with open('total.txt', 'w') as stream:\n    stream.write(str(total))\nopen('total.txt').read()",
+        }
+
+    for start in (1, 4, 3, 1, 5):
+        old = nbformat.read(workspace / "nb.ipynb", as_version=4)
+        outputs = {cell.id: cell.get("outputs", []) for cell in old.cells}
+        path = write_notebook(workspace / "nb.ipynb", cells(start))
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells[1:]:
+            cell.outputs = outputs.get(cell.id, [])
+        path.write_text(nbformat.writes(notebook))
+        assert casa("run", "nb.ipynb").code == 0
+
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    write_notebook(fresh / "nb.ipynb", cells(5))
+    assert casa("run", "nb.ipynb", cwd=fresh).code == 0
+    assert (workspace / "nb.ipynb").read_bytes() == (fresh / "nb.ipynb").read_bytes()
+    assert (workspace / "total.txt").read_bytes() == (fresh / "total.txt").read_bytes()
+
+
 def test_a_parameter_runs_what_depends_on_it(casa: Casa, workspace: Path) -> None:
     casa("run", "nb.ipynb")
     before = (workspace / "nb.ipynb").read_bytes()
