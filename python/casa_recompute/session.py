@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import sqlite3
 import sys
 import time
@@ -194,6 +195,7 @@ class Session:
         definition = self.catalogue[task]
         bound = definition.bind(args, kwargs)
         given = {*list(definition.signature.parameters)[: len(args)], *kwargs}
+        drawn = random.getstate()  # what our own libraries draw is none of the user's
         try:
             with self._watch.paused() if self._watch is not None else contextlib.nullcontext():
                 self._enter()
@@ -209,6 +211,8 @@ class Session:
         except BaseException:
             self._failed = True
             raise
+        finally:
+            random.setstate(drawn)
 
     def _bench(self) -> Bench:
         return Bench(
@@ -406,7 +410,7 @@ class Session:
             self._modules.note(files)
             for path in map(self._name_of, files.values()):
                 reads.setdefault(f"p:{path}", self.workspace.look(path))
-            found = impure_chains(self._uses.chains, self._uses.bare_calls, names.namespace)
+            found = impure_chains(self._uses.chains | self._uses.reads, self._uses.bare_calls, names.namespace)
             impure += [what for what in found if what not in impure]
         now = meaning(self._source)
         if self._uses.history:

@@ -11,7 +11,7 @@ import types
 from collections.abc import Iterable
 from pathlib import Path
 
-from casa_recompute.values.digest import _local as local_module
+from casa_recompute.values.digest import local_module
 
 
 def local_files(imports: Iterable[str]) -> dict[str, str]:

@@ -193,7 +193,7 @@ def _is_library(name: str, file: str | None) -> bool:
     return "/site-packages/" in file or "/dist-packages/" in file or file.startswith(_library_directories())
 
 
-def _local(name: object) -> types.ModuleType | None:
+def local_module(name: object) -> types.ModuleType | None:
     """The module ``name`` when it is a file of the user's; None for installed ones and for the notebook."""
     if type(name) is not str or name == "__main__":
         return None
@@ -236,9 +236,9 @@ def _family(module: types.ModuleType) -> bytes:
         for value in list(one.__dict__.values()):
             kind = type(value)
             if kind is types.ModuleType:
-                other = _local(value.__name__)
+                other = local_module(value.__name__)
             elif kind is types.FunctionType or issubclass(kind, type):
-                other = _local(getattr(value, "__module__", None))
+                other = local_module(getattr(value, "__module__", None))
             else:
                 other = None
             if other is not None:
@@ -441,7 +441,7 @@ class Walk:
     def named(self, module: object, name: object) -> None:
         """Write something that its module and name stand for."""
         self.out.append(b"g%b%b" % (_str(str(module)), _str(str(name))))
-        local = _local(module)
+        local = local_module(module)
         if local is not None:
             self.family(local)
 
@@ -546,7 +546,7 @@ def _is_global(value: object, name: str) -> bool:
 
 def known_by_name(kind: Any) -> bool:
     """Is the class one of an installed module?"""
-    return kind in _named or (by_reference(kind) and _local(kind.__module__) is None)
+    return kind in _named or (by_reference(kind) and local_module(kind.__module__) is None)
 
 
 # ---- handlers: builtin containers ----
@@ -637,7 +637,7 @@ def _function(walk: Walk, value: types.FunctionType) -> None:
     if globals_ is walk.namespace:
         walk.uses |= uses
     walk.out.append(b"L%b%b%b" % (_str(value.__name__), _str(value.__qualname__), code))
-    local = _local(home)
+    local = local_module(home)
     if local is not None:
         walk.family(local)
     annotations, keywords = value.__annotations__, value.__kwdefaults__
@@ -719,7 +719,7 @@ def _module(walk: Walk, value: types.ModuleType) -> None:
     if sys.modules.get(str(name)) is not value:
         return _opaque(walk, value)
     walk.out.append(b"h" + _str(str(name)))
-    local = _local(name)
+    local = local_module(name)
     if local is not None and walk.first(value):
         walk.family(local)
         data = {
@@ -750,7 +750,7 @@ def _class(walk: Walk, value: Any) -> None:
         return
     if by_reference(value):
         walk.named(value.__module__, value.__qualname__)
-        if _local(value.__module__) is None:
+        if local_module(value.__module__) is None:
             _named[value] = walk.out[-1]
         return
     if not walk.first(value):
@@ -1150,8 +1150,11 @@ def opaque_type(kind: Any) -> str:
             return _OPAQUE_MODULES[module]
         if module == "builtins" and hasattr(base, "__next__"):
             return "an iterator"
-        if module.partition(".")[0] in _OPAQUE_PACKAGES and module != "matplotlib.colors":
-            return f"a {base.__qualname__} of {module.partition('.')[0]}"
+        package = module.partition(".")[0]
+        if package in ("casatools", "casa_kernel") and "__reduce__" in vars(base):
+            return ""  # the kernel says of its tools how they are made again (casa_kernel.tools)
+        if package in _OPAQUE_PACKAGES and module != "matplotlib.colors":
+            return f"a {base.__qualname__} of {package}"
         if f"{module}.{base.__qualname__}" == "numpy.memmap":
             return "a memory-mapped file"
     return ""

@@ -67,8 +67,8 @@ class ValueStore:
                         data = None
                 except Unkeepable as error:
                     refused[version] = str(error)
-                except OSError as error:
-                    refused[version] = f"it could not be written: {error.strerror or error}"
+                except (OSError, ValueError) as error:  # also a secret that cannot be used
+                    refused[version] = f"it could not be written: {error}"
                     size, data = 0, None
             rows.append((version, uses.get(version, ()), size, data))
         self._ledger.add_values(rows)
