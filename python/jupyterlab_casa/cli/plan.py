@@ -20,6 +20,7 @@ from jupyterlab_casa.cli.text import CommandError, emit
 
 CANNOT_PLAN = (LedgerError, SettingsError, StoreError, WorkspaceError, WorkspaceBusy, CasaNotFound)
 """What is raised where nothing can be said of a notebook; each says what to do."""
+_REASONS = 3  # at most, in people's words
 _WIDTH = 48  # characters of a cell's first line
 
 
@@ -71,9 +72,16 @@ def plan_lines(found: Plan, cells: Sequence[CellSource]) -> Iterator[str]:
     """One line for each cell: state, number, price, first line, why."""
     digits = len(str(len(cells)))
     for number, (planned, cell) in enumerate(zip(found.cells, cells, strict=True), 1):
-        why = "; ".join([*(reason.message for reason in planned.reasons), *_marks(planned)])
+        why = "; ".join([*_reasons(planned), *_marks(planned)])
         first = title(cell.source, _WIDTH)
         yield f"{planned.state:<10} {number:>{digits}}  {price(planned):>12}  {first:<{_WIDTH}}  {why}".rstrip()
+
+
+def _reasons(planned: CellPlan) -> list[str]:
+    """The most important ones; a cell that waits says for whom first, the rest is like it."""
+    told = planned.reasons[: 1 if planned.state == "maybe" else _REASONS]
+    more = len(planned.reasons) - len(told)
+    return [reason.message for reason in told] + [f"and {more} more"] * bool(more)
 
 
 def _marks(planned: CellPlan) -> list[str]:
