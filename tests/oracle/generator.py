@@ -555,15 +555,15 @@ class Writer:
         there = self._text(raw=0)
         if there and self.chance.random() < 0.5:
             return self._use("from pathlib import Path", f"{name} = Path('{there}').read_text()[:9]", **{name: "str"})
-        statement = self._use("from pathlib import Path", f"_ = Path('{file}').write_text(f\"{self._writable()}\")")
-        return Statement(statement.text, {**statement.binds, "_": "num"}, makes=frozenset({file}))
+        statement = self._use("from pathlib import Path", f"code = Path('{file}').write_text(f\"{self._writable()}\")")
+        return Statement(statement.text, {**statement.binds, "code": "num"}, makes=frozenset({file}))
 
     def _copy(self) -> Statement | None:
         file, target = self._text(), self._new_text()
         if file is None or file == target:
             return None
-        statement = self._use("import subprocess", f"_ = subprocess.run(['cp', '{file}', '{target}']).returncode")
-        return Statement(statement.text, {**statement.binds, "_": "num"}, makes=frozenset({target}))
+        statement = self._use("import subprocess", f"code = subprocess.run(['cp', '{file}', '{target}']).returncode")
+        return Statement(statement.text, {**statement.binds, "code": "num"}, makes=frozenset({target}))
 
     def _rename(self) -> Statement | None:
         file, target = self._text(raw=0), self._new_text()
@@ -648,7 +648,7 @@ class Writer:
         vis = self._there(MEASUREMENTS)
         if vis is None:
             return None
-        return Statement(f"_ = setjy(vis={self._written(vis)}, fluxdensity=[{self._small()} * 1.5, 0.0, 0.0, 0.0])")
+        return Statement(f"flux = setjy(vis={self._written(vis)}, fluxdensity=[{self._small()} * 1.5, 0.0, 0.0, 0.0])")
 
     def _gaincal(self) -> Statement | None:
         vis, table = self._there(MEASUREMENTS), self._missing(TABLES)

@@ -68,12 +68,16 @@ class Known:
     by_hand: list[Situation] = field(default_factory=list)
 
     def must_run(self, reference: Reference) -> set[str]:
-        """The cells that cannot but be executed, up to the one that fails."""
-        return {
-            cell
-            for cell, inputs in reference.inputs.items()
-            if inputs not in self.exact and not any(one.covers(inputs) for one in self.by_hand)
-        }
+        """The cells that cannot but be executed, up to the one that fails; of equal ones the first."""
+        must: set[str] = set()
+        known = set(self.exact)
+        for cell, inputs in reference.inputs.items():
+            if inputs in known or any(one.covers(inputs) for one in self.by_hand):
+                continue
+            must.add(cell)
+            if reference.shown[cell].ok:
+                known.add(inputs)
+        return must
 
     def executed(self, reference: Reference, cells: Iterable[str]) -> None:
         """Cells were executed in a state of names and files like the reference's."""

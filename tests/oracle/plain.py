@@ -470,8 +470,9 @@ def hidden_state(source: str) -> dict[str, Any]:
     held: dict[str, Any] = {}
     if "import" in source and "helper" in source:
         held["helper.py"] = tree_digest("helper.py")
-    if "random.rand" in source:
+    if re.search(r"(?<!\.)random\.rand", source):
         held["random"] = hashlib.blake2b(repr(random.getstate()).encode()).hexdigest()
+    if "np.random.rand" in source:
         state = np.random.get_state(legacy=False)
         held["numpy.random"] = hashlib.blake2b(repr(state).encode()).hexdigest()
     return held

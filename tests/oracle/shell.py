@@ -14,16 +14,20 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from casa_recompute.installation import Installation
 from casa_recompute.notebook import outputs
-from casa_recompute.notebook.model import CellSource
+from casa_recompute.notebook import plan as planning
+from casa_recompute.notebook.model import ABSENT, CellSource
 from casa_recompute.notebook.rerun import Rerun as Walk
+from casa_recompute.notebook.simulate import shared
 from casa_recompute.runner import Reply
 from casa_recompute.runner.worker import codec
 from casa_recompute.session import Cell, Session
+from casa_recompute.values.shelf import ValueLost
 from tests.core.standin import fake_settings
 from tests.oracle import plain
 from tests.oracle.plain import Shown
@@ -159,9 +163,11 @@ class ShellKernel:
         """See trial.Kernel."""
         walk = self._new_walk(cells)
         planned = {cell.id: f"plan: {cell.state} {cell.reasons}" for cell in walk.plan().cells if cell.state != "fresh"}
-        taken = {step.cell.id: step.action for step in walk.steps() if step.action != "keep"}
+        for step in walk.steps():
+            if step.action != "keep":
+                return planned | {step.cell.id: f"{step.action} {step.reasons}"}
         changed = walk.finish()
-        return planned | taken | ({"products": str(changed)} if changed else {})
+        return planned | ({"products": str(changed)} if changed else {})
 
     def _new_walk(self, cells: Cells) -> Walk:
         self._end_walk()
@@ -169,7 +175,8 @@ class ShellKernel:
             CellSource(identity, index, source, outputs.digest(self._outputs.get(identity, [])))
             for index, (identity, source) in enumerate(cells)
         ]
-        self._walk = Walk(self.directory, self.notebook, sources, SETTINGS)
+        with mock.patch.object(planning, "Installation", lambda _: _CASA):
+            self._walk = Walk(self.directory, self.notebook, sources, SETTINGS)
         return self._walk
 
     def _end_walk(self) -> None:
@@ -186,7 +193,19 @@ class ShellKernel:
     def names(self, cells: Cells) -> tuple[dict[str, Any], frozenset[str]]:
         """See trial.Kernel."""
         assert self._walk is not None
-        lost = self.session.bring_names(self._walk.final_names())
+        wanted = self._walk.final_names()
+        tracker = self.session._names
+        assert tracker is not None
+        lost: set[str] = set()
+        groups: dict[str, dict[str, str]] = {}
+        for name, version in wanted.items():
+            groups.setdefault(shared(version) or name, {})[name] = version
+        for group in groups.values():
+            try:
+                tracker.bring(group)
+            except ValueLost:
+                lost |= group.keys()
+        tracker.bring({name: ABSENT for name in plain.user_names(self.namespace) if name not in wanted})
         return self.namespace, frozenset(lost)
 
 

@@ -44,25 +44,24 @@ def replay(top: Path, story: Story) -> None:
         trial.close()
 
 
-def fails(top: Path, story: Story, like: Exception) -> bool:
-    """Whether a story fails in the way in which another did."""
+def failure(top: Path, story: Story) -> Difference | None:
+    """How a story fails."""
     try:
         replay(top, story)
-    except type(like):
-        return True
-    except Exception:  # another failure; one at a time
-        return False
-    return False
+    except Difference as difference:
+        return difference
+    return None
 
 
-def told(top: Path, story: Story, error: Exception) -> str:
-    """A failure, with the smallest story that has it."""
-    least = smaller(story, lambda one: fails(top, one, error))
-    try:
-        replay(top, least)
-    except type(error) as small:
-        error = small
-    return f"{type(error).__name__}: {error}\nFor tests/oracle/regressions.py:\n{least}"
+def told(top: Path, story: Story, error: Difference) -> str:
+    """A failure, with the smallest story that has one of its kind."""
+
+    def fails(one: Story) -> bool:
+        found = failure(top, one)
+        return found is not None and found.kind == error.kind
+
+    least = smaller(story, fails)
+    return f"{failure(top, least)}\nFor tests/oracle/regressions.py:\n{least}"
 
 
 @pytest.mark.parametrize("name", REGRESSIONS)
@@ -86,9 +85,11 @@ def test_any_history_then_a_rerun_equals_a_run_from_top_to_bottom(top: Path, num
     began = time.monotonic()
     try:
         trial.run(author.steps(trial.cells, trial.made))
-    except Exception as error:
+    except Difference as error:
         trial.close()
-        raise Difference(f"sequence {number}: {told(top, Story(tuple(cells), tuple(trial.done)), error)}") from error
+        raise AssertionError(
+            f"sequence {number}: {told(top, Story(tuple(cells), tuple(trial.done)), error)}"
+        ) from error
     finally:
         trial.close()
     TALLY.sequences += 1

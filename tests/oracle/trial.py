@@ -27,7 +27,11 @@ _DRAWS = {
 
 
 class Difference(AssertionError):
-    """A re-run and a run from top to bottom differ."""
+    """A re-run and a run from top to bottom differ; ``kind``: in what."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(f"{kind}: {message}")
+        self.kind = kind
 
 
 @dataclass
@@ -284,26 +288,24 @@ class Trial:
 
     def _compare(self, reference: Reference) -> None:
         must = self._known.must_run(reference)
-        done = self.kernel.rerun(self.cells)
+        try:
+            done = self.kernel.rerun(self.cells)
+        except Exception as error:
+            raise Difference("trouble", f"{type(error).__name__}: {error}") from error
         self._tally.count(done.executed, must)
         self._known.executed(reference, [cell for cell in done.executed if cell in reference.inputs])
         if len(set(done.executed)) < len(done.executed):
-            raise Difference(f"executed twice in one plan: {done.executed}")
+            raise Difference("executed twice", f"in one plan: {done.executed}")
         for identity, expected in reference.shown.items():
-            shown = self.kernel.shown(identity)
-            if shown != expected:
-                raise self._difference(f"cell {identity} shows", shown, expected, done)
-        if done.failed != reference.failed:
-            raise self._difference("the cell that failed is", done.failed, reference.failed, done)
+            self._equal("shown", identity, self.kernel.shown(identity), expected, done)
+        self._equal("failed", "", done.failed, reference.failed, done)
         if done.failed is not None:
             return
         left = plain.contents(self.kernel.directory)
         for name in sorted(left.keys() | reference.files.keys()):
-            if left.get(name) != reference.files.get(name):
-                raise self._difference(f"file {name} is", left.get(name), reference.files.get(name), done)
+            self._equal("file", name, left.get(name), reference.files.get(name), done)
         self._compare_names(reference, done)
-        if unfinished := self.kernel.unfinished(self.cells):
-            raise self._difference("a second re-run would do", unfinished, {}, done)
+        self._equal("a second re-run", "", self.kernel.unfinished(self.cells), {}, done)
 
     def _compare_names(self, reference: Reference, done: Rerun) -> None:
         expected = reference.values()
@@ -311,19 +313,19 @@ class Trial:
         got = snapshot(names, plain.user_names(names))
         compared = (expected.tokens.keys() | got.tokens.keys()) - lost
         for name in sorted(compared):
-            if got.joint([name]) != expected.joint([name]):
-                one, other = _shorter(got.joint([name]), expected.joint([name]))
-                raise self._difference(f"name {name} is", one, other, done)
-        if got.joint(compared) != expected.joint(compared):
-            one, other = _shorter(got.joint(compared), expected.joint(compared))
-            raise self._difference("names share otherwise:", one, other, done)
+            self._equal("name", name, *_shorter(got.joint([name]), expected.joint([name])), done)
+        self._equal("sharing", "of names", *_shorter(got.joint(compared), expected.joint(compared)), done)
 
-    def _difference(self, what: str, got: object, expected: object, done: Rerun) -> Difference:
-        return Difference(f"{what} {got!r}, top to bottom {expected!r}; executed: {done.executed}")
+    def _equal(self, kind: str, what: str, got: object, expected: object, done: Rerun) -> None:
+        if got != expected:
+            message = f"{what} is {got!r}, from top to bottom {expected!r}; executed: {done.executed}"
+            raise Difference(kind, message)
 
 
 def _shorter(one: Form, other: Form) -> tuple[Form, Form]:
     """Two values without what is the same at their beginnings."""
+    if one == other:
+        return (), ()
     same = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     start = max(0, same - 4)
     return one[start : same + 12], other[start : same + 12]
