@@ -1,4 +1,4 @@
-"""Measure what the project promises; every number is a ratio of two things measured in this run.
+"""Measure what the project promises: ratios of two things measured in this run, and milliseconds where it says so.
 
 ``python benchmarks/run.py [--only NAME]... [--json] [--quick] [--reflink-dir DIR]``
 """
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import cell_rows
 import core_rows
 import start_rows
 import tutorial_rows
@@ -41,6 +42,8 @@ def main() -> int:
         "restore": lambda: core_rows.restore(given, many),
         "overhead-reflink": lambda: core_rows.overhead_reflink(given, few),
         "overhead-copy": lambda: core_rows.overhead_copy(few),
+        "plan": lambda: cell_rows.plan(many // 5),
+        "cells": lambda: cell_rows.cells(many // 5),
         "start": lambda: start_rows.kernel_start(3 if arguments.quick else 15),
     }
     if unknown := set(arguments.only or ()) - set(groups):
