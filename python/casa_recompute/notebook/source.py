@@ -419,7 +419,7 @@ class _Flow:
         for name in {*self.known, *other.known}:
             before = ast.Name(name, ast.Load())
             values = [flow.known.get(name, before) for flow in (self, other)]
-            first, second = map(_unguarded, values)
+            first, second = (value and _unguarded(value) for value in values)
             same = first is second or (_named(first) == name == _named(second))
             known[name] = None if not same else values[0] if values[0] is values[1] else _guarded(first)
         return _Flow(self.settled & other.settled, known)
@@ -437,13 +437,13 @@ _SAME = "(if it cannot be changed in place)"  # as a function in an expression; 
 _OTHER = "(not told)"
 
 
-def _unguarded(value: ast.expr | None) -> ast.expr | None:
+def _unguarded(value: ast.expr) -> ast.expr:
     return value.args[0] if isinstance(value, ast.Call) and _named(value.func) == _SAME else value
 
 
 def _guarded(value: ast.expr | None) -> ast.expr | None:
     """The value, if it is of a kind that cannot be changed in place."""
-    return None if value is None else ast.Call(ast.Name(_SAME, ast.Load()), [_unguarded(value)], [])
+    return value and ast.Call(ast.Name(_SAME, ast.Load()), [_unguarded(value)], [])
 
 
 class _Walker:
@@ -547,7 +547,7 @@ class _Walker:
 
     def load(self, name: str, use: _Use = _Use.LOOK) -> None:
         key = self.scope.find(name)
-        if key is None:
+        if key is None or (name == "__class__" and self.scope.deferred):
             return
         if ":" in key:
             for body in list(self.bodies[key]):
