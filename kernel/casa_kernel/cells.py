@@ -20,21 +20,29 @@ def is_cell(store_history: bool, silent: bool) -> bool:
 def identify(source: str, parent: Mapping[str, Any], cell_id: str | None = None) -> Cell | None:
     """The cell that a request runs, or None where there are no cells (a console, a terminal).
 
-    ``parent`` is the request (empty without a kernel), ``cell_id`` what IPython was told. Batch runners
-    such as nbclient send no ids and cannot answer questions: their cells have the id ``""``.
+    ``parent`` is the request (empty without a kernel), ``cell_id`` what IPython was told. Our own clients say under
+    ``casa`` in the metadata which ``notebook`` and ``cells`` there are, and from which ``state`` the cell is to run.
+    Batch runners such as nbclient send no ids and cannot answer questions: their cells have the id ``""``.
     """
     metadata = parent.get("metadata", {})
     cell_id = cell_id or metadata.get("cellId")
     told = metadata.get("casa", {})
     if cell_id:
         if told.get("cells"):
-            return Cell(cell_id, tuple(told["cells"]), told.get("notebook"), source)
+            return Cell(cell_id, tuple(told["cells"]), told.get("notebook"), source, _state(told.get("state")))
         notebook = os.environ.get("JPY_SESSION_NAME", "")
         order = _order_in(notebook)
         return Cell(cell_id, order, notebook, source) if cell_id in order else Cell(cell_id, None, None, source)
     if parent and not parent.get("content", {}).get("allow_stdin", True):
         return Cell("", None, None, source)
     return None
+
+
+def _state(told: Any) -> dict[str, dict[str, str]] | None:
+    """From which state the cell is to run; see :class:`casa_recompute.story.Cell`."""
+    if not isinstance(told, Mapping):
+        return None
+    return {part: dict(told.get(part) or {}) for part in ("names", "products", "makers")}
 
 
 def _order_in(notebook: str) -> tuple[str, ...]:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import ast
 import atexit
 import importlib
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from IPython.core.error import InputRejected
 from IPython.core.interactiveshell import InteractiveShell
 
-from casa_recompute.session import Session
-from casa_recompute.workspace import HOME
+from casa_recompute.notebook.model import ABSENT
+from casa_recompute.session import Cell, Session
+from casa_recompute.values.shelf import ValueLost
+from casa_recompute.workspace import HOME, VersionLost
 
 from .cells import identify, is_cell
-from .lazy import resolve
+from .lazy import is_lazy, resolve
 from .output import NotebookWatcher
 from .shellnames import shell_names
 from .shims import CasaFinder
-from .tools import OPEN_TOOLS, lazy_casatools
+from .shown import Shown
+from .tools import OPEN_TOOLS, TOOLS, lazy_casatools
 from .tracebacks import shorten_traceback
 from .verbs import Verbs
 from .wrappers import wrap_all
@@ -29,13 +35,39 @@ from .wrappers import wrap_all
 _ENVIRONMENT = ("CASASITECONFIG", "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION")
 
 
+class _Gate(ast.NodeTransformer):
+    """Keeps a cell from running, which IPython's other callbacks have no means to do.
+
+    ``refusal``: why the cell must not run.
+    """
+
+    def __init__(self) -> None:
+        self.refusal: Exception | None = None
+
+    def visit(self, node: ast.AST) -> Any:
+        """Let a cell pass.
+
+        Raises:
+            InputRejected: under the name and with the message of the refusal.
+        """
+        if self.refusal is None:
+            return node
+        kind, message = type(self.refusal).__name__, str(self.refusal)
+        rejected: Exception = type(kind, (InputRejected,), {})(message)
+        rejected._render_traceback_ = lambda: [f"{kind}: {message}"]  # type: ignore[attr-defined]
+        raise rejected
+
+
 class Extension:
     """What ``%load_ext casa_kernel`` adds to a shell; ``session``: the core's, made when None."""
 
     def __init__(self, shell: InteractiveShell, session: Session | None = None) -> None:
         self._shell = shell
         self._console = False  # a terminal shows plain text and cannot replace it
+        self._thread = threading.get_ident()
+        self._running: list[Any] = []  # what IPython runs now: the cell, and cells that it runs itself (%%capture)
         self._in_cell = False
+        self._attached = False
         home = Path.cwd() / HOME
         self._watcher = NotebookWatcher(self._publish, lambda: not self._console)
         self.session = session if session is not None else Session()
@@ -46,7 +78,9 @@ class Extension:
         self.session.workspace.on_replace.append(self._release)
         self._tasks = self.session.catalogue
         self._namespace: dict[str, Any] = shell.user_ns
-        self._verbs = Verbs(self._tasks, self._namespace, self._go, home / "last")
+        self._verbs = Verbs(
+            self._tasks, self._namespace, self._go, home / "last", self.session.reading, self.session.impure
+        )
         self._names = self._build_names()
         self._finder = self._build_finder()
         self._finder.install()
@@ -55,6 +89,10 @@ class Extension:
         # Jedi, where IPython uses it, does not know the parameters of tasks; casashell does without it, too.
         self._jedi = shell.Completer.use_jedi
         shell.Completer.use_jedi = False
+        self._shown = Shown(shell)
+        OPEN_TOOLS.on_use.append(self.session.using)
+        self._gate = _Gate()
+        shell.ast_transformers.insert(0, self._gate)
         shell.events.register("pre_run_cell", self._before_cell)
         shell.events.register("post_run_cell", self._after_cell)
         atexit.register(self.session.close)
@@ -65,6 +103,9 @@ class Extension:
         self._shell.Completer.use_jedi = self._jedi
         self._shell.events.unregister("pre_run_cell", self._before_cell)
         self._shell.events.unregister("post_run_cell", self._after_cell)
+        self._shell.ast_transformers.remove(self._gate)
+        OPEN_TOOLS.on_use.remove(self.session.using)
+        self._shown.close()
         self._shell.drop_by_id(self._names)  # type: ignore[no-untyped-call]
         self._finder.remove()
         atexit.unregister(self.session.close)
@@ -96,6 +137,7 @@ class Extension:
             real = resolve(lazy)
             if self._namespace.get(name) is lazy:
                 self._names[name] = self._namespace[name] = self._shell.user_ns_hidden[name] = real
+                self.session.hide({name: real})
 
     def _build_finder(self) -> CasaFinder:
         wrappers = wrap_all(self._tasks, self._call)
@@ -162,25 +204,104 @@ class Extension:
         cell = identify(source, self._parent(), cell_id)
         self._console = cell is None
         self._in_cell = True
-        self.session.begin_cell(cell)
+        if not self._attached:  # now, because files that IPython runs at its start have bound names, too
+            self._attached = True
+            hidden = self._shell.user_ns_hidden
+            ours = {name: value for name, value in self._namespace.items() if hidden.get(name, self) is value}
+            self.session.attach(self._namespace, ours)
+        self._shown.begin()
+        OPEN_TOOLS.forget()
+        try:
+            self._close_tools_for(cell)
+            self.session.expose(self._busy_tools())
+            self.session.begin_cell(cell, source)
+        except (ValueLost, VersionLost) as lost:
+            self._gate.refusal = lost
 
     def _before_cell(self, info: Any) -> None:
-        if is_cell(info.store_history, info.silent):
+        if threading.get_ident() != self._thread:
+            return  # a subshell, whose cells run beside those of the notebook
+        self._running.append(info)
+        if len(self._running) == 1 and is_cell(info.store_history, info.silent):
+            # What other extensions show after a cell belongs to it.
+            self._shell.events.unregister("post_run_cell", self._after_cell)
+            self._shell.events.register("post_run_cell", self._after_cell)
             self._begin(info.raw_cell, info.cell_id)
 
     def _after_cell(self, result: Any) -> None:
-        if self._in_cell:
-            self._in_cell = False
-            # An interrupted asynchronous cell has no result.
-            for note in self.session.end_cell(ok=result is not None and result.success):
-                self._watcher.note(note)
+        if threading.get_ident() != self._thread or not self._ended(result) or not self._in_cell:
+            return
+        self._in_cell = False
+        if self._gate.refusal is None:
+            self._end(result)
+        self._gate.refusal = None
+        self._shown.end()
+
+    def _ended(self, result: Any) -> bool:
+        """Whether the cell itself has ended, not only one that it runs."""
+        if result is None:  # an asynchronous cell was interrupted
+            self._running.clear()
+            return True
+        info = result.info
+        if not any(info is one for one in self._running):
+            if info.raw_cell and not info.raw_cell.isspace():  # for others there was no beginning
+                del self._running[-1:]
+        else:  # cells that it had begun by run_cell_async have not told their end
+            while self._running.pop() is not info:
+                pass
+        return not self._running
+
+    def _end(self, result: Any) -> None:
+        error = None if result is None else result.error_before_exec or result.error_in_exec
+        ok = result is not None and result.success
+        ok = ok and not getattr(self._shell, "_last_traceback_during_displayhook", False)
+        OPEN_TOOLS.unlock()  # what they hold back is to be on disk
+        self.session.expose(self._busy_tools())
+        notes = self.session.end_cell(
+            ok,
+            error=_one_line(error) if error is not None else "",
+            interrupted=result is None or isinstance(error, KeyboardInterrupt),
+            show=self._show,
+        )
+        for note in notes:
+            self._watcher.note(note)
+
+    def _show(self, notes: Sequence[str]) -> list[dict[str, Any]] | None:
+        for note in notes:
+            self._watcher.note(note)
+        outputs = self._shown.end()
+        return None if self._shown.too_large else outputs
+
+    def _busy_tools(self) -> list[str]:
+        """The names of casashell's tools that hold data or settings: the cells after this one can tell."""
+        return [
+            name
+            for name in TOOLS
+            if (tool := self._namespace.get(name)) is self._names[name] and not is_lazy(tool) and OPEN_TOOLS.busy(tool)
+        ]
+
+    def _close_tools_for(self, cell: Cell | None) -> None:
+        """Tools that are as new at the place of a cell."""
+        if cell is not None and cell.state is not None:
+            for name in self._busy_tools():
+                if cell.state["names"].get(name) == ABSENT:
+                    OPEN_TOOLS.close(self._namespace[name])
 
     def _join_running_cell(self) -> None:
         """The cell that says ``%load_ext casa_kernel`` may go on to call tasks."""
         parent = self._parent()
         content = parent.get("content", {})
         if "code" in content and is_cell(content.get("store_history", True), content.get("silent", False)):
+            self._running.append(None)
             self._begin(content["code"], None)
+
+
+def _one_line(error: BaseException) -> str:
+    try:
+        message = " ".join(str(error).split())
+    except Exception:  # an exception of the user's that cannot say what it is
+        message = ""
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 _extensions: dict[int, Extension] = {}  # by the id of the shell

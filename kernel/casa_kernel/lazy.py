@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,13 +12,15 @@ _UNMADE = object()
 class Lazy:
     """Behaves as the object that ``make`` returns; ``make`` runs when the object is first needed.
 
-    ``isinstance``, attributes, ``dir``, ``?`` and subclassing reach the real one.
+    ``isinstance``, attributes, ``dir``, ``?`` and subclassing reach the real one. ``home``: the module and the name
+    there by which this stand-in is found again, for pickling.
     """
 
     # Dunder names, so that no attribute of the real object is hidden.
-    __slots__ = ("__casa_make__", "__casa_object__", "__weakref__")
+    __slots__ = ("__casa_home__", "__casa_make__", "__casa_object__", "__weakref__")
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], Any], home: tuple[str, str] | None = None) -> None:
+        object.__setattr__(self, "__casa_home__", home)
         object.__setattr__(self, "__casa_make__", make)
         object.__setattr__(self, "__casa_object__", _UNMADE)
 
@@ -29,6 +32,12 @@ class Lazy:
 
     def __delattr__(self, name: str) -> None:
         delattr(resolve(self), name)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, str]]:
+        home = object.__getattribute__(self, "__casa_home__")
+        if home is None:
+            raise TypeError("a tool of CASA cannot be pickled")
+        return _find, home
 
     def __dir__(self) -> list[str]:
         return dir(resolve(self))
@@ -65,6 +74,10 @@ class Lazy:
     @property
     def __doc__(self) -> Any:  # type: ignore[override]
         return resolve(self).__doc__
+
+
+def _find(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(module), name)
 
 
 def is_lazy(thing: object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import textwrap
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,9 @@ from .wrappers import task_name
 
 _RESET, _BOLD, _GREEN, _BLUE, _RED = "\x1b[0m", "\x1b[1m", "\x1b[32m", "\x1b[34m", "\x1b[31m"
 _WIDTH = 100  # characters of a line that inp prints
+
+_ACTIVE = "_active_task"
+"""The global variable with the name of the active task: like any other it is kept, and comes back after a restart."""
 
 _SCALARS: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -57,7 +60,8 @@ class Verbs:
     """The verbs of one kernel.
 
     ``run(task, kwargs)`` runs a call; ``last_directory`` keeps the parameters of each task's last call, so
-    that the user's directory is not littered.
+    that the user's directory is not littered. ``reading`` is told global variables before they are read, ``impure``
+    in words what else decides what a verb does.
     """
 
     def __init__(
@@ -66,12 +70,15 @@ class Verbs:
         namespace: MutableMapping[str, Any],
         run: Callable[[str, dict[str, Any]], Any],
         last_directory: Path,
+        reading: Callable[[Iterable[str]], None] = lambda _names: None,
+        impure: Callable[[str], None] = lambda _what: None,
     ) -> None:
         self._tasks = tasks
         self._namespace = namespace
         self._run = run
         self._last_directory = last_directory
-        self._active: str | None = None
+        self._reading = reading
+        self._impure = impure
 
     def names(self) -> dict[str, Callable[..., Any]]:
         """The verbs by the names that casashell gives them."""
@@ -82,6 +89,7 @@ class Verbs:
 
     def values(self, task: Task) -> dict[str, Any]:
         """The parameters as global variables give them, else their (conditional) defaults."""
+        self._reading([parameter.name for parameter in task.parameters if not parameter.hidden])
         given = {
             parameter.name: self._namespace[parameter.name]
             for parameter in task.parameters
@@ -102,12 +110,15 @@ class Verbs:
 
     def _select(self, verb: str, thing: object) -> Task:
         """The task meant, which becomes the active one."""
-        name = self._active if thing is None else thing if isinstance(thing, str) else task_name(thing)
+        if thing is None:
+            self._reading([_ACTIVE])
+            thing = self._namespace.get(_ACTIVE)
+        name = thing if thing is None or isinstance(thing, str) else task_name(thing)
         if name is None and thing is None:
             raise UsageError(f"{verb}: no task is active yet; name one, as in {verb}(listobs)")
         if name is None or name not in self._tasks:
             raise UsageError(f"{verb}: {thing!r} is not a CASA task")
-        self._active = name
+        self._namespace[_ACTIVE] = name
         return self._tasks[name]
 
     # -- verbs ----------------------------------------------------------------------------------------------
@@ -166,6 +177,7 @@ class Verbs:
 
     def _newest(self, name: str) -> Path | None:
         """What ``tget`` reads by itself: the newer ``.last`` (ours, casashell's), else ``.saved``."""
+        self._impure("the parameters of an earlier call")
         last = [path for path in (self._last_file(name), Path(f"{name}.last")) if path.is_file()]
         if last:
             return max(last, key=lambda path: path.stat().st_mtime_ns)

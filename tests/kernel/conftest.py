@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
 import json
 import os
@@ -18,7 +19,7 @@ from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpec
 
 from casa_kernel.extension import Extension
-from casa_recompute.session import Cell, Outcome
+from casa_recompute.session import Cell, Outcome, Show
 from casa_recompute.tasks import Catalogue, load_catalogue
 
 ARGV = [sys.executable, "-m", "casa_kernel", "-f", "{connection_file}"]
@@ -48,7 +49,17 @@ class FakeSession:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.cells: list[Cell | None] = []
         self.ends: list[bool] = []
+        self.errors: list[str] = []
+        self.sources: list[str] = []
         self.notes: tuple[str, ...] = ()
+        self.late_notes: tuple[str, ...] = ()
+        self.outputs: Any = None
+        self.refusal: Exception | None = None
+        self.hidden: dict[str, Any] = {}
+        self.exposed: list[str] = []
+        self.used: list[tuple[str, str]] = []
+        self.read: set[str] = set()
+        self.impurities: list[str] = []
         self.warmed = False
         self.script: Callable[[str, dict[str, Any]], Outcome] = self.answer
 
@@ -69,12 +80,35 @@ class FakeSession:
         self.calls.append((task, bound))
         return self.script(task, bound)
 
-    def begin_cell(self, cell: Cell | None) -> None:
-        self.cells.append(cell)
+    def attach(self, namespace: dict[str, Any], hidden: dict[str, Any]) -> None:
+        self.hidden = hidden
 
-    def end_cell(self, ok: bool = True) -> tuple[str, ...]:
+    def hide(self, names: dict[str, Any]) -> None:
+        self.hidden |= names
+
+    def expose(self, names: list[str]) -> None:
+        self.exposed = list(names)
+
+    def using(self, path: str, how: str) -> None:
+        self.used.append((path, how))
+
+    def reading(self, names: list[str]) -> None:
+        self.read |= set(names)
+
+    def impure(self, what: str) -> None:
+        self.impurities.append(what)
+
+    def begin_cell(self, cell: Cell | None, source: str) -> None:
+        self.cells.append(cell)
+        self.sources.append(source)
+        if self.refusal is not None:
+            raise self.refusal
+
+    def end_cell(self, ok: bool, error: str, interrupted: bool, show: Show) -> tuple[str, ...]:
         self.ends.append(ok)
-        return self.notes
+        self.errors.append("interrupted" if interrupted else error)
+        self.outputs = show(self.notes)
+        return self.late_notes
 
     def warm(self) -> None:
         self.warmed = True
@@ -112,6 +146,7 @@ def bench(catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     yield made
     made.extension.close()
     made.shell.history_manager.end_session()
+    vars(builtins).pop("__IPYTHON__", None)  # packages go by it, and would ask a shell that is no more
     for name in set(sys.modules) - set(before):
         if name.partition(".")[0] in ("casatasks", "casaplotms", "casaviewer", "casatablebrowser"):
             del sys.modules[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -42,6 +43,7 @@ _IMPURE = {
     ("platform", "node"): _MACHINE,
     ("posix", "getloadavg"): _MACHINE,
 }
+_FUNCTIONS = {"function", "builtin_function_or_method", "method", "cython_function_or_method"}
 _SEEDABLE = {"default_rng", "RandomState", "Random", "SeedSequence"}
 
 
@@ -49,13 +51,15 @@ def impure_chains(chains: Iterable[str], unseeded: Iterable[str], namespace: Map
     """In words, what is impure among the functions that a cell names.
 
     Args:
-        chains: attribute chains that the text loads, as ``time.time``.
+        chains: attribute chains and names that the text loads, as ``time.time``.
         unseeded: those of them that are called without arguments (``default_rng()``).
         namespace: where their first names are looked up.
     """
     found: list[str] = []
     for chain in chains:
         thing = _resolve(chain, namespace)
+        if not issubclass(type(thing), type) and type(thing).__name__ not in _FUNCTIONS:
+            continue
         owner = getattr(thing, "__self__", None)
         place = owner.__name__ if isinstance(owner, type | types.ModuleType) else getattr(thing, "__module__", "")
         what = _IMPURE.get((str(place), getattr(thing, "__name__", "")))
@@ -71,8 +75,10 @@ def _resolve(chain: str, namespace: Mapping[str, Any]) -> Any:
     """What a chain names; only modules and classes are looked into, which runs nobody's code."""
     first, *rest = chain.split(".")
     thing = namespace.get(first)
+    if rest and not issubclass(type(thing), type | types.ModuleType):
+        thing = sys.modules.get(first)  # `from time import time` gives the chain `time.time`
     for name in rest:
-        if not isinstance(thing, type | types.ModuleType):
+        if not issubclass(type(thing), type | types.ModuleType):
             return None
         thing = getattr(thing, name, None)
     return thing

@@ -201,7 +201,7 @@ class NameTracker:
     def _drop(self, name: str) -> None:
         self._drop_parts(name)
         for table in (self.versions, self._digests, self._ids):
-            table.pop(name, None)  # type: ignore[attr-defined]
+            table.pop(name, None)
 
     def _drop_parts(self, name: str) -> None:
         self._vague.discard(name)
@@ -326,6 +326,10 @@ class NameTracker:
                 self._shelf.forget(shared(version) or version)
                 raise ValueLost(f"`{name}` cannot be brought back: what was kept is not equal to what it was")
             self.versions[name] = version
+        # What shares an object with one of these, but does not at this place, is left over from another place.
+        for name in self._partners(wanted) - wanted.keys():
+            self.namespace.pop(name, None)
+            self._drop(name)
         return sorted(wrong)
 
 
@@ -341,15 +345,16 @@ def _reachable(value: object, namespace: dict[str, Any]) -> frozenset[int] | Non
     todo: list[Any] = [value]
     while todo:
         one = todo.pop()
-        if id(one) in seen or isinstance(one, _FIXED):
+        kind = type(one)  # not what it pretends to be: asking CASA's lazy tools would make them
+        if id(one) in seen or issubclass(kind, _FIXED):
             continue
         seen.add(id(one))
         if len(seen) > _MANY:
             return None
         found.add(id(one))
-        if isinstance(one, types.FunctionType):
+        if kind is types.FunctionType:
             todo += [one.__closure__, one.__defaults__, one.__kwdefaults__]
-        elif not isinstance(one, types.FrameType):
+        elif kind is not types.FrameType:
             todo += gc.get_referents(one)
     return frozenset(found)
 

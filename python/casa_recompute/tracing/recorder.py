@@ -27,6 +27,9 @@ class Host(Protocol):
     def arrive(self, path: str) -> str:
         """Bring a product to the version that the cell's place implies; that version."""
 
+    def protect(self, path: str) -> None:
+        """See to it that the present state of a product is kept: it may be changed."""
+
     def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
         """The cell read or changed a product."""
 
@@ -95,6 +98,7 @@ class Recorder:
             if is_named or (not modest and (self._space.known(product) or _size(entry) < _UNASKED)):
                 self._arrive(product)
                 self._read(product)
+                self._host.protect(product)
         if self._tree is None:
             self._tree = self._whole()
 
@@ -144,7 +148,9 @@ class Recorder:
             self._read(product)
         if how in ("write", "modify", "remove"):
             self._products.add(product)
-            self._written.setdefault(product, self._arrived[product])
+            if product not in self._written:
+                self._host.protect(product)
+                self._written[product] = self._arrived[product]
 
     def _make(self, path: str, product: str | None) -> None:
         if product is not None and product != path:
@@ -169,9 +175,9 @@ class Recorder:
         self.reads.setdefault(resource, version)
 
     def _use_outside(self, path: str, how: str) -> None:
-        if how in ("read", "modify") and path not in self.outside:
-            if os.path.isfile(path) or os.path.isfile(os.path.join(path, "table.dat")):
-                self._note(f"p:{path}", self._space.look(path))
+        is_data = os.path.isfile(path) or os.path.isfile(os.path.join(path, "table.dat"))
+        if how in ("read", "modify") and path not in self.outside and is_data:
+            self._note(f"p:{path}", self._space.look(path))
         if how in ("write", "modify", "remove", "make"):
             self.outside.add(path)
 
