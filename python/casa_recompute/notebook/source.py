@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import ast
 import builtins
-import copy
 import dis
 import hashlib
-import io
 import keyword
 import operator
 import re
 import string
-import tokenize
 import types
 import warnings
 from collections import defaultdict
@@ -25,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Any
 
@@ -157,6 +154,7 @@ EVERYTHING = Uses(everything=True, shell=True, history=True)
 """Of a text that is not known."""
 
 
+@lru_cache(maxsize=1024)
 def meaning(source: str) -> str:
     """A hash of what a cell says: comments, white space and the layout of lines do not count.
 
@@ -174,8 +172,12 @@ def meaning(source: str) -> str:
 def _said(node: object) -> str:
     """As ast.dump, without the empty fields, of which each version of Python has others."""
     if isinstance(node, ast.AST):
-        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
-        return f"{type(node).__name__}({','.join(f'{name}={_said(value)}' for name, value in fields)})"
+        said = []
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is not None and value != []:
+                said.append(f"{name}={_said(value)}")
+        return f"{type(node).__name__}({','.join(said)})"
     if isinstance(node, list):
         return f"[{','.join(map(_said, node))}]"
     return repr(node)
@@ -183,15 +185,17 @@ def _said(node: object) -> str:
 
 def _silenced(tree: ast.Module, text: str) -> bool:
     """Whether a ``;`` follows the last expression."""
-    if not (tree.body and isinstance(tree.body[-1], ast.Expr)):
+    last = tree.body[-1] if tree.body else None
+    if not isinstance(last, ast.Expr):
         return False
-    empty = (tokenize.ENDMARKER, tokenize.NL, tokenize.NEWLINE, tokenize.COMMENT)
-    tokens = [t for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type not in empty]
-    return bool(tokens) and tokens[-1].string == ";"
+    lines = re.split(r"\r\n?|\n", text)[(last.end_lineno or 1) - 1 :]  # Python's own idea of a line
+    rest = lines[0].encode("utf-8", "surrogatepass")[last.end_col_offset :].decode("utf-8", "surrogatepass")
+    return re.match(r"[\s\\]*;", "\n".join([rest, *lines[1:]])) is not None
 
 
+@lru_cache(maxsize=8)
 def _parsed(source: str) -> tuple[ast.Module, str]:
-    """The tree of a cell, and the Python that IPython makes of it.
+    """The tree of a cell, which nobody changes, and the Python that IPython makes of it.
 
     Raises:
         SyntaxError, ValueError: it is neither Python nor IPython's.
@@ -345,6 +349,30 @@ def _arguments(node: _Function) -> list[ast.arg]:
     return [*spec.posonlyargs, *spec.args, *spec.kwonlyargs, *stars]
 
 
+def _nodes(tree: ast.AST) -> list[ast.AST]:
+    """As ast.walk, without what says whether a name is loaded or stored; in half the time."""
+    found = [tree]
+    for node in found:
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                found += [item for item in value if isinstance(item, ast.AST)]
+            elif isinstance(value, ast.AST) and name != "ctx":
+                found.append(value)
+    return found
+
+
+def _replaced(node: Any, new: Mapping[int, ast.expr]) -> Any:
+    """A tree in which ``new`` stands in the place of nodes with these ids; what is the same in both is shared."""
+    if isinstance(node, list):
+        return [_replaced(item, new) for item in node]
+    if not isinstance(node, ast.AST):
+        return node
+    if id(node) in new:
+        return new[id(node)]
+    return type(node)(**{name: _replaced(value, new) for name, value in ast.iter_fields(node)})
+
+
 @dataclass(frozen=True, eq=False)
 class _Scope:
     """Where a name is looked up. Kinds: "module", "function", "class", "comprehension"."""
@@ -473,9 +501,16 @@ class _Walker:
         self.repeated = 0
         self.position: tuple[int, ...] = ()
         self.lazy_annotations = False
-        named_global = {name for n in ast.walk(tree) if isinstance(n, ast.Global) for name in n.names}
-        self.untold = named_global  # functions may bind them at any time
-        self.bound_here = _Bound(tree.body).names | named_global
+        self.tree = tree
+        nodes = _nodes(tree)
+        self.untold = {name for n in nodes if isinstance(n, ast.Global) for name in n.names}  # bound at any time
+        # Without a call of a plain name nobody asks what the cell assigned.
+        self.asked = any(isinstance(n, ast.Call) and isinstance(n.func, ast.Name) for n in nodes)
+
+    @cached_property
+    def bound_here(self) -> set[str]:
+        """All names that the cell binds."""
+        return _Bound(self.tree.body).names | self.untold
 
     def result(self) -> Uses:
         """What was found."""
@@ -501,7 +536,7 @@ class _Walker:
 
     def module(self, tree: ast.Module) -> None:
         """Walk over the statements of a cell, or of a text that it runs."""
-        for node in ast.walk(tree):
+        for node in _nodes(tree):
             if isinstance(node, ast.Call) and not node.args and not node.keywords:
                 self.bare_calls.add(_dotted(node.func))
             if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
@@ -619,30 +654,33 @@ class _Walker:
 
     def changed(self, key: str) -> None:
         """The object of ``key`` may be changed from here on."""
-        self.flow.known[key] = _guarded(self.flow.known.get(key, ast.Name(key, ast.Load())))
+        if self.asked:
+            self.flow.known[key] = _guarded(self.flow.known.get(key, ast.Name(key, ast.Load())))
 
     def told(self, expression: ast.expr) -> ast.expr | None:
         """An expression over names as they were before the cell; None when it would be long."""
-        walker = self
-        binding = any(isinstance(n, ast.NamedExpr | ast.Await | ast.Yield) for n in ast.walk(expression))
+        if not self.asked or isinstance(expression, ast.Constant):
+            return expression if self.asked else None
+        nodes = _nodes(expression)
+        binding = any(isinstance(node, ast.NamedExpr | ast.Await | ast.Yield) for node in nodes)
+        new = {}
+        for node in nodes:
+            if isinstance(node, ast.Name):
+                new[id(node)] = ast.Name(_OTHER, ast.Load()) if binding else self.before(node)
+        size = len(nodes) + sum(len(_nodes(value)) - 1 for value in new.values() if not isinstance(value, ast.Name))
+        if size > 100:
+            return None
+        return expression if all(id(value) == place for place, value in new.items()) else _replaced(expression, new)
 
-        class Before(ast.NodeTransformer):
-            def visit_Name(self, node: ast.Name) -> ast.expr:
-                return ast.Name(_OTHER, ast.Load()) if binding else walker.before(node.id)
-
-        result = Before().visit(copy.deepcopy(expression))
-        assert isinstance(result, ast.expr)
-        return None if sum(1 for _ in islice(ast.walk(result), 201)) > 200 else result
-
-    def before(self, name: str) -> ast.expr:
-        key = self.scope.find(name)
-        plain: ast.expr = ast.Name(name, ast.Load())
+    def before(self, name: ast.Name) -> ast.expr:
+        """What a name stands for, in names as they were before the cell."""
+        key = self.scope.find(name.id)
         other = ast.Name(_OTHER, ast.Load())
         if key is None or ":" in key or key in self.untold:
             return other
         if self.scope.deferred:
-            return other if key in self.bound_here else _guarded(plain) or other
-        value = self.flow.known.get(key, plain)
+            return other if key in self.bound_here else _guarded(name) or other
+        value = self.flow.known.get(key, name)
         return (_guarded(value) if self.repeated else value) or other
 
     # -- statements
@@ -1125,7 +1163,7 @@ class _Walker:
         func = node.func
         first = node.args[0] if node.args else None
         constant = first.value if isinstance(first, ast.Constant) else None
-        if isinstance(func, ast.Attribute) and ast.unparse(func.value) == "get_ipython()":
+        if isinstance(func, ast.Attribute) and _is_shell(func.value):
             self.ipython(func.attr, node)
             return
         inner = _Use.GIVE
@@ -1302,6 +1340,11 @@ def _behind_options(line: str, valued: str) -> str:
         if len(option) == 2 and option[1] in valued:
             rest = rest.partition(" ")[2].lstrip()
     return rest
+
+
+def _is_shell(node: ast.expr) -> bool:
+    """Whether this is ``get_ipython()``."""
+    return isinstance(node, ast.Call) and _named(node.func) == "get_ipython" and not (node.args or node.keywords)
 
 
 def _named(node: ast.AST | None) -> str:
