@@ -287,7 +287,7 @@ class Session:
         self._uses = uses(self._source) if cell is not None or source is not None else EVERYTHING
         self._started, self._clock = time.time(), time.monotonic()
         if self._names is not None and self._state is not None:
-            self._names.bring(self._state["names"])
+            self._names.bring(self._state["names"], self._state["bound"])
         # A cell without task calls need not wait for another kernel's task; one with calls enters with the first.
         with contextlib.suppress(WorkspaceBusy):
             try:
@@ -301,7 +301,7 @@ class Session:
                 self._notes.append(f"WARNING: this cell acts on what is there, its place could not be noted: {error}")
         if self._names is not None:
             if self._state is None and self._place is not None and self._place.ordered:
-                self._bring_missing(self._place)
+                self._bring_missing(self._place, self._names.reach(self._uses))
             self._names.begin(self._uses)
             self._forget_stale_modules()
         if self._place is not None:
@@ -469,13 +469,13 @@ class Session:
     def _name_of(self, path: str) -> str:
         return product_path(path, self.workspace.directory, self.workspace.directory)
 
-    def _bring_missing(self, place: Place) -> None:
+    def _bring_missing(self, place: Place, used: Iterable[str]) -> None:
         """Names that the cell uses and that a cell above had bound, before the kernel was restarted."""
         assert self._names is not None
         there = self._names.namespace
         missing = {
             name
-            for name in self._names.reach(self._uses)
+            for name in used
             if name not in there and name not in self._names.known and not hasattr(builtins, name)
         }
         seen: set[str] = set()
@@ -543,6 +543,11 @@ class Session:
                     return self.workspace.look(path)
             return version
 
+    def protect(self, path: str) -> None:
+        """See :class:`tracing.recorder.Host`."""
+        with self.workspace.lock(self._tell_waiting):
+            self._keep(path)
+
     def using(self, path: str, how: str) -> None:
         """The cell is about to open a file that no audit hook sees (a tool of casatools); see files.FileClient."""
         if self._watch is not None:
@@ -551,6 +556,9 @@ class Session:
     def reading(self, names: Iterable[str]) -> None:
         """The cell is about to read global names that its text does not say (``go()``, ``tclean()`` alone)."""
         if self._names is not None:
+            names = set(names)
+            if self._state is None and self._place is not None and self._place.ordered:
+                self._bring_missing(self._place, names)
             self._names.also_reads(names)
 
     def impure(self, what: str) -> None:
@@ -569,6 +577,11 @@ class Session:
             raise VersionLost(self._state["products"].get(path, "?"), path)
         self._given_up.add(path)
         self._notes.append(f"an earlier state of {path} is no longer in the store: the present one was used")
+
+    @property
+    def strict(self) -> bool:
+        """See :class:`calls.Place`."""
+        return self._place is not None and self._place.ordered
 
     def _foreign(self, path: str, version_id: str) -> bool:
         ledger = self.workspace.ledger

@@ -76,6 +76,7 @@ class Rerun:
         self._behind: list[tuple[str, CellRun, dict[str, str]]] = []  # cell, its run, versions before of what it wrote
         self._memory: dict[str, str] = {}  # what the kernel holds
         self._failed = False
+        self._left_by_failure: dict[str, str] = {}
         self.saved_s = 0.0
 
     def plan(self) -> Plan:
@@ -161,7 +162,8 @@ class Rerun:
     def _execute(self, cell: CellSource, reasons: tuple[Reason, ...], estimate_s: float) -> Iterator[Step]:
         late = any(passed == cell.id for passed, _, _ in self._behind)
         before = self._at(cell.id) if late else self._state
-        names = reach(source.uses(cell.source), before, self._facts)
+        uses = source.uses(cell.source)
+        names = reach(uses, before, self._facts) | (uses.binds - uses.surely)
         versions = {name: before[f"n:{name}"] for name in names}
         versions |= {name: before[f"n:{name}"] for name in GENERATORS}
         groups = {group for version in versions.values() if (group := shared(version))}
@@ -170,16 +172,22 @@ class Rerun:
         products = {path: before[f"p:{path}"] for path in sorted(paths)}
         mark = self._space.ledger.last_run_number()
         makers = {r: m for r, m in before.makers.items() if r in products or r[2:] in versions or r.startswith("p:")}
-        step = Step(cell, "execute", reasons, estimate_s, {"names": versions, "products": products, "makers": makers})
+        # What the cell surely binds anew need not be brought; what is left over from another place must not be there.
+        anew = dict.fromkeys((uses.binds & uses.surely) - versions.keys(), ABSENT)
+        place = {"names": versions | anew, "bound": before.names(), "products": products, "makers": makers}
+        step = Step(cell, "execute", reasons, estimate_s, place)
         yield step
         self._look_again()
         if step.ok is None:
             raise NotRecorded(f"nobody said how cell {cell.id} ended")
+        run = self._space.ledger.last_cell_run(cell.id)
         if not step.ok:
             self._failed = True
+            later = {path: before[f"p:{path}"] for path in self._facts.known_products()}
+            done = run.writes if run is not None and run.id > mark else {}
+            self._left_by_failure = later | {r[2:]: v for r, v in done.items() if r.startswith("p:")}
             return
-        run = self._space.ledger.last_cell_run(cell.id)
-        if run is None or run.id <= mark or run.outcome != "ok":
+        if run is None or run.id <= mark:
             raise NotRecorded(f"what cell {cell.id} did could not be recorded (is the disk full?): run it again")
         self._done[cell.id] = run
         self._memory.update(versions)
@@ -201,7 +209,7 @@ class Rerun:
         return self._state.names()
 
     def finish(self) -> list[str]:
-        """Bring products to what they are after the last cell; after a failure they stay as they are.
+        """Bring products to what they are after the last cell, or after the one that failed.
 
         Returns:
             Paths that were changed.
@@ -210,11 +218,11 @@ class Rerun:
             VersionLost: a product can no longer be had.
             OSError: the disk is full.
         """
-        if self._failed:
-            return []
         self._look_again()
         with self._space.lock():
             targets = self._state.products()
+            if self._failed:
+                targets |= self._left_by_failure
             targets |= dict.fromkeys(self._facts.left_over(targets), ABSENT)
             wrong = {path: version for path, version in targets.items() if self._facts.present(path) != version}
             self._make_room(wrong)

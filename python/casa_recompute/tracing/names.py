@@ -115,7 +115,7 @@ class NameTracker:
         Args:
             key: identity of this run, from which versions of values that cannot be digested are named.
         """
-        uses = self._uses
+        uses, self._uses = self._uses, None
         assert uses is not None
         changes = NameChanges()
         visible = set(self._visible())
@@ -141,7 +141,6 @@ class NameTracker:
             self._account(name, uses, moved, changes)
         self._account_generators(uses, changes)
         self._keep(changes)
-        self._uses = None
         return changes
 
     def _account(self, name: str, uses: Uses, moved: set[str], changes: NameChanges) -> None:
@@ -197,6 +196,13 @@ class NameTracker:
         for part in found.parts:
             self._holders.setdefault(part, set()).add(name)
         self.versions[name] = found.version or "k-" + _hash(key, name)
+
+    def _unbind(self, name: str) -> None:
+        """Take a name away from the user; if it was ours before, it is again."""
+        self.namespace.pop(name, None)
+        if name in self._hidden:
+            self.namespace[name] = self._hidden[name]
+        self._drop(name)
 
     def _drop(self, name: str) -> None:
         self._drop_parts(name)
@@ -280,8 +286,13 @@ class NameTracker:
         for version, why in refused.items():
             changes.unkept |= dict.fromkeys(owners[version], why)
 
-    def bring(self, wanted: Mapping[str, str]) -> list[str]:
-        """Bring names to versions.
+    def bring(self, wanted: Mapping[str, str], place: Mapping[str, str] | None = None) -> list[str]:
+        """Bring names to versions; a cell that runs already has then found them so.
+
+        Args:
+            wanted: name -> version.
+            place: all names that are bound at the place in the notebook, and their versions: other names that share
+                an object with the wanted ones are left over from another place, and are taken away.
 
         Returns:
             Names that were changed.
@@ -289,7 +300,9 @@ class NameTracker:
         Raises:
             ValueLost: one of them cannot be had.
         """
-        self._notice_strangers()
+        if self._uses is None:
+            self._notice_strangers()
+        suspects = self._partners(wanted)
         wrong = {name: v for name, v in wanted.items() if self.versions.get(name, ABSENT) != v}
         loaded: dict[str, dict[str, Any]] = {}
         for name, version in wrong.items():
@@ -307,10 +320,7 @@ class NameTracker:
                 _set_generator(name, loaded[version][ONE] if version != ABSENT else None)
                 self.versions[name] = version
             elif version == ABSENT:
-                self.namespace.pop(name, None)
-                if name in self._hidden:
-                    self.namespace[name] = self._hidden[name]
-                self._drop(name)
+                self._unbind(name)
             else:
                 values = loaded[shared(version) or version]
                 self.namespace[name] = values[name if shared(version) else ONE]
@@ -326,10 +336,12 @@ class NameTracker:
                 self._shelf.forget(shared(version) or version)
                 raise ValueLost(f"`{name}` cannot be brought back: what was kept is not equal to what it was")
             self.versions[name] = version
-        # What shares an object with one of these, but does not at this place, is left over from another place.
-        for name in self._partners(wanted) - wanted.keys():
-            self.namespace.pop(name, None)
-            self._drop(name)
+        suspects |= self._partners(wanted)
+        for name in (suspects & self.versions.keys()) - wanted.keys() if place is not None else ():
+            if place.get(name) != self.versions[name]:
+                self._unbind(name)
+        if self._uses is not None:
+            self._before |= wrong
         return sorted(wrong)
 
 

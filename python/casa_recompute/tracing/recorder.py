@@ -71,8 +71,10 @@ class Recorder:
         elif how == "exists" and product in (None, path):
             for known in self._below(path):
                 self._arrive(known)
-            self._arrive(path) if path else None
-            self._note(f"e:{path}", existence(self._space.absolute(path), known=product is not None))
+            if path:
+                self._arrive(path)
+            if path not in self._written:
+                self._note(f"e:{path}", existence(self._space.absolute(path), known=product is not None))
         elif how == "list" and product is None:
             for known in self._below(path):
                 self._arrive(known)
@@ -199,10 +201,15 @@ class Recorder:
         return [product for product in self._products if product.startswith(start) and not os.path.isabs(product)]
 
     def _listing(self, directory: str) -> str:
+        """The version of a directory's listing, without what this cell itself has done to it."""
         try:
-            return listing(set(os.listdir(self._space.absolute(directory))) - IGNORED)
+            names = set(os.listdir(self._space.absolute(directory))) - IGNORED
         except OSError:
-            return listing(())
+            names = set()
+        for path, before in self._written.items():
+            if os.path.dirname(path) == directory:
+                (names.discard if before == ABSENT else names.add)(os.path.basename(path))
+        return listing(names)
 
     def _whole(self) -> Tree:
         tree: Tree = {}
