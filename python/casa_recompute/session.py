@@ -622,7 +622,10 @@ class Session:
                 continue
             change = outside_change(self._touches, path, present)
             if change is None:
+                notebooks = {touch.notebook for touch in self._touches if touch.path == path}
                 ledger.drop_touches(path=path)
+                for notebook in notebooks:
+                    ledger.set_found(notebook, path, present)
             else:
                 self._keep(path)
                 ledger.set_touch(change, ledger.next_run())
@@ -649,7 +652,7 @@ class Session:
             present = self.workspace.look(path)
             unchanged = self.workspace.brought.get(path, self._before.get(path, ABSENT))
             expected = place.touched[path].after if path in place.touched else unchanged
-            if present != expected:
+            if present not in (expected, unchanged):  # a call whose results were known need not have moved its inputs
                 self.touch(path, expected, present, read=True)
         for touch in place.touched.values():
             if touch.before != touch.after and touch.after != ABSENT and self.workspace.look(touch.path) == touch.after:

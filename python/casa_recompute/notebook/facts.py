@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from casa_recompute.ledger import CallRecord
 from casa_recompute.notebook import source
@@ -45,7 +46,10 @@ class Lookups:
         known = self._ledger.meanings([text_hash(cell.source) for cell in cells])
         self._meanings = {cell.source: known[text] for cell in cells if (text := text_hash(cell.source)) in known}
         self._values = ValueStore(space)
-        self._newest = self._ledger.newest_cell_runs(self._meanings.values())
+        self._asked: set[str] = set()  # meanings of which `_newest` tells
+        self._newest: dict[str, tuple[CellRun, int]] = {}
+        self._last: dict[str, CellRun] | None = None
+        self._kept: dict[str, tuple[tuple[str, ...], bool]] = {}
         self._truths: dict[str, str] = {}
         self._present: dict[str, str] = {}
 
@@ -60,16 +64,22 @@ class Lookups:
 
     def runs(self, meaning: str) -> Iterator[CellRun]:
         """Recorded runs of cells that said this and ended well, newest first."""
-        newest = self._newest.get(meaning)  # mostly the one that is wanted
+        if meaning not in self._asked:  # one question for all cells, and for each that was edited
+            wanted = {meaning} if self._asked else {meaning, *self._meanings.values()}
+            self._newest |= self._ledger.newest_cell_runs(wanted)
+            self._asked |= wanted
+        newest, count = self._newest.get(meaning, (None, 0))
         if newest is not None:
-            yield newest
-        for run in self._ledger.cell_runs(meaning):
-            if newest is None or run.id != newest.id:
-                yield run
+            yield newest  # mostly the one that is wanted
+        if count > 1:
+            yield from islice(self._ledger.cell_runs(meaning), 1, None)
 
     def last_run(self, cell: str) -> CellRun | None:
-        """How a cell ran last, whatever came of it."""
-        return self._ledger.last_cell_run(cell)
+        """How a cell of the notebook ran last, whatever came of it."""
+        if self._last is None:
+            known = {run.id: run for run, _ in self._newest.values()}
+            self._last = self._ledger.last_cell_runs([one.id for one in self.cells], known)
+        return self._last.get(cell)
 
     def call(self, key: str) -> CallRecord | None:
         """A memoised call."""
@@ -77,13 +87,17 @@ class Lookups:
 
     def kept(self, version: str) -> bool:
         """Whether the value of a name can be brought back."""
-        state = self._ledger.value_state(shared(version) or version)
-        return state is not None and state[1]
+        return self._value(shared(version) or version)[1]
 
     def uses(self, version: str) -> tuple[str, ...]:
         """Names that functions in a value use when they are called."""
-        state = self._ledger.value_state(own(version))
-        return state[0] if state is not None else ()
+        return self._value(own(version))[0]
+
+    def _value(self, version: str) -> tuple[tuple[str, ...], bool]:
+        known = self._kept.get(version)
+        if known is None:
+            known = self._kept[version] = self._ledger.value_state(version) or ((), False)
+        return known
 
     def plain_values(self, names: Iterable[str], state: State) -> dict[str, object]:
         """Values of names at a place that are kept and are plain data, which parameters of tasks are."""
@@ -124,7 +138,10 @@ class Lookups:
         """A cell ran: look again at what lies where."""
         self._present.clear()
         self._truths.clear()
+        self._asked.clear()
         self._newest.clear()
+        self._last = None
+        self._kept.clear()
         self._found |= self._ledger.found(self._notebook)
         here = {cell.id for cell in self.cells}
         touches = [touch for touch in self._ledger.touches() if touch.before != touch.after]
@@ -160,6 +177,10 @@ class Lookups:
         if known == ABSENT and path in self._made:
             return known  # made by a cell, changed by hand: it will be made, or brought back, as it was
         return present
+
+    def news(self) -> dict[str, str]:
+        """Products of which the notebook now finds another version than it once did."""
+        return {path: now for path, known in self._found.items() if (now := self.found(path)) != known}
 
     def existence(self, path: str) -> str:
         """Whether something is at a path that no cell of the walk has touched; see simulate.existence."""

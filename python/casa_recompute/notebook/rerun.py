@@ -94,6 +94,8 @@ class Rerun:
         with self._space.lock():
             found = self._desk.survey(self._everything)
             plan = self._desk.plan(found)
+            for path, version in self._facts.news().items():  # once it is modified in place, nobody could tell
+                self._space.ledger.set_found(self._notebook, path, version)
         must, planned = found.must, {cell.id: cell for cell in plan.cells}
         for cell in self._cells:
             if not cell.source.strip():
