@@ -806,7 +806,8 @@ class Author:
         number = self.chance.choice(candidates)
         old = statements[number]
         digit = self.chance.choice(list(re.finditer(r"\d", old.text)))
-        text = old.text[: digit.start()] + str(self.chance.randint(0, 5)) + old.text[digit.end() :]
+        least = 1 if old.text[digit.end() : digit.end() + 1].isdigit() else 0  # Python knows no 07
+        text = old.text[: digit.start()] + str(self.chance.randint(least, 5)) + old.text[digit.end() :]
         statements[number] = Statement(text, old.binds, old.gone, old.makes, old.removes)
         yield from self._set(cells[place][0], statements)
 

@@ -1,7 +1,226 @@
+# ruff: noqa: E501 (data, as the oracle prints them)
 """Sequences in which a re-run once differed from a run from top to bottom; replayed before all others."""
 
 from __future__ import annotations
 
 from tests.oracle.trial import Story
 
-REGRESSIONS: dict[str, Story] = {}
+REGRESSIONS: dict[str, Story] = {
+    "a loop's variable after raw data changed": Story(
+        cells=(("c1", "c = [8, 5]"), ("c2", "g = 0\nfor x in c:\n    g += x")),
+        steps=(("run", "c1"), ("run", "c2"), ("raw", "raw.fits", 1), ("rerun", "living")),
+    ),
+    "a set is no list": Story(
+        cells=(("c2", "a = 4"), ("c4", "h = [a, 8]"), ("c5", "f = [h, h]")),
+        steps=(("rerun", "living"), ("insert", 2, "c6", "f = {9, 5}"), ("rerun", "living")),
+    ),
+    "a class that a failing cell used": Story(
+        cells=(
+            (
+                "c1",
+                "class L:\n    tally = 0\n\n    def __init__(self, v):\n        self.v = v\n\n    def __repr__(self):\n        return f'L({self.v}, {self.tally})'\n\n    def add(self, x):\n        self.v += x\n        L.tally += 4\n        return self.v",
+            ),
+            (
+                "c4",
+                "print(flagdata(vis='b.ms', mode='summary')['flags'][:8])\nwith open('notes.txt', 'a') as s:\n    s.write(f'{L.tally} 8')",
+            ),
+        ),
+        steps=(("rerun", "living"),),
+    ),
+    "raw text modified in place by a cell that is edited": Story(
+        cells=(),
+        steps=(
+            ("insert", 0, "c7", "with open('notes.txt', 'r+') as s:\n    s.seek(0)\n    s.write('3')"),
+            ("run", "c7"),
+            (
+                "set",
+                "c7",
+                "with open('notes.txt', 'r+') as s:\n    s.seek(0)\n    s.write('3')\nwith open('z.txt', 'w') as s:\n    s.write(f'{4} 3\\n')",
+            ),
+            ("rerun", "new"),
+        ),
+    ),
+    "a cell that removes a file and lists the directory": Story(
+        cells=(
+            ("c1", "with open('x.txt', 'w') as s:\n    s.write(f'{1} 9\\n')"),
+            ("c3", "import os"),
+            (
+                "c6",
+                "if os.path.exists('x.txt'):\n    os.remove('x.txt')\ne = len(sorted(n for n in os.listdir('.') if n.endswith('.txt')))",
+            ),
+        ),
+        steps=(("rerun", "new"),),
+    ),
+    "a cell that lists what another wrote": Story(
+        cells=(
+            ("c1", "fc = lambda x: x * 2 % 97 + 9"),
+            ("c2", "with open('x.txt', 'w') as s:\n    s.write(f\"{fc(6)} 9\\n\")"),
+            ("c4", "import os\nos.remove('x.txt')\nprint(sorted((n for n in os.listdir('.') if n.endswith('.txt'))))"),
+        ),
+        steps=(("rerun", "living"),),
+    ),
+    "a loop's variable in a cell that failed": Story(
+        cells=(("c7", "h = [6, 4]"), ("c10", "for x in range(1):\n    h.append(x)")),
+        steps=(
+            ("rerun", "living"),
+            ("set", "c10", "importuvfits(fitsfile='raw.fits', vis='a.ms')\nfor x in range(1):\n    h.append(x)"),
+            ("rerun", "living"),
+        ),
+    ),
+    "an instance made by a cell that failed": Story(
+        cells=(
+            (
+                "c5",
+                "class K:\n    tally = 4\n    def __init__(self, v):\n        self.v = v\n    def __repr__(self):\n        return f'K({self.v}, {self.tally})'\n    def add(self, x):\n        self.v += x\n        K.tally += 1\n        return self.v",
+            ),
+            ("c21", "flux = setjy(vis=f'{stem}.ms', fluxdensity=[3 * 1.5, 0.0, 0.0, 0.0])\na = K(3)"),
+        ),
+        steps=(("rerun", "living"),),
+    ),
+    "a table made lower down": Story(
+        cells=(
+            ("c1", "niter = 0"),
+            ("c2", "importuvfits(fitsfile='raw.fits', vis='b.ms')"),
+            (
+                "c3",
+                "split(vis='b.ms', outputvis='c.ms')\ng = gaincal(vis='b.ms', caltable='a.gcal', solint=f'{niter}s')",
+            ),
+            ("c6", "applycal(vis='b.ms', gaintable=['a.gcal'])"),
+            ("c7", "flagdata('b.ms', field=str(niter), flagbackup=False)\napplycal(vis='c.ms', gaintable=['a.gcal'])"),
+        ),
+        steps=(("rerun", "living"), ("move", "c3", 3), ("rerun", "living")),
+    ),
+    "a file written and listed in one cell": Story(
+        cells=(
+            ("c1", "import os"),
+            ("c5", "from pathlib import Path"),
+            (
+                "c7",
+                "code = Path('y.txt').write_text(f'{2} 2')\nprint(sorted((n for n in os.listdir('.') if n.endswith('.txt'))))",
+            ),
+        ),
+        steps=(("rerun", "living"),),
+    ),
+    "data that a cell reads while its maker does not run": Story(
+        cells=(
+            ("c1", "stem = 'b'"),
+            ("c2", "par = 3\nd = 6\nwhile d < 20:\n    d += max(True, 5)"),
+            ("c3", "import numpy as np\na = np.zeros(5) + d"),
+            ("c5", "importuvfits(fitsfile='raw.fits', vis=f'{stem}.ms')"),
+            ("c6", "tclean(vis=f'{stem}.ms', imagename='img', niter=par)\nf = (a,)"),
+        ),
+        steps=(("rerun", "living"), ("insert", 3, "c8", "a[:] = 6 % 97"), ("run", "c3"), ("rerun", "living")),
+    ),
+    "a loop's variable after an early cut-off": Story(
+        cells=(
+            ("c1", "h = 1"),
+            ("c2", "b = 6"),
+            ("c9", "def fd(x):\n    return x + h"),
+            ("c12", "g = [fd(b), 0]"),
+            ("c13", "e = 0\nfor x in g:\n    e += x"),
+        ),
+        steps=(("rerun", "new"), ("set", "c2", "b = 1"), ("rerun", "living")),
+    ),
+    "a file appended and listed in one cell": Story(
+        cells=(
+            ("c1", "d, *b = [0, 8]"),
+            (
+                "c2",
+                "with open('z.txt', 'a') as s:\n    s.write(f'{d} 9\\n')\nimport os\nprint(sorted((n for n in os.listdir('.') if n.endswith('.txt'))))",
+            ),
+        ),
+        steps=(("rerun", "living"),),
+    ),
+    "a name bound in two places": Story(
+        cells=(
+            ("c1", "c = 6\nf = {'k': 2, 'm': 1}"),
+            ("c2", "import numpy as np\nb = np.arange(6)"),
+            ("c3", "d = [c * 2 % 97, 4]"),
+            ("c5", "a = sum(d)\ng = b.T"),
+            ("c6", "def fa(x):\n    return x + a"),
+            ("c9", "h = b"),
+            ("c12", "g = f.get('k', 4)"),
+            ("c13", "import math\nf = math.floor(fa(g) / 2)\nb = h.copy()"),
+            (
+                "c14",
+                "def pair():\n    items = []\n\n    def put(x):\n        items.append(x)\n\n    def get():\n        return items\n    return (put, get)\nfb, fc = pair()",
+            ),
+            ("c15", "b = fc()"),
+        ),
+        steps=(("rerun", "living"), ("move", "c12", 15), ("rerun", "new")),
+    ),
+    "flags of a call that was restored, under cells that did not run": Story(
+        cells=(
+            ("c1", "niter = 2"),
+            ("c5", "importuvfits(fitsfile='raw.fits', vis='a.ms')"),
+            ("c6", "b = 7\nflagdata('a.ms', field=str(niter), flagbackup=False)"),
+            ("c8", "flagdata('a.ms', field=str(0), flagbackup=False)"),
+            (
+                "c10",
+                "h = flagdata(vis='a.ms', mode='summary')\nwith open('y.txt', 'w') as s:\n    s.write(f'{b * 2 % 97} 9\\n')",
+            ),
+        ),
+        steps=(
+            ("rerun", "living"),
+            ("set", "c6", "b = 0\nflagdata('a.ms', field=str(niter), flagbackup=False)"),
+            ("rerun", "living"),
+        ),
+    ),
+    "raw text modified by a cell that fails now": Story(
+        cells=(
+            ("c1", "with open('x.txt', 'w') as s:\n    s.write(f'{0} 1\\n')"),
+            ("c2", "with open('x.txt', 'r+') as s:\n    s.seek(0)\n    s.write('3')"),
+            ("c3", "import numpy as np\nc = np.arange(5)"),
+            ("c6", "with open('notes.txt', 'a') as s:\n    s.write(f\"{int(c.sum())} 7\")"),
+        ),
+        steps=(("rerun", "living"), ("delete", "c3"), ("delete", "c1"), ("rerun", "living")),
+    ),
+    "flag versions after a call that was restored": Story(
+        cells=(
+            ("c2", "f = 5\nimportuvfits(fitsfile='raw.fits', vis='a.ms')"),
+            ("c4", "importuvfits(fitsfile='raw.fits', vis='b.ms')"),
+            ("c5", "g = f + 9"),
+            ("c6", "gaincal(vis='b.ms', caltable='a.gcal', solint=f'{3}s')"),
+            ("c7", "flagdata(vis='b.ms', field=str(abs(g) % 4))"),
+        ),
+        steps=(
+            ("rerun", "new"),
+            (
+                "set",
+                "c6",
+                "flux = setjy(vis='a.ms', fluxdensity=[2 * 1.5, 0.0, 0.0, 0.0])\ngaincal(vis='b.ms', caltable='a.gcal', solint=f'{3}s')",
+            ),
+            ("rerun", "living"),
+        ),
+    ),
+    "raw text modified in place, then the ledger was lost": Story(
+        cells=(
+            ("c8", "with open('notes.txt') as s:\n    print(s.readline()[:-1])"),
+            ("c11", "with open('notes.txt', 'r+') as s:\n    s.seek(2)\n    s.write('6')"),
+        ),
+        steps=(("rerun", "living"), ("lose ledger",), ("rerun", "living")),
+    ),
+    "the same import twice": Story(
+        cells=(("c3", "importuvfits(fitsfile='raw.fits', vis='b.ms')"),),
+        steps=(("insert", 0, "c23", "importuvfits(fitsfile='raw.fits', vis='b.ms')"), ("rerun", "new")),
+    ),
+    "a name left over by a cell that fails": Story(
+        cells=(("c1", "g = [9, 5]\nc = g[1:]"), ("c5", "f = [list(c), c]"), ("c8", "a = [c, c]")),
+        steps=(("rerun", "living"), ("set", "c5", "h.pop('m', None)"), ("rerun", "living")),
+    ),
+    "one of two functions that share a list is bound anew": Story(
+        cells=(
+            ("c1", "d = math.floor(7 / 2)"),
+            ("c2", "h = 9"),
+            (
+                "c4",
+                "def pair():\n    items = []\n\n    def put(x):\n        items.append(x)\n\n    def get():\n        return list(items)\n    return (put, get)\nfb, fc = pair()",
+            ),
+        ),
+        steps=(
+            ("insert", 2, "c6", "def fc(items):\n    items.append(1)\n    return len(items)"),
+            ("run", "c4"),
+            ("rerun", "living"),
+        ),
+    ),
+}
