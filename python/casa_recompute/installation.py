@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ class Installation:
             CasaNotLoaded: there is no CASA.
         """
         if self._settings.python == sys.executable:
-            found = {dist.name: dist.version for dist in map(_distribution, _PACKAGES) if dist is not None}
+            found = {name: version for name in _PACKAGES if (version := _version(name)) is not None}
         else:
             code = (
                 "import importlib.metadata as m, json, sys\n"
@@ -70,11 +71,14 @@ class Installation:
         return Path(site) if site else None
 
 
-def _distribution(name: str) -> importlib.metadata.Distribution | None:
+def _version(name: str) -> str | None:
+    """As importlib.metadata.version, without reading the package's whole description (3 ms each)."""
     try:
-        return importlib.metadata.distribution(name)
+        text = importlib.metadata.distribution(name).read_text("METADATA") or ""
     except importlib.metadata.PackageNotFoundError:
         return None
+    found = re.search(r"^Version:\s*(\S+)", text, re.MULTILINE | re.IGNORECASE)
+    return found[1] if found else importlib.metadata.version(name)
 
 
 def _ask(settings: Settings, code: str, *arguments: str) -> Mapping[str, Any]:

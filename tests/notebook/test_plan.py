@@ -86,7 +86,7 @@ class World:
 
     def plan(self, *cells: tuple[str, str]) -> Plan:
         listed = [CellSource(cell, number, text, "") for number, (cell, text) in enumerate(cells)]
-        return make_plan(survey(listed, self, self), listed, self, "nb", len(self.recorded))
+        return make_plan(survey(listed, self, self), self, "nb", len(self.recorded))
 
 
 def states(plan: Plan) -> list[str]:

@@ -426,21 +426,36 @@ class Ledger:
         query = f"SELECT {_RUN} FROM cell_run WHERE meaning = ? AND outcome = 'ok' ORDER BY id DESC LIMIT ?"
         yield from map(_unpack_run, self._db.execute(query, (meaning, limit)))
 
-    def newest_cell_runs(self, meanings: Iterable[str]) -> dict[str, CellRun]:
-        """For each meaning, the newest run that ended well."""
-        found: dict[str, CellRun] = {}
+    def newest_cell_runs(self, meanings: Iterable[str]) -> dict[str, tuple[CellRun, int]]:
+        """For each meaning, the newest run that ended well, and how many there are."""
+        rows: list[tuple[Any, ...]] = []
         wanted = sorted(set(meanings))
         for start in range(0, len(wanted), 500):
             some = wanted[start : start + 500]
             marks = ",".join("?" * len(some))
             query = (
-                f"SELECT {_RUN} FROM cell_run WHERE id IN (SELECT max(id) FROM cell_run "
-                f"WHERE meaning IN ({marks}) AND outcome = 'ok' GROUP BY meaning)"
+                "SELECT max(id) AS newest, count(*) AS count FROM cell_run "
+                f"WHERE meaning IN ({marks}) AND outcome = 'ok' GROUP BY meaning"
             )
-            for row in self._db.execute(query, tuple(some)):
-                run = _unpack_run(row)
-                found[run.meaning] = run
-        return found
+            rows += self._db.execute(f"SELECT {_RUN}, count FROM ({query}) JOIN cell_run ON id = newest", some)
+        runs = _unpack_runs([row[:-1] for row in rows])
+        return {run.meaning: (run, row[-1]) for run, row in zip(runs, rows, strict=True)}
+
+    def last_cell_runs(self, cells: Sequence[str], known: Mapping[int, CellRun]) -> dict[str, CellRun]:
+        """How each of these cells ran last. ``known``: runs, by their numbers, that need not be read again."""
+        numbers: list[int] = []
+        for start in range(0, len(cells), 500):
+            some = cells[start : start + 500]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT max(id) FROM cell_run WHERE cell IN ({marks}) GROUP BY cell"
+            numbers += [row[0] for row in self._db.execute(query, some)]
+        runs = [known[number] for number in numbers if number in known]
+        wanted = [number for number in numbers if number not in known]
+        for start in range(0, len(wanted), 500):
+            marks = ",".join("?" * len(wanted[start : start + 500]))
+            query = f"SELECT {_RUN} FROM cell_run WHERE id IN ({marks})"
+            runs += _unpack_runs(self._db.execute(query, wanted[start : start + 500]).fetchall())
+        return {run.cell: run for run in runs}
 
     def last_cell_run(self, cell: str) -> CellRun | None:
         """How a cell ran last, whatever came of it."""
@@ -472,8 +487,9 @@ class Ledger:
         for start in range(0, len(cells), 500):
             some = cells[start : start + 500]
             marks = ",".join("?" * len(some))
-            query = f"SELECT notebook, count(DISTINCT cell) FROM cell_run WHERE cell IN ({marks}) GROUP BY notebook"
-            counts.update(dict(self._db.execute(query, tuple(some)).fetchall()))
+            last = f"SELECT max(id) FROM cell_run WHERE cell IN ({marks}) GROUP BY cell"
+            query = f"SELECT notebook, count(*) FROM cell_run WHERE id IN ({last}) GROUP BY notebook"
+            counts.update(dict(self._db.execute(query, some).fetchall()))
         return counts.most_common(1)[0][0] if counts else None
 
     def written(self, path: str, version: str) -> bool:
@@ -496,7 +512,7 @@ class Ledger:
     def value_state(self, version: str) -> tuple[tuple[str, ...], bool] | None:
         """Of a value: names its functions use; whether it is kept. None: not known."""
         row = self._db.execute("SELECT uses, bytes FROM value WHERE version = ?", (version,)).fetchone()
-        return (tuple(json.loads(row[0])), bool(row[1])) if row else None
+        return (() if row[0] == "[]" else tuple(json.loads(row[0])), bool(row[1])) if row else None
 
     def add_values(self, rows: Iterable[tuple[str, Iterable[str], int, bytes | None]]) -> None:
         """Remember values: version, names its functions use, bytes of the packed form, that form unless in a file."""
@@ -541,8 +557,16 @@ _RUN = "id, cell, notebook, meaning, source, started, seconds, outcome, shown, r
 
 
 def _unpack_run(row: tuple[Any, ...]) -> CellRun:
-    number, cell, notebook, meaning, source, started, seconds, outcome, shown, text = row
-    record = json.loads(text)
+    return _unpack_runs([row])[0]
+
+
+def _unpack_runs(rows: Sequence[tuple[Any, ...]]) -> list[CellRun]:
+    records = json.loads(f"[{','.join([row[-1] for row in rows])}]")
+    return [_cell_run(row, record) for row, record in zip(rows, records, strict=True)]
+
+
+def _cell_run(row: tuple[Any, ...], record: dict[str, Any]) -> CellRun:
+    number, cell, notebook, meaning, source, started, seconds, outcome, shown, _ = row
     return CellRun(
         id=number,
         cell=cell,

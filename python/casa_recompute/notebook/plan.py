@@ -70,10 +70,11 @@ class Judged:
     """One cell on the way through the notebook."""
 
     verdict: Verdict
-    before: State  # the walk's own, which goes on, unless the cell has to run
+    before: State  # the walk's own, which goes on
     makers: dict[str, str] = field(default_factory=dict)  # what it reads -> cell that had made it
     needs: dict[str, str] = field(default_factory=dict)  # what of that cannot be brought back -> the same
     calls: list[Foresight] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)  # to run, or perhaps to run
 
 
 def may_write(judged: Judged, facts: PlanFacts) -> set[str]:
@@ -172,6 +173,7 @@ def survey(
         done: runs of cells that were made just now and stand, whatever else is recorded.
     """
     state = State(facts)
+    places = {cell.id: number for number, cell in enumerate(cells)}
     judged: list[Judged] = []
     running: list[Judged] = []
     for cell in cells:
@@ -186,12 +188,13 @@ def survey(
             judged.append(Judged(verdict, state, makers))
             state.apply(verdict.run, cell.id)
             continue
-        one = Judged(verdict, state.copy(), calls=predictor.calls(cell.source, state))
+        one = Judged(verdict, state, calls=predictor.calls(cell.source, state))
         one.needs = needed(one, facts)
+        one.reasons = why(one, places, facts)
         judged.append(one)
         running.append(one)
         state.forget(may_write(one, facts), cell.id, verdict.meaning)
-    must = _for_others(cells, judged, running, facts, done or {})
+    must = _for_others(places, judged, running, facts, done or {})
     restores = {}
     for path, version in state.products().items():
         if version not in (UNKNOWN, facts.present(path)):
@@ -205,7 +208,7 @@ def survey(
 
 
 def _for_others(
-    cells: Sequence[CellSource],
+    places: Mapping[str, int],
     judged: Sequence[Judged],
     running: Sequence[Judged],
     facts: PlanFacts,
@@ -222,7 +225,7 @@ def _for_others(
             if one is None or one.verdict.run is None or maker in done:
                 continue
             what = resource[2:]
-            message = f"`{what}` could not be kept, and {ordinal(cells, for_cell)} needs it"
+            message = f"`{what}` could not be kept, and {ordinal(places, for_cell)} needs it"
             if maker not in must:
                 must[maker] = []
                 todo.append((maker, _lost(one.verdict.run.reads, one.makers, facts)))
@@ -233,15 +236,15 @@ def _for_others(
 # -- in words --------------------------------------------------------------------------------------------------------
 
 
-def make_plan(found: Survey, cells: Sequence[CellSource], facts: PlanFacts, notebook: str, revision: int) -> Plan:
+def make_plan(found: Survey, facts: PlanFacts, notebook: str, revision: int) -> Plan:
     """Put a survey into words and prices."""
-    planned = [_plan_cell(one, found, cells, facts) for one in found.judged]
+    planned = [_plan_cell(one, found, facts) for one in found.judged]
     estimate = sum(cell.estimate_s for cell in planned)
     fresh = not found.restores and all(cell.state == "fresh" for cell in planned)
     return Plan(notebook, revision, fresh, estimate, tuple(planned), tuple(sorted(found.restores)))
 
 
-def _plan_cell(one: Judged, found: Survey, cells: Sequence[CellSource], facts: PlanFacts) -> CellPlan:
+def _plan_cell(one: Judged, found: Survey, facts: PlanFacts) -> CellPlan:
     verdict = one.verdict
     cell, run = verdict.cell, verdict.run
     last = run or verdict.likely or facts.last_run(cell.id)
@@ -273,7 +276,7 @@ def _plan_cell(one: Judged, found: Survey, cells: Sequence[CellSource], facts: P
     return CellPlan(
         **common,  # type: ignore[arg-type]
         state="maybe" if verdict.likely is not None else "stale",
-        reasons=tuple(why(one, cells, facts)),
+        reasons=tuple(one.reasons),
         calls=calls,
         estimate_s=(_python_seconds(last) if last else 0.0) + sum(call.estimate_s for call in calls),
     )
@@ -322,12 +325,12 @@ def _displaced(path: str, present: str, facts: PlanFacts) -> Reason:
     return Reason("overwritten", path, f"`{path}` was left in another state by a later run: it is brought back")
 
 
-def why(one: Judged, cells: Sequence[CellSource], facts: PlanFacts) -> list[Reason]:
+def why(one: Judged, places: Mapping[str, int], facts: PlanFacts) -> list[Reason]:
     """Why a cell has to run, or may have to."""
     verdict = one.verdict
     cell = verdict.cell
     if verdict.likely is not None:
-        return _waiting(one, cells)
+        return _waiting(one, places)
     last = facts.last_run(cell.id)
     error = source.uses(cell.source).error
     if error:
@@ -339,7 +342,7 @@ def why(one: Judged, cells: Sequence[CellSource], facts: PlanFacts) -> list[Reas
     if last is not None and last.meaning != verdict.meaning:
         reasons += _edited(one, last, facts)
     for resource, run in verdict.differing:
-        reasons.append(_differs(resource, run, one, cells, facts))
+        reasons.append(_differs(resource, run, one, places, facts))
     if verdict.environment and not reasons:
         names = ", ".join(verdict.environment)
         reasons.append(Reason("environment", names, f"{names} is another version than when it ran"))
@@ -350,14 +353,14 @@ def why(one: Judged, cells: Sequence[CellSource], facts: PlanFacts) -> list[Reas
     return reasons
 
 
-def _waiting(one: Judged, cells: Sequence[CellSource]) -> list[Reason]:
+def _waiting(one: Judged, places: Mapping[str, int]) -> list[Reason]:
     reasons, seen = [], set()
     for resource in one.verdict.pending:
         maker = one.before.maker(resource)
         if maker in seen:
             continue
         seen.add(maker)
-        above = ordinal(cells, maker)
+        above = ordinal(places, maker)
         message = f"{above} will run first and may change {_call_it(resource)}; this one may turn out unchanged"
         reasons.append(Reason("upstream", resource[2:], message, because_of=maker))
     return reasons
@@ -370,25 +373,24 @@ def _call_it(resource: str) -> str:
     return f"`{what}`"
 
 
-def _differs(resource: str, run: CellRun, one: Judged, cells: Sequence[CellSource], facts: PlanFacts) -> Reason:
+def _differs(resource: str, run: CellRun, one: Judged, places: Mapping[str, int], facts: PlanFacts) -> Reason:
     """Why what a cell reads is not what it was when it ran."""
     what, it = resource[2:], _call_it(resource)
     now, maker, former = one.before[resource], one.before.maker(resource), run.origins.get(resource, "")
     if now == UNKNOWN:
-        message = f"{ordinal(cells, maker)} will run first and may change {it}"
+        message = f"{ordinal(places, maker)} will run first and may change {it}"
         return Reason("upstream", what, message, because_of=maker)
-    places = {cell.id: number for number, cell in enumerate(cells)}
     here = places[one.verdict.cell.id]
     if former and places.get(former, -1) > here:
-        message = f"when it ran, {it} was as {ordinal(cells, former)} below had left it"
+        message = f"when it ran, {it} was as {ordinal(places, former)} below had left it"
         return Reason("overwritten", what, message, because_of=former)
     if maker and former and former != maker and former in places:
-        message = f"{it} now comes from {ordinal(cells, maker)}, it came from {ordinal(cells, former)}: the order changed"
+        message = f"{it} now comes from {ordinal(places, maker)}, it came from {ordinal(places, former)}: the order changed"
         return Reason("order", what, message, because_of=maker)
     if maker:
-        return Reason("input", what, f"{it} was changed by {ordinal(cells, maker)}", because_of=maker)
+        return Reason("input", what, f"{it} was changed by {ordinal(places, maker)}", because_of=maker)
     if former and former in places and places[former] != here:
-        message = f"{it} came from {ordinal(cells, former)}, which now stands below: the order changed"
+        message = f"{it} came from {ordinal(places, former)}, which now stands below: the order changed"
         return Reason("order", what, message, because_of=former)
     if former:
         return Reason("input", what, f"{it} came from a cell that is no longer there")
@@ -496,7 +498,7 @@ class Desk:
         """The plan, of a survey if it is at hand."""
         found = found if found is not None else self.survey()
         revision = self.lookups.space.ledger.last_run_number()
-        return make_plan(found, self.cells, self.lookups, self.notebook, revision)
+        return make_plan(found, self.lookups, self.notebook, revision)
 
 
 def environment(casa: Installation) -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -60,14 +60,6 @@ class State:
         self._products: dict[str, str] = {}  # path -> version: those of `versions`
         self.passed: list[str] = []  # meanings of the cells above
         self._groups: dict[str, set[str]] = {}  # shared part of a version -> names that have it
-
-    def copy(self) -> State:
-        """An independent one."""
-        other = State(self._facts)
-        other.versions, other.makers, other.passed = dict(self.versions), dict(self.makers), list(self.passed)
-        other._products = dict(self._products)
-        other._groups = {group: set(names) for group, names in self._groups.items()}
-        return other
 
     def __getitem__(self, resource: str) -> str:
         known = self.versions.get(resource)
@@ -247,9 +239,6 @@ def judge(cell: CellSource, state: State, facts: Facts) -> Verdict:
     return verdict
 
 
-def ordinal(cells: Sequence[CellSource], cell: str) -> str:
-    """How people call a cell: by its number among the code cells."""
-    for number, candidate in enumerate(cells, 1):
-        if candidate.id == cell:
-            return f"cell {number}"
-    return "a cell that is no longer there"
+def ordinal(places: Mapping[str, int], cell: str) -> str:
+    """How people call a cell: by its number among the code cells. ``places``: the numbers of cells, from 0."""
+    return f"cell {places[cell] + 1}" if cell in places else "a cell that is no longer there"
