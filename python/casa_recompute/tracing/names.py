@@ -340,9 +340,19 @@ class NameTracker:
         for name in (suspects & self.versions.keys()) - wanted.keys() if place is not None else ():
             if place.get(name) != self.versions[name]:
                 self._unbind(name)
+        self._leave_alone(suspects - wanted.keys())
         if self._uses is not None:
             self._before |= wrong
         return sorted(wrong)
+
+    def _leave_alone(self, names: set[str]) -> None:
+        """Names whose partners may be gone get the versions that they have now, under which they are kept, too."""
+        names &= self.versions.keys()
+        former = {name: self.versions[name] for name in names}
+        self._regroup(names, "brought")
+        changed = {name: self.versions[name] for name in names if self.versions[name] != former[name]}
+        if changed:
+            self._keep(NameChanges(writes=changed))
 
 
 _MANY = 20_000
