@@ -27,9 +27,9 @@ class Cell:
 
     ``id`` is "" in a batch run whose client names no cells (nbclient, papermill, nbconvert); ``order`` holds the ids
     of all code cells from top to bottom, None when it is not known. ``state``, from notebook/rerun.py, says from which
-    versions the cell is to run: ``names`` (name -> version), ``bound`` (the same of all names there), ``products``
-    (path -> version), and ``makers`` (resource
-    -> cell that had made it); without it products are as the cells above last left them, and names as they are.
+    versions the cell is to run: ``names`` (name -> version), ``aside`` (the same of names that it may bind but does not
+    read), ``bound`` (of all names there), ``products`` (path -> version), and ``makers`` (resource -> cell that had
+    made it); without it products are as the cells above last left them, and names as they are.
     """
 
     id: str

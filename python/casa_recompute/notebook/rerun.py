@@ -165,7 +165,9 @@ class Rerun:
         late = any(passed == cell.id for passed, _, _ in self._behind)
         before = self._at(cell.id) if late else self._state
         uses = source.uses(cell.source)
-        names = reach(uses, before, self._facts) | (uses.binds - uses.surely)
+        names = reach(uses, before, self._facts)
+        perhaps = {name: before[f"n:{name}"] for name in uses.binds - uses.surely - names}
+        names |= {name for name, version in perhaps.items() if shared(version)}
         versions = {name: before[f"n:{name}"] for name in names}
         versions |= {name: before[f"n:{name}"] for name in GENERATORS}
         groups = {group for version in versions.values() if (group := shared(version))}
@@ -176,7 +178,9 @@ class Rerun:
         makers = {r: m for r, m in before.makers.items() if r in products or r[2:] in versions or r.startswith("p:")}
         # What the cell surely binds anew need not be brought; what is left over from another place must not be there.
         anew = dict.fromkeys((uses.binds & uses.surely) - versions.keys(), ABSENT)
-        place = {"names": versions | anew, "bound": before.names(), "products": products, "makers": makers}
+        aside = {name: version for name, version in perhaps.items() if name not in versions}
+        place = {"names": versions | anew, "aside": aside, "bound": before.names()}
+        place |= {"products": products, "makers": makers}
         step = Step(cell, "execute", reasons, estimate_s, place)
         yield step
         self._look_again()

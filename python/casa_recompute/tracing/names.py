@@ -57,6 +57,7 @@ class NameTracker:
         self._holders: dict[int, set[str]] = {}  # part of a value -> names that reach it
         self._vague: set[str] = set()  # names whose parts are not all known
         self._generators: dict[str, Any] = {}
+        self._aside: dict[str, tuple[str, object]] = {}
         self._reach: set[str] = set()
         self._ever: set[str] = set()
         self._uses: Uses | None = None
@@ -118,6 +119,7 @@ class NameTracker:
         uses, self._uses = self._uses, None
         assert uses is not None
         changes = NameChanges()
+        self._put_back(key)
         visible = set(self._visible())
         partners = self._partners(self._reach)
         moved = {name for name in visible if id(self.namespace[name]) != self._ids.get(name)}
@@ -139,6 +141,11 @@ class NameTracker:
             changes.rebound.add(name)
         for name in regroup & visible:
             self._account(name, uses, moved, changes)
+        for name in visible - changes.writes.keys():
+            group = shared(self.versions[name])  # who binds a name to a shared object makes the group anew
+            if group and any(shared(version) == group for version in changes.writes.values()):
+                changes.writes[name] = self.versions[name]
+                changes.reads.setdefault(name, self._before.get(name, ABSENT))
         self._account_generators(uses, changes)
         self._keep(changes)
         return changes
@@ -345,6 +352,25 @@ class NameTracker:
             self._before |= wrong
         return sorted(wrong)
 
+    def set_aside(self, names: Mapping[str, str]) -> None:
+        """Take away names that the cell may bind but does not read; :meth:`end` puts back those it did not bind.
+
+        So it is known whether it did.
+        """
+        for name, version in names.items():
+            value = self.namespace.get(name, _NOTHING) if self.versions.get(name, ABSENT) == version else _NOTHING
+            self._unbind(name)
+            self._aside[name] = version, value
+
+    def _put_back(self, key: str) -> None:
+        for name, (version, value) in self._aside.items():
+            if name not in self.namespace and value is not _NOTHING:
+                self.namespace[name] = value
+                self._digest(name, key)
+                if self.versions[name][:2] == "k-":
+                    self.versions[name] = version
+        self._aside.clear()
+
     def _leave_alone(self, names: set[str]) -> None:
         """Names whose partners may be gone get the versions that they have now, under which they are kept, too."""
         names &= self.versions.keys()
@@ -355,6 +381,7 @@ class NameTracker:
             self._keep(NameChanges(writes=changed))
 
 
+_NOTHING = object()
 _MANY = 20_000
 _FIXED = (type, types.ModuleType, types.CodeType, types.BuiltinFunctionType, str, bytes, int, float, complex, range)
 
