@@ -42,7 +42,7 @@ def _state(told: Any) -> dict[str, dict[str, str]] | None:
     """From which state the cell is to run; see :class:`casa_recompute.story.Cell`."""
     if not isinstance(told, Mapping):
         return None
-    return {part: dict(told.get(part) or {}) for part in ("names", "products", "makers")}
+    return {part: dict(told.get(part) or {}) for part in ("names", "bound", "products", "makers")}
 
 
 def _order_in(notebook: str) -> tuple[str, ...]:

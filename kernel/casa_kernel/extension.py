@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import atexit
 import importlib
 import os
@@ -17,8 +18,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from casa_recompute.notebook.model import ABSENT
 from casa_recompute.session import Cell, Session
-from casa_recompute.values.shelf import ValueLost
-from casa_recompute.workspace import HOME, VersionLost
+from casa_recompute.workspace import HOME
 
 from .cells import identify, is_cell
 from .lazy import is_lazy, resolve
@@ -215,8 +215,11 @@ class Extension:
             self._close_tools_for(cell)
             self.session.expose(self._busy_tools())
             self.session.begin_cell(cell, source)
-        except (ValueLost, VersionLost) as lost:
-            self._gate.refusal = lost
+        except Exception as error:
+            if cell is None or cell.state is None:
+                self._in_cell = False
+                raise
+            self._gate.refusal = error  # from another state it would give something else
 
     def _before_cell(self, info: Any) -> None:
         if threading.get_ident() != self._thread:
@@ -260,7 +263,7 @@ class Extension:
         notes = self.session.end_cell(
             ok,
             error=_one_line(error) if error is not None else "",
-            interrupted=result is None or isinstance(error, KeyboardInterrupt),
+            interrupted=result is None or isinstance(error, KeyboardInterrupt | asyncio.CancelledError),
             show=self._show,
         )
         for note in notes:
