@@ -321,6 +321,7 @@ class Session:
                 self._batch = self._batch or BatchStory(self.workspace.ledger)
                 self._place = self._batch.place(cell.source, run)
             self.cell = self._place.cell
+            self.workspace.ledger.inherit_found(self._place.notebook, [cell.id, *(cell.order or ())])
             self._notice_outside_changes()
             now = meaning(cell.source)
             edited = self.workspace.ledger.swap_source(self.cell, now) != now

@@ -636,12 +636,17 @@ class Workspace:
     def record_cell(self, cell: str, touches: Iterable[Touch], found: Mapping[str, str]) -> None:
         """Write a copy of what a cell did, and of what the notebook had found (path -> version)."""
         rows = [[t.cell, t.path, t.notebook, t.before, t.after, found.get(t.path)] for t in touches]
-        self._record(re.sub(r"[^\w-]", "_", cell), "cell", zlib.compress(json.dumps(rows).encode()))
+        name = re.sub(r"[^\w-]", "_", cell)
+        if rows or self._record_of(name, "cell").exists():
+            self._record(name, "cell", zlib.compress(json.dumps(rows).encode()))
 
     def _record(self, name: str, kind: str, data: bytes) -> None:
         temporary = self.home / "tmp" / uuid.uuid4().hex
         temporary.write_bytes(data)
-        temporary.replace(self.home / "records" / f"{name}.{kind}")
+        temporary.replace(self._record_of(name, kind))
+
+    def _record_of(self, name: str, kind: str) -> Path:
+        return self.home / "records" / f"{name}.{kind}"
 
     def _rebuild(self, ledger: Ledger) -> None:
         with ledger.transaction():
@@ -661,6 +666,8 @@ class Workspace:
             for *row, found in json.loads(zlib.decompress(data)):
                 touch = Touch(*row)
                 ledger.set_touch(touch, 0)
+                if touch.before != touch.after:
+                    ledger.add_written(touch.path, touch.after)
                 if found is not None:
                     ledger.set_found(touch.notebook, touch.path, found)
 

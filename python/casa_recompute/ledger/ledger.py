@@ -492,6 +492,10 @@ class Ledger:
             counts.update(dict(self._db.execute(query, some).fetchall()))
         return counts.most_common(1)[0][0] if counts else None
 
+    def add_written(self, path: str, version: str) -> None:
+        """Some cell run left a product in this state."""
+        self._db.execute("INSERT OR IGNORE INTO written VALUES (?, ?)", (path, version))
+
     def written(self, path: str, version: str) -> bool:
         """Whether some cell run left a product in this state."""
         query = "SELECT 1 FROM written WHERE path = ? AND version = ?"
@@ -511,14 +515,23 @@ class Ledger:
 
     def value_state(self, version: str) -> tuple[tuple[str, ...], bool] | None:
         """Of a value: names its functions use; whether it is kept. None: not known."""
-        row = self._db.execute("SELECT uses, bytes FROM value WHERE version = ?", (version,)).fetchone()
-        return (() if row[0] == "[]" else tuple(json.loads(row[0])), bool(row[1])) if row else None
+        return self.value_states([version])[version]
+
+    def value_states(self, versions: Sequence[str]) -> dict[str, tuple[tuple[str, ...], bool] | None]:
+        """The same of several."""
+        found: dict[str, tuple[tuple[str, ...], bool] | None] = dict.fromkeys(versions)
+        for start in range(0, len(versions), 500):
+            some = versions[start : start + 500]
+            query = f"SELECT version, uses, bytes FROM value WHERE version IN ({','.join('?' * len(some))})"
+            for version, uses, size in self._db.execute(query, some):
+                found[version] = () if uses == "[]" else tuple(json.loads(uses)), bool(size)
+        return found
 
     def add_values(self, rows: Iterable[tuple[str, Iterable[str], int, bytes | None]]) -> None:
         """Remember values: version, names its functions use, bytes of the packed form, that form unless in a file."""
         self._db.executemany(
             "INSERT OR REPLACE INTO value VALUES (?, ?, ?, ?)",
-            [(version, json.dumps(sorted(uses)), size, data) for version, uses, size, data in rows],
+            [(version, json.dumps(sorted(uses)) if uses else "[]", size, data) for version, uses, size, data in rows],
         )
 
     # -- what a notebook found ---------------------------------------------------------------------------------------
@@ -526,6 +539,13 @@ class Ledger:
     def found(self, notebook: str) -> dict[str, str]:
         """Path -> version that the notebook found before any of its cells ran."""
         return dict(self._db.execute("SELECT path, version FROM found WHERE notebook = ?", (notebook,)).fetchall())
+
+    def inherit_found(self, notebook: str, cells: Sequence[str]) -> None:
+        """A notebook that was renamed or copied goes on with what it had found under its former name."""
+        if not self._db.execute("SELECT 1 FROM found WHERE notebook = ? LIMIT 1", (notebook,)).fetchone():
+            former = self.notebook_of(cells)
+            query = "INSERT OR IGNORE INTO found SELECT ?, path, version FROM found WHERE notebook = ?"
+            self._db.execute(query, (notebook, former))
 
     def set_found(self, notebook: str, path: str, version: str) -> None:
         """Remember what a notebook found."""

@@ -14,8 +14,8 @@ from typing import Any
 from casa_recompute.ledger import Touch
 from casa_recompute.notebook import source
 from casa_recompute.notebook.model import ABSENT, CellRun, CellSource, Plan, Reason
-from casa_recompute.notebook.plan import Desk, Judged, needed, reach
-from casa_recompute.notebook.simulate import GENERATORS, State, Verdict, judge, shared
+from casa_recompute.notebook.plan import Desk, Judged, needed, reach, why
+from casa_recompute.notebook.simulate import GENERATORS, State, Verdict, judge, ordinal, shared
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.workspace import VersionLost, Workspace
 
@@ -69,6 +69,7 @@ class Rerun:
             self._desk = Desk(Path(directory), notebook, cells, settings, self._space)
         self._notebook = notebook
         self._cells = list(cells)
+        self._places = {cell.id: number for number, cell in enumerate(cells)}
         self._everything = everything
         self._facts = self._desk.lookups
         self._state = State(self._facts)
@@ -94,6 +95,7 @@ class Rerun:
         with self._space.lock():
             found = self._desk.survey(self._everything)
             plan = self._desk.plan(found)
+            self._space.ledger.inherit_found(self._notebook, list(self._places))
             for path, version in self._facts.news().items():  # once it is modified in place, nobody could tell
                 self._space.ledger.set_found(self._notebook, path, version)
         must, planned = found.must, {cell.id: cell for cell in plan.cells}
@@ -111,16 +113,18 @@ class Rerun:
                 yield self._without_running(cell, run)
                 self._pass(cell, run)
                 continue
-            reasons = planned[cell.id].reasons
-            for maker in self._late(Judged(verdict, self._state), must):
-                yield from self._execute(maker, (), 0.0)
+            one = Judged(verdict, self._state)
+            foreseen = planned[cell.id]
+            with self._space.lock():
+                reasons = foreseen.reasons if foreseen.state == "stale" else tuple(why(one, self._places, self._facts))
+                late = self._late(one)
+            for maker in late:
+                yield from self._execute(maker, (_needed(cell, self._places),), planned[maker.id].estimate_s)
                 if self._failed:
                     return
-            yield from self._execute(cell, reasons, planned[cell.id].estimate_s)
+            yield from self._execute(cell, reasons, foreseen.estimate_s)
             if self._failed:
                 return
-            with self._space.lock():
-                must = self._desk.survey(self._everything, self._done).must
 
     def _without_running(self, cell: CellSource, run: CellRun) -> Step:
         self.saved_s += self._price(run)
@@ -137,9 +141,12 @@ class Rerun:
             record.seconds for record, call in zip(records, run.calls, strict=False) if record and not call.seconds
         )
 
-    def _late(self, one: Judged, must: dict[str, list[Reason]]) -> list[CellSource]:
-        """Cells above that did not run and have to, because this one needs what could not be kept."""
-        position = {cell.id: number for number, cell in enumerate(self._cells)}
+    def _late(self, one: Judged) -> list[CellSource]:
+        """Cells above that did not run and have to, because this one needs what could not be kept.
+
+        The plan has foreseen them where it could; a cell that only turned out to need running may have more needs.
+        """
+        position = self._places
         todo, late = [one], set[str]()
         while todo:
             for resource, maker in needed(todo.pop(), self._facts).items():
@@ -263,3 +270,8 @@ class Rerun:
     def close(self) -> None:
         """Close the workspace."""
         self._space.close()
+
+
+def _needed(cell: CellSource, places: dict[str, int]) -> Reason:
+    message = f"what it made could not be kept, and {ordinal(places, cell.id)} needs it"
+    return Reason("needed", "", message, because_of=cell.id)

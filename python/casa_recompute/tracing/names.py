@@ -98,16 +98,18 @@ class NameTracker:
 
     def reach(self, uses: Uses) -> set[str]:
         """Names that a cell may read, and those that share objects with them."""
-        found = set(self._visible()) if uses.everything else set[str]()
-        todo = list(uses.reads)
+        return self._reach_now([*uses.reads, *(self._visible() if uses.everything else ())])
+
+    def _reach_now(self, names: Iterable[str]) -> set[str]:
+        """These names, and those that functions among them use as they are now: the cell may have defined one anew
+        and called it through another."""
+        found: set[str] = set()
+        todo = list(names)
         while todo:
             name = todo.pop()
-            if name in found:
-                continue
-            found.add(name)
-            known = self._digests.get(name)
-            if known is not None:
-                todo += known.uses
+            if name not in found:
+                found.add(name)
+                todo += self._digests[name].uses if name in self._digests else ()
         return found
 
     def end(self, key: str) -> NameChanges:
@@ -134,7 +136,7 @@ class NameTracker:
             self._digest(name, key)
         regroup |= self._partners(candidates) | candidates
         self._regroup(regroup & visible, key)
-        for name in self._reach:
+        for name in self._reach_now(self._reach):
             changes.reads[name] = self._before.get(name, ABSENT)
         for name in gone:
             changes.writes[name] = ABSENT

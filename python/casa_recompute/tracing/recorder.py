@@ -80,7 +80,10 @@ class Recorder:
                 self._arrive(known)
             self._note(f"d:{path}", self._listing(path))
         elif path:
-            self._use(product or path, "read" if how in ("exists", "list") else how)
+            how = "read" if how in ("exists", "list") else how
+            if how in ("write", "remove") and product not in (None, path):
+                how = "modify"  # a part of a product is the product, changed
+            self._use(product or path, how)
 
     def spawning(self, words: Iterable[str]) -> None:
         """See files.FileClient. What another program reads is not seen: unless it is one that reads what its command
