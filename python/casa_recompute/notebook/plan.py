@@ -23,7 +23,7 @@ from casa_recompute.notebook.model import (
     PlannedCall,
     Reason,
 )
-from casa_recompute.notebook.simulate import UNKNOWN, Facts, State, Verdict, judge, ordinal, own, shared
+from casa_recompute.notebook.simulate import UNKNOWN, Facts, State, Verdict, judge, ordinal, shared
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.workspace import Workspace
 
@@ -385,7 +385,8 @@ def _differs(resource: str, run: CellRun, one: Judged, places: Mapping[str, int]
         message = f"when it ran, {it} was as {ordinal(places, former)} below had left it"
         return Reason("overwritten", what, message, because_of=former)
     if maker and former and former != maker and former in places:
-        message = f"{it} now comes from {ordinal(places, maker)}, it came from {ordinal(places, former)}: the order changed"
+        now_from, came_from = ordinal(places, maker), ordinal(places, former)
+        message = f"{it} now comes from {now_from}, it came from {came_from}: the order changed"
         return Reason("order", what, message, because_of=maker)
     if maker:
         return Reason("input", what, f"{it} was changed by {ordinal(places, maker)}", because_of=maker)

@@ -231,7 +231,7 @@ def uses(source: str) -> Uses:
             warnings.simplefilter("ignore")
             compile(tree, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         walker = _Walker(tree)
-        walker.module(tree)
+        walker.module(walker.nodes)
         word = _automagic(source)
         if text == source and word in _KNOWN_MAGICS:
             walker.magic(word, source.strip()[len(word) :].strip())
@@ -501,8 +501,7 @@ class _Walker:
         self.repeated = 0
         self.position: tuple[int, ...] = ()
         self.lazy_annotations = False
-        self.tree = tree
-        nodes = _nodes(tree)
+        self.nodes = nodes = _nodes(tree)
         self.untold = {name for n in nodes if isinstance(n, ast.Global) for name in n.names}  # bound at any time
         # Without a call of a plain name nobody asks what the cell assigned.
         self.asked = any(isinstance(n, ast.Call) and isinstance(n.func, ast.Name) for n in nodes)
@@ -510,7 +509,7 @@ class _Walker:
     @cached_property
     def bound_here(self) -> set[str]:
         """All names that the cell binds."""
-        return _Bound(self.tree.body).names | self.untold
+        return _Bound(self.nodes[:1]).names | self.untold
 
     def result(self) -> Uses:
         """What was found."""
@@ -534,15 +533,16 @@ class _Walker:
             calls=tuple(call for _, call in sorted(self.calls.values(), key=lambda item: item[0])),
         )
 
-    def module(self, tree: ast.Module) -> None:
-        """Walk over the statements of a cell, or of a text that it runs."""
-        for node in _nodes(tree):
+    def module(self, nodes: Sequence[ast.AST]) -> None:
+        """Walk over a cell, or a text that it runs: a module, and all that is in it."""
+        for node in nodes:
             if isinstance(node, ast.Call) and not node.args and not node.keywords:
                 self.bare_calls.add(_dotted(node.func))
             if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
                 value = node.value
                 self.texts.add(value if isinstance(value, str) else value.decode(errors="surrogateescape"))
-        self.block(tree.body)
+        assert isinstance(nodes[0], ast.Module)
+        self.block(nodes[0].body)
 
     # -- flow
 
@@ -1236,7 +1236,7 @@ class _Walker:
         before = self.scope, self.position
         self.repeated += 1  # who loads a name here is not seen by the scope around it
         self.scope, self.position = self.top, (*self.position, node.lineno, node.col_offset)
-        self.module(tree)
+        self.module(_nodes(tree))
         self.scope, self.position = before
         self.repeated -= 1
 

@@ -95,7 +95,8 @@ class FileWatch:
     ) -> None:
         self._client = client
         self._ignore = ignore
-        self._places = _ignored_places()
+        home, of_user = os.path.expanduser("~"), ("XDG_CACHE_HOME", "MPLCONFIGDIR", "IPYTHONDIR")
+        self._places = dict.fromkeys(_ignored_places(home, *(os.environ.get(name, "") for name in of_user)), True)
         self._ancestors: frozenset[str] = frozenset()
         if directory is not None:
             lexical = os.path.abspath(directory)
@@ -361,8 +362,9 @@ _OWN_NAMES = frozenset({"__pycache__", ".ipynb_checkpoints", ".casa-recompute"})
 """Directories of these names are nobody's data."""
 
 
-def _ignored_places() -> dict[str, bool]:
-    """Directories whose files are part of the machine or of Python, not of the work: each one, and True."""
+@functools.lru_cache(8)
+def _ignored_places(home: str, *others: str) -> frozenset[str]:
+    """Directories whose files are part of the machine or of Python, not of the work."""
     places = [
         *("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/proc", "/sys", "/dev", "/run"),
         *("/var/lib", "/var/cache", "/var/run", sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix),
@@ -370,13 +372,10 @@ def _ignored_places() -> dict[str, bool]:
         site.getusersitepackages(),
         *sysconfig.get_paths().values(),
     ]
-    home = os.path.expanduser("~")
     if os.path.isabs(home):
         of_user = ".cache .config .ipython .jupyter .matplotlib .casa .astropy .fonts"
         places += [f"{home}/{name}" for name in (*of_user.split(), ".local/share/jupyter", ".local/share/fonts")]
-    places += [os.environ.get(name, "") for name in ("XDG_CACHE_HOME", "MPLCONFIGDIR", "IPYTHONDIR")]
-    real = {_resolve(place)[0] for place in places if os.path.isabs(place)}
-    return dict.fromkeys(real - {"/"}, True)
+    return frozenset(_resolve(place)[0] for place in (*places, *others) if os.path.isabs(place)) - {"/"}
 
 
 # Whose operation it is

@@ -18,7 +18,8 @@ def local_files(imports: Iterable[str]) -> dict[str, str]:
     """The user's modules behind these imports, also those that they import: name -> absolute path of the file."""
     found: dict[str, str] = {}
     todo = [name for dotted in imports for name in _prefixes(dotted)]
-    todo += [name for name in list(sys.modules) if any(name.startswith(dotted + ".") for dotted in imports)]
+    inside = tuple(dotted + "." for dotted in imports)
+    todo += [name for name in list(sys.modules) if inside and name.startswith(inside)]
     while todo:
         name = todo.pop()
         module = local_module(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from casa_recompute.ledger import Ledger
-from casa_recompute.values.keep import Foreign, Unkeepable, pack, unpack
+from casa_recompute.values.keep import Foreign, Unkeepable, Unloadable, pack, unpack, unpack_plain
 from casa_recompute.workspace import Workspace
 
 _SMALL = 1 << 18  # bytes up to which a value lies in the ledger
@@ -53,8 +53,8 @@ class ValueStore:
         """
         rows: list[tuple[str, Iterable[str], int, bytes | None]] = []
         refused: dict[str, str] = {}
-        for version in entries.keys() | uses.keys():
-            known = self._ledger.value_state(version)
+        states = self._ledger.value_states([*(entries.keys() | uses.keys())])
+        for version, known in states.items():
             if known is not None and (known[1] or version not in entries):
                 continue
             size, data = 0, None
@@ -108,8 +108,8 @@ class ValueStore:
         if found is None or found[2] is None:
             raise KeyError(name)
         try:
-            value = unpack(found[2], {})[name if shared else ONE]
-        except Exception as error:
+            value = unpack_plain(found[2])[name if shared else ONE]
+        except (Foreign, Unloadable, OSError, ValueError) as error:
             raise KeyError(name) from error
         if type(value) not in _PLAIN:
             raise KeyError(name)
