@@ -201,6 +201,17 @@ def test_a_class_that_is_here_goes_back_to_what_it_was(cell: Cell) -> None:
     assert digest(names["A"], names).version == before
 
 
+def test_plain_data_is_read_without_running_code(cell: Cell) -> None:
+    values: dict[str, Any] = {"a": [1, 2.5, 1j, "x", None, {"k": (True, b"y")}, {3}, frozenset({4})]}
+    assert keep.unpack_plain(pack(values, {}, LIMIT)) == values
+    names = cell("class A:\n    n = 1\n    def f(self):\n        return self.n\na = [A()]")
+    data = pack({"A": names["A"], "a": names["a"]}, names, LIMIT)
+    cell("A.n = 2")
+    with pytest.raises(Unloadable):
+        keep.unpack_plain(data)
+    assert names["A"].n == 2 and names["A"].f.__globals__ is names
+
+
 def test_sharing_is_kept(namespace: dict[str, Any]) -> None:
     inner = [1]
     back: dict[str, Any] = unpack(pack({"a": [inner], "b": {"k": inner}}, namespace, LIMIT), namespace)
