@@ -14,6 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -288,6 +289,7 @@ class Session:
         self._started, self._clock = time.time(), time.monotonic()
         if self._names is not None and self._state is not None:
             self._names.bring(self._state["names"], self._state["bound"])
+            self._names.set_aside(self._state["aside"])
         # A cell without task calls need not wait for another kernel's task; one with calls enters with the first.
         with contextlib.suppress(WorkspaceBusy):
             try:
@@ -382,6 +384,25 @@ class Session:
             self._names.end(uuid.uuid4().hex)
         self._recorder = self._watch = None
         return tuple(self._notes)
+
+    @property
+    def run(self) -> int:
+        """The number of the running cell's run; 0 where there is no cell."""
+        return self._place.run if self._place is not None else 0
+
+    def reshow(self, run: int, bundles: Mapping[int, Mapping[str, Any]]) -> None:
+        """The running cell has changed what another one shows. For ``show`` to call; see :meth:`end_cell`.
+
+        Args:
+            run: of the other cell.
+            bundles: by the position of an output: what it shows now (``data`` and ``metadata``).
+        """
+        ledger = self.workspace.ledger
+        known = ledger.cell_run(run)
+        if known is not None:
+            outputs = ledger.outputs(known.shown) or []
+            outputs = [{**output, **bundles.get(position, {})} for position, output in enumerate(outputs)]
+            ledger.add_cell_run(replace(known, shown=outputs_digest(outputs)), text_hash(known.source), outputs)
 
     def _finish(self, place: Place, ok: bool) -> None:
         if self._recorder is not None:

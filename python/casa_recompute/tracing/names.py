@@ -346,9 +346,10 @@ class NameTracker:
                 raise ValueLost(f"`{name}` cannot be brought back: what was kept is not equal to what it was")
             self.versions[name] = version
         suspects |= self._partners(wanted)
-        for name in (suspects & self.versions.keys()) - wanted.keys() if place is not None else ():
-            if place.get(name) != self.versions[name]:
-                self._unbind(name)
+        if place is not None:
+            for name in (suspects & self.versions.keys()) - wanted.keys():
+                if place.get(name) != self.versions[name]:
+                    self._unbind(name)
         self._leave_alone(suspects - wanted.keys())
         if self._uses is not None:
             self._before |= wrong
