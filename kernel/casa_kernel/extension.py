@@ -68,6 +68,7 @@ class Extension:
         self._running: list[Any] = []  # what IPython runs now: the cell, and cells that it runs itself (%%capture)
         self._in_cell = False
         self._attached = False
+        self._displays: dict[str, dict[str, tuple[int, list[int]]]] = {}  # by id: cell -> its run, which outputs
         home = Path.cwd() / HOME
         self._watcher = NotebookWatcher(self._publish, lambda: not self._console)
         self.session = session if session is not None else Session()
@@ -273,6 +274,14 @@ class Extension:
         for note in notes:
             self._watcher.note(note)
         outputs = self._shown.end()
+        run, cell = self.session.run, self.session.cell
+        for places in self._displays.values():
+            places.pop(cell, None)
+        for identity, bundle in self._shown.elsewhere.items():
+            for other, positions in self._displays.get(identity, {}).values():
+                self.session.reshow(other, dict.fromkeys(positions, bundle))
+        for identity, positions in self._shown.displays.items():
+            self._displays.setdefault(identity, {})[cell] = run, positions
         return None if self._shown.too_large else outputs
 
     def _busy_tools(self) -> list[str]:
@@ -300,10 +309,7 @@ class Extension:
 
 
 def _one_line(error: BaseException) -> str:
-    try:
-        message = " ".join(str(error).split())
-    except Exception:  # an exception of the user's that cannot say what it is
-        message = ""
+    message = " ".join(str(error).split())
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

@@ -36,6 +36,7 @@ class Shown:
     def __init__(self, shell: InteractiveShell) -> None:
         self.too_large = False  # the last cell showed more than LIMIT
         self.elsewhere: dict[str, dict[str, Any]] = {}  # see Showing, of the last cell
+        self.displays: dict[str, list[int]] = {}  # likewise
         self._kernel: Any = getattr(shell, "kernel", None)
         self._thread: Any = getattr(self._kernel, "iopub_thread", None)
         self._cell: str | None = None  # id of the request that runs the cell
@@ -52,7 +53,7 @@ class Shown:
         self._showing = Showing()
         self._size = 0
         self.too_large = False
-        self.elsewhere = {}
+        self.elsewhere, self.displays = {}, {}
         if self._thread is not None:
             self._cell = self._kernel.get_parent("shell").get("header", {}).get("msg_id")
 
@@ -63,7 +64,7 @@ class Shown:
         self._settle()
         self._cell = None
         showing, self._showing = self._showing, Showing()
-        self.elsewhere = showing.elsewhere
+        self.elsewhere, self.displays = showing.elsewhere, showing.displays()
         return showing.outputs()
 
     def close(self) -> None:

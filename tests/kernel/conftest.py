@@ -53,6 +53,7 @@ class FakeSession:
         self.sources: list[str] = []
         self.notes: tuple[str, ...] = ()
         self.late_notes: tuple[str, ...] = ()
+        self.run, self.cell = 1, ""
         self.outputs: Any = None
         self.refusal: Exception | None = None
         self.hidden: dict[str, Any] = {}

@@ -11,6 +11,7 @@ import pytest
 
 from casa_kernel.cells import identify
 from casa_recompute.session import Cell
+from casa_recompute.values.shelf import ValueLost
 
 from .conftest import Bench
 
@@ -72,3 +73,75 @@ def test_notes_of_a_cell_are_shown(bench: Bench) -> None:
     bench.run("1 + 1")
     assert bench.shown[-1]["data"]["text/plain"] == "Note: a.ms was <changed> outside the notebook"
     assert "&lt;changed&gt;" in bench.shown[-1]["data"]["text/html"]
+
+
+STATE = {"names": {"x": "i-1"}, "bound": {"x": "i-1"}, "products": {"a.ms": "k-2"}, "makers": {"n:x": "a"}}
+
+
+def test_only_our_clients_say_from_which_state_a_cell_runs() -> None:
+    told = {"notebook": "n.ipynb", "cells": ["a", "b"], "state": STATE}
+    assert identify("x", request(cellId="b", casa=told)) == Cell("b", ("a", "b"), "n.ipynb", "x", STATE)
+    assert identify("x", request(cellId="b", state=STATE)) == Cell("b", None, None, "x")
+    broken = identify("x", request(cellId="b", casa={**told, "state": {"names": None}}))
+    assert broken is not None and broken.state == dict.fromkeys(STATE, {})
+
+
+def test_cells_within_a_cell_are_part_of_it(bench: Bench) -> None:
+    bench.run("get_ipython().run_cell('1 / 0', silent=False)\nget_ipython().run_cell('')\nx = 5", cell_id="a")
+    assert [cell.id for cell in bench.session.cells if cell] == ["a"]
+    assert bench.session.ends == [True]
+
+
+def test_a_cell_that_was_begun_and_never_ended_is_no_obstacle(bench: Bench) -> None:
+    bench.run("coroutine = get_ipython().run_cell_async('2', transformed_cell='2')\nawait coroutine", cell_id="a")
+    bench.run("1 + 1", cell_id="b")
+    assert bench.session.ends == [True, True]
+
+
+def test_how_a_cell_ended_is_told_in_one_line(bench: Bench) -> None:
+    bench.run("raise ValueError('a\\n  b')")
+    bench.run("raise KeyboardInterrupt")
+    bench.run("raise TypeError")
+    bench.run("1")
+    assert bench.session.errors == ["ValueError: a b", "interrupted", "TypeError", ""]
+
+
+def test_a_cell_that_is_refused_does_not_run(bench: Bench) -> None:
+    bench.session.refusal = ValueLost("`x` cannot be brought back")
+    told = {"cells": ["a"], "state": STATE}
+    bench.extension._parent = lambda: request(cellId="a", casa=told)  # type: ignore[method-assign]
+    error = bench.run("ran = 1")
+    assert type(error).__name__ == "ValueLost" and str(error) == "`x` cannot be brought back"
+    assert "ran" not in bench.shell.user_ns and bench.session.ends == []
+    bench.session.refusal = None
+    bench.run("ran = 1")
+    assert bench.shell.user_ns["ran"] == 1 and bench.session.ends == [True]
+
+
+def test_notes_that_come_late_are_shown_all_the_same(bench: Bench) -> None:
+    bench.session.late_notes = ("WARNING: it could not be noted",)
+    bench.run("1 + 1")
+    assert bench.shown[-1]["data"]["text/plain"] == "Note: WARNING: it could not be noted"
+
+
+def test_what_other_extensions_show_after_a_cell_comes_before_its_end(bench: Bench) -> None:
+    ends: list[int] = []
+    bench.shell.events.register("post_run_cell", lambda _result: ends.append(len(bench.session.ends)))
+    bench.run("1")
+    assert ends == [0] and bench.session.ends == [True]
+
+
+def test_names_that_were_there_before_are_the_users(bench: Bench) -> None:
+    bench.shell.user_ns["mine"] = 1
+    bench.run("2")
+    assert "mine" not in bench.session.hidden
+    assert {"tclean", "tb", "inp", "os", "get_ipython"} <= bench.session.hidden.keys()
+
+
+def test_verbs_say_which_variables_they_read(bench: Bench) -> None:
+    bench.run("inp('listobs')")
+    assert {"vis", "listfile"} <= bench.session.read and "_active_task" not in bench.session.read
+    bench.run("inp()")
+    assert "_active_task" in bench.session.read
+    bench.run("tget('listobs')")
+    assert bench.session.impurities == ["the parameters of an earlier call"]

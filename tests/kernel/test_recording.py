@@ -340,6 +340,9 @@ SHOWING = [
     "_active_task = 'listobs'; inp()",
     "%%capture got\nprint('hidden')",
     "open('m1.txt', 'w').write('x'); del sys",
+    "handle = display('first', display_id=True); print('between'); handle2 = display('other', display_id=True)",
+    "handle.update('second')",
+    "display('third', display_id=handle2.display_id)",
     "1 / 0",
     "def f(:",
 ]
@@ -359,7 +362,7 @@ def test_outputs_are_recorded_as_a_client_has_them(
         assert run.shown == outputs.digest(cell.outputs), cell.source
         kept = ledger.outputs(run.shown) if run.shown else []
         assert outputs.digest(kept or []) == run.shown
-    assert [run.outcome for run in runs if run] == ["ok"] * 6 + ["error"] * 2
+    assert [run.outcome for run in runs if run] == ["ok"] * 9 + ["error"] * 2
     ledger.close()
 
 

@@ -63,6 +63,13 @@ class Showing:
             for output in self._outputs
         ]
 
+    def displays(self) -> dict[str, list[int]]:
+        """Which of the outputs show a display id, by their positions."""
+        return {
+            identity: [i for i, output in enumerate(self._outputs) if any(output is one for one in shown)]
+            for identity, shown in self._displays.items()
+        }
+
     def _display(self, kind: str, content: Mapping[str, Any]) -> None:
         bundle = {"data": dict(content["data"]), "metadata": dict(content.get("metadata") or {})}
         identity = (content.get("transient") or {}).get("display_id")
