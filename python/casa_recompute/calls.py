@@ -114,8 +114,11 @@ class Place(Protocol):
     def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
         """The call read (``before == after``) or changed a product; ``read``: also when it changed it."""
 
-    def called(self, task: str, key: str | None, action: str, seconds: float) -> None:
-        """A call was made: "ran", "restored", "watched" or "failed"."""
+    def called(self, task: str, key: str | None, action: str, seconds: float, absolute: bool = False) -> None:
+        """A call was made: "ran", "restored", "watched" or "failed".
+
+        ``absolute``: what it made holds absolute paths, and is of no use where the workspace is in another place.
+        """
 
     def give_up(self, path: str) -> None:
         """The version that the story implies is lost: act on what is there."""
@@ -241,7 +244,7 @@ class _Vision:
     def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
         """Nothing is touched."""
 
-    def called(self, task: str, key: str | None, action: str, seconds: float) -> None:
+    def called(self, task: str, key: str | None, action: str, seconds: float, absolute: bool = False) -> None:
         """Nothing is called."""
 
     def give_up(self, path: str) -> None:
@@ -338,9 +341,8 @@ class _Call:
         environment = self.bench.environment(self.task.package)
         if plan.effects.absolute:
             environment["workspace"] = str(self.space.directory)
-        plan.shape = _hash(
-            [self.task.name, environment, plan.arguments, product_path(".", self.cwd, self.space.directory)]
-        )
+        directory = os.path.relpath(os.path.realpath(self.cwd), self.space.directory)
+        plan.shape = _hash([self.task.name, environment, plan.arguments, directory])
         plan.key = _hash([plan.shape, plan.inputs])
 
     def _product(self, path: str) -> str:
@@ -391,7 +393,7 @@ class _Call:
             )
             if record.key != plan.key:
                 self.ledger.add_call(_with_key(record, plan))
-        self.bench.place.called(self.task.name, plan.key, "restored", 0.0)
+        self.bench.place.called(self.task.name, plan.key, "restored", 0.0, plan.effects.absolute)
         return Outcome(
             task=self.task.name,
             key=plan.key,
@@ -501,7 +503,8 @@ class _Call:
             self._not_remembered(error)
             self.space.give_up_reserve()
             self.ledger.end(step)
-        self.bench.place.called(self.task.name, plan.key if plan.effects.cacheable else None, "ran", reply.seconds)
+        key = plan.key if plan.effects.cacheable else None
+        self.bench.place.called(self.task.name, key, "ran", reply.seconds, plan.effects.absolute)
         return Outcome(
             task=self.task.name,
             key=plan.key,
@@ -791,7 +794,7 @@ class _Call:
 
     def _named(self) -> set[str]:
         """Products that are there and that some argument names, whatever the effects table says of it."""
-        paths = {self._product(text) for text in _strings(self.bound) if 0 < len(text) < 4096 and "\0" not in text}
+        paths = {self._product(text) for text in strings(self.bound) if 0 < len(text) < 4096 and "\0" not in text}
         return {path for path in paths if self._is_product(self.space.absolute(path))}
 
     def _is_product(self, place: Path) -> bool:
@@ -867,13 +870,14 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
     return value
 
 
-def _strings(value: Any) -> list[str]:
+def strings(value: Any) -> list[str]:
+    """All texts in an argument."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping):
-        return [text for item in value.values() for text in _strings(item)]
+        return [text for item in value.values() for text in strings(item)]
     if isinstance(value, (list, tuple, set)):
-        return [text for item in value for text in _strings(item)]
+        return [text for item in value for text in strings(item)]
     return []
 
 

@@ -23,7 +23,7 @@ from casa_recompute.calls import Bench, Outcome, Picture, SilentWatcher, Watcher
 from casa_recompute.installation import Installation
 from casa_recompute.ledger import Touch
 from casa_recompute.notebook.facts import text_hash
-from casa_recompute.notebook.model import CallUse, CellRun
+from casa_recompute.notebook.model import WORKSPACE, CallUse, CellRun
 from casa_recompute.notebook.outputs import digest as outputs_digest
 from casa_recompute.notebook.simulate import history
 from casa_recompute.notebook.source import EVERYTHING, meaning, uses
@@ -43,7 +43,7 @@ from casa_recompute.story import (
 from casa_recompute.tasks import Catalogue
 from casa_recompute.tracing.files import FileWatch
 from casa_recompute.tracing.impure import impure_chains
-from casa_recompute.tracing.modules import Modules, local_files
+from casa_recompute.tracing.modules import forget_changed, local_files, note
 from casa_recompute.tracing.names import NameChanges, NameTracker
 from casa_recompute.tracing.recorder import Recorder
 from casa_recompute.values.digest import Budget
@@ -107,10 +107,10 @@ class Session:
         self._state: Mapping[str, Mapping[str, str]] | None = None
         self._source, self._uses = "", EVERYTHING
         self._calls: list[CallUse] = []
+        self._absolute = False
         self._started = self._clock = 0.0
         self._name_makers: dict[str, str] = {}
         self._above: tuple[int, list[Mapping[str, str]]] | None = None
-        self._modules = Modules()
         self._owner = os.getpid()
         atexit.register(self.close)
 
@@ -282,7 +282,7 @@ class Session:
         """
         self._place, self._failed, self._notes, self._given_up, self.cell = None, False, [], set(), ""
         self._entering = cell if self.settings.state == "story" else None
-        self._calls, self._recorder = [], None
+        self._calls, self._absolute, self._recorder = [], False, None
         self._state = cell.state if cell is not None and self._entering is not None else None
         self._source = cell.source if cell is not None else source or ""
         self._uses = uses(self._source) if cell is not None or source is not None else EVERYTHING
@@ -429,7 +429,7 @@ class Session:
         impure = list(recorder.impurities)
         if names is not None:
             files = local_files(self._uses.imports)
-            self._modules.note(files)
+            note(files)
             for path in map(self._name_of, files.values()):
                 reads.setdefault(f"p:{path}", self.workspace.look(path))
             found = impure_chains(self._uses.chains | self._uses.reads, self._uses.bare_calls, names.namespace)
@@ -451,6 +451,8 @@ class Session:
         environment = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
         if self._calls:
             environment |= {name: v for name, v in self.casa.versions.items() if name in _CASA_PACKAGES}
+        if self._absolute:
+            environment[WORKSPACE] = str(self.workspace.directory)
         run = CellRun(
             id=place.run,
             cell=place.cell,
@@ -528,7 +530,7 @@ class Session:
 
     def _forget_stale_modules(self) -> None:
         """Modules of the user that changed since they were imported: the cell that imports them gets the new ones."""
-        for name in self._modules.forget_changed(self._uses.imports):
+        for name in forget_changed(self._uses.imports):
             self._notes.append(f"module `{name}` has changed: it is imported anew")
 
     # what calls and Python files ask
@@ -622,9 +624,10 @@ class Session:
         if (touch.before, touch.after) != (ABSENT, ABSENT):
             self.workspace.ledger.set_touch(touch, self._place.run)
 
-    def called(self, task: str, key: str | None, action: str, seconds: float) -> None:
+    def called(self, task: str, key: str | None, action: str, seconds: float, absolute: bool = False) -> None:
         """See :class:`calls.Place`."""
         self._calls.append(CallUse(task, key, action, seconds))
+        self._absolute = self._absolute or absolute
 
     def _notice_outside_changes(self) -> None:
         """What changed since the last cell, was changed by something that is no cell."""

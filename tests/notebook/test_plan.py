@@ -63,8 +63,8 @@ class World:
     def restorable(self, path: str, version: str) -> bool:
         return version not in self.lost
 
-    def left_over(self, products: Iterable[str]) -> list[str]:
-        return sorted(set(self.there) - set(products) - set(self.raw))
+    def left_over(self, products: Iterable[str]) -> dict[str, str]:
+        return dict.fromkeys(sorted(set(self.there) - set(products) - set(self.raw)), ABSENT)
 
     def known_products(self) -> frozenset[str]:
         return frozenset(r[2:] for run in self.recorded for r in (*run.reads, *run.writes) if r.startswith("p:"))

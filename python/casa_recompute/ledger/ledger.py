@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import sqlite3
 import time
@@ -117,8 +118,7 @@ class Ledger:
         self._refuse_newer()
         try:
             if readonly:
-                uri = f"{path.resolve().as_uri()}?mode=ro"
-                self._db = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None)
+                self._db = connect_readonly(path)
                 self._check_schema()
                 return
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
@@ -143,7 +143,7 @@ class Ledger:
         if not self.path.is_file() or not self.path.stat().st_size:
             return
         try:
-            with contextlib.closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            with contextlib.closing(connect_readonly(self.path)) as db:
                 row = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
         except sqlite3.Error:
             return  # damaged: that is told when it is opened
@@ -608,6 +608,25 @@ def _cell_run(row: tuple[Any, ...], record: dict[str, Any]) -> CellRun:
         environment=record["environment"],
         shown=shown,
     )
+
+
+def connect_readonly(path: Path) -> sqlite3.Connection:
+    """Look into a ledger, also one in a directory that cannot be written, where SQLite cannot make its shared memory.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    db = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None)
+    try:
+        db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except sqlite3.OperationalError:
+        db.close()
+        left = path.with_name(path.name + "-wal")  # what a killed kernel wrote last is in there
+        if os.access(path.parent, os.W_OK) or (left.exists() and left.stat().st_size):
+            raise
+        db = sqlite3.connect(f"{uri}&immutable=1", uri=True, timeout=60, isolation_level=None)
+    return db
 
 
 def pack_call(record: CallRecord) -> bytes:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from casa_recompute.ledger.ledger import SCHEMA_VERSION, LedgerError
+from casa_recompute.ledger.ledger import SCHEMA_VERSION, LedgerError, connect_readonly
 from casa_recompute.products import ABSENT
 
 
@@ -62,7 +62,8 @@ class LedgerReader:
         if not path.is_file():
             raise LedgerError(f"{path}: there is none")
         self._path = path
-        self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=60)
+        with self._reading():
+            self._db = connect_readonly(path)
         try:
             with self._reading():
                 row = self._db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()

@@ -9,7 +9,7 @@ from itertools import islice
 
 from casa_recompute.ledger import CallRecord
 from casa_recompute.notebook import source
-from casa_recompute.notebook.model import ABSENT, CellRun, CellSource
+from casa_recompute.notebook.model import ABSENT, WORKSPACE, CellRun, CellSource
 from casa_recompute.notebook.simulate import State, existence, own, shared
 from casa_recompute.values.shelf import ValueStore
 from casa_recompute.workspace import HOME, Workspace
@@ -124,8 +124,8 @@ class Lookups:
     # -- the present -------------------------------------------------------------------------------------------------
 
     def environment(self, name: str) -> str:
-        """Version of a package now."""
-        return self._environment.get(name, "")
+        """Version of a package now; of ``WORKSPACE``, where it is."""
+        return str(self.space.directory) if name == WORKSPACE else self._environment.get(name, "")
 
     def present(self, path: str) -> str:
         """The version that lies at a path now."""
@@ -199,18 +199,16 @@ class Lookups:
                 (names.discard if self.found(path) == ABSENT else names.add)(os.path.basename(path))
         return frozenset(names)
 
-    def left_over(self, products: Iterable[str]) -> list[str]:
-        """Products that cells made once, none of which is in the notebook any more."""
+    def left_over(self, products: Iterable[str]) -> dict[str, str]:
+        """Products that cells made or changed which are no longer in the notebook: path -> version as it was found."""
         there = set(products)
-        return [
-            path
+        return {
+            path: self.found(path)
             for path in sorted(self._found)
             if path not in there
-            and self._found[path] == ABSENT
-            and path in self._story
-            and self.present(path) != ABSENT
+            and self.present(path) != self.found(path)
             and not self.foreign(path, self.present(path))
-        ]
+        }
 
     def known_products(self) -> frozenset[str]:
         """Every product that the notebook's cells ever touched."""

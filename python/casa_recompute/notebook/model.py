@@ -21,6 +21,8 @@ from casa_recompute.products import ABSENT as ABSENT
 
 SCHEMA = 1
 """Version of the JSON objects of ``plan`` and ``graph``."""
+WORKSPACE = "workspace"
+"""In a cell run's environment: it made something that holds absolute paths (a virtual model), which hold only there."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class CellRun:
     outside: tuple[str, ...] = ()  # paths outside the workspace that were written: cannot be taken back
     unkept: tuple[str, ...] = ()  # names whose values could not be kept
     calls: tuple[CallUse, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)  # package -> version
+    environment: Mapping[str, str] = field(default_factory=dict)  # package -> version; WORKSPACE -> where it was
     shown: str = ""  # digest of its outputs
 
 
@@ -85,7 +87,7 @@ KINDS = {
     "file": "a file was changed outside the notebook",
     "missing": "a product is not there",
     "order": "what the cell reads now comes from another cell",
-    "environment": "CASA or Python is another version",
+    "environment": "CASA or Python is another version, or absolute paths that it made lead elsewhere",
     "overwritten": "when it ran, it read what a cell below had made",
     "failed": "it failed, or was interrupted, when it last ran",
     "upstream": "a cell above will run first",

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from casa_recompute.calls import Foresight, foresee
+from casa_recompute.calls import Foresight, foresee, strings
 from casa_recompute.installation import Installation
 from casa_recompute.ledger import CallRecord
 from casa_recompute.notebook import source
 from casa_recompute.notebook.facts import Lookups
 from casa_recompute.notebook.model import (
     ABSENT,
+    WORKSPACE,
     CellPlan,
     CellRun,
     CellSource,
@@ -51,8 +52,8 @@ class PlanFacts(Facts, Protocol):
     def restorable(self, path: str, version: str) -> bool:
         """Whether a version lies at its path or can be brought there."""
 
-    def left_over(self, products: Iterable[str]) -> list[str]:
-        """Products that cells made once, none of which is in the notebook any more."""
+    def left_over(self, products: Iterable[str]) -> dict[str, str]:
+        """Products that cells made or changed which are no longer in the notebook: path -> version as it was found."""
 
     def known_products(self) -> frozenset[str]:
         """Every product that the notebook's cells ever touched."""
@@ -97,8 +98,9 @@ def may_write(judged: Judged, facts: PlanFacts) -> set[str]:
     if uses.shell:
         written |= {f"p:{path}" for path in products}
     else:
-        words = {os.path.normpath(text) for text in uses.texts if text}
-        written |= {f"p:{path}" for path in products if path in words}
+        told = {word for call in judged.calls if call.arguments for word in strings(call.arguments)}
+        words = {os.path.normpath(text) for text in uses.texts if text and text not in told}
+        written |= {f"p:{path}" for path in products if any(w == path or w.startswith(path + "/") for w in words)}
     for call in judged.calls:
         written |= {f"p:{path}" for path in call.changing}
     return written
@@ -203,7 +205,7 @@ def survey(
                 restores[path] = version
             elif maker not in must:
                 must[maker] = [Reason("lost", path, f"`{path}` is not there and no longer in the store")]
-    restores.update(dict.fromkeys(facts.left_over(state.products()), ABSENT))
+    restores.update(facts.left_over(state.products()))
     return Survey(judged, state, must, restores)
 
 
@@ -345,7 +347,10 @@ def why(one: Judged, places: Mapping[str, int], facts: PlanFacts) -> list[Reason
         reasons.append(_differs(resource, run, one, places, facts))
     if verdict.environment and not reasons:
         names = ", ".join(verdict.environment)
-        reasons.append(Reason("environment", names, f"{names} is another version than when it ran"))
+        message = f"{names} is another version than when it ran"
+        if names == WORKSPACE:
+            message = "what it made holds absolute paths, and the workspace was moved or copied"
+        reasons.append(Reason("environment", names, message))
     if not reasons:
         if last is None:
             return [Reason("never-run", "", "it has never run")]
@@ -430,9 +435,10 @@ def _short(value: Any) -> str:
 class CallPredictor:
     """Foretells calls from a cell's text and the values of names that are kept."""
 
-    def __init__(self, lookups: Lookups, casa: Installation) -> None:
+    def __init__(self, lookups: Lookups, casa: Installation, threads: int) -> None:
         self._lookups = lookups
         self._casa = casa
+        self._threads = str(threads or lookups.threads())
 
     def calls(self, text: str, state: State) -> list[Foresight]:
         """See :class:`Predictor`."""
@@ -448,17 +454,17 @@ class CallPredictor:
         for call in wanted:
             task = catalogue[call.name]
             try:
-                if call.starred:
-                    raise source.Unknown("starred")
+                if call.starred or not call.arguments:  # no arguments mean global names, as with `go`
+                    raise source.Unknown(call.name)
                 args = [source.evaluate(value, names) for name, value in call.arguments if name is None]
                 kwargs = {name: source.evaluate(value, names) for name, value in call.arguments if name is not None}
-                bound = task.bind(tuple(args), kwargs)
+                bound = task.bind((), task.completed(args, kwargs))
                 found.append(
                     foresee(
                         self._lookups.space,
                         task,
                         bound,
-                        self._casa.key_environment(task.package, self._lookups.threads()),
+                        self._casa.key_environment(task.package, self._threads),
                         lambda path: state[f"p:{path}"],
                     )
                 )
@@ -489,7 +495,7 @@ class Desk:
         self.casa = Installation(self.settings)
         space = space if space is not None else Workspace.view(directory)
         self.lookups = Lookups(space, notebook, self.cells, environment(self.casa))
-        self.predictor = CallPredictor(self.lookups, self.casa)
+        self.predictor = CallPredictor(self.lookups, self.casa, self.settings.threads)
 
     def survey(self, everything: bool = False, done: Mapping[str, CellRun] | None = None) -> Survey:
         """Go through the notebook."""

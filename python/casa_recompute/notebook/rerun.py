@@ -236,7 +236,7 @@ class Rerun:
             targets = self._state.products()
             if self._failed:
                 targets |= self._left_by_failure
-            targets |= dict.fromkeys(self._facts.left_over(targets), ABSENT)
+            targets |= self._facts.left_over(targets)
             wrong = {path: version for path, version in targets.items() if self._facts.present(path) != version}
             self._make_room(wrong)
             changed = self._space.restore(wrong)

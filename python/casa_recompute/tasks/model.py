@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -140,6 +140,16 @@ class Task:
         for parameter in self.parameters:
             default_of(parameter.name)
         return found
+
+    def completed(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call as casashell makes it: with the defaults that go with the ones that are given.
+
+        Raises:
+            TypeError: wrong arguments, as Python's own.
+        """
+        given = self.signature.bind_partial(*args, **kwargs).arguments
+        given = {**given, **given.pop("kwargs", {})}
+        return {**self.conditional_defaults(given), **given}
 
     def applicable(self, bound: Mapping[str, Any]) -> tuple[str, ...]:
         """The parameters that `inp` shows for the values in `bound`: a sub-parameter only while its parent

@@ -11,7 +11,7 @@ import types
 from collections.abc import Iterable
 from pathlib import Path
 
-from casa_recompute.values.digest import local_module
+from casa_recompute.values.digest import content_at_import, local_module
 
 
 def local_files(imports: Iterable[str]) -> dict[str, str]:
@@ -38,37 +38,28 @@ def _prefixes(dotted: str) -> list[str]:
     return [".".join(names[:count]) for count in range(1, len(names) + 1)]
 
 
-class Modules:
-    """Knows what the user's modules were when they were imported."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[types.ModuleType, str]] = {}
-
-    def note(self, files: dict[str, str]) -> None:
-        """Remember the content of modules that were imported just now."""
-        for name, path in files.items():
-            module = sys.modules[name]
-            known = self._seen.get(name)
-            if known is None or known[0] is not module:
-                self._seen[name] = module, _content(path)
-
-    def forget_changed(self, imports: Iterable[str]) -> list[str]:
-        """Take modules whose files have changed out of ``sys.modules``, so that they are imported anew; their names."""
-        files = local_files(imports)
-        changed = [n for n, path in files.items() if n in self._seen and _content(path) != self._seen[n][1]]
-        if not changed:
-            return []
-        importlib.invalidate_caches()
-        for name, path in files.items():  # also those that hold on to what a changed one had defined
-            sys.modules.pop(name, None)
-            self._seen.pop(name, None)
-            cached = Path(importlib.util.cache_from_source(path))
-            cached.unlink(missing_ok=True)  # it goes by whole seconds, and may not notice
-        return changed
+def note(files: dict[str, str]) -> None:
+    """Remember the content of modules that were imported just now."""
+    for name in files:
+        content_at_import(sys.modules[name])
 
 
-def _content(path: str) -> str:
+def forget_changed(imports: Iterable[str]) -> list[str]:
+    """Take modules whose files have changed out of ``sys.modules``, so that they are imported anew; their names."""
+    files = local_files(imports)
+    changed = [name for name, path in files.items() if _content(path) != content_at_import(sys.modules[name])]
+    if not changed:
+        return []
+    importlib.invalidate_caches()
+    for name, path in files.items():  # also those that hold on to what a changed one had defined
+        sys.modules.pop(name, None)
+        cached = Path(importlib.util.cache_from_source(path))
+        cached.unlink(missing_ok=True)  # it goes by whole seconds, and may not notice
+    return changed
+
+
+def _content(path: str) -> bytes:
     try:
-        return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
+        return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).digest()
     except OSError:
-        return ""
+        return b"absent"

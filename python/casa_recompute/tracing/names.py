@@ -143,6 +143,9 @@ class NameTracker:
             changes.rebound.add(name)
         for name in regroup & visible:
             self._account(name, uses, moved, changes)
+        for name in uses.surely - visible:  # bound and deleted, or deleted whatever it was
+            changes.writes[name] = ABSENT
+            changes.rebound.add(name)
         for name in visible - changes.writes.keys():
             group = shared(self.versions[name])  # who binds a name to a shared object makes the group anew
             if group and any(shared(version) == group for version in changes.writes.values()):

@@ -207,7 +207,7 @@ def local_module(name: object) -> types.ModuleType | None:
 _contents: dict[int, tuple[Any, bytes]] = {}  # id of a module's spec -> the spec, digest of the file
 
 
-def _content(module: types.ModuleType) -> bytes:
+def content_at_import(module: types.ModuleType) -> bytes:
     """Digest of the file behind a local module, as it was when the module was first looked at since its import.
 
     What counts is the code that is loaded: an edited file counts from the next import or reload on.
@@ -232,7 +232,7 @@ def _family(module: types.ModuleType) -> bytes:
         name = one.__name__
         if name in family:
             continue
-        family[name] = _content(one)
+        family[name] = content_at_import(one)
         for value in list(one.__dict__.values()):
             kind = type(value)
             if kind is types.ModuleType:
