@@ -134,7 +134,8 @@ class ShellKernel:
         order = tuple(cell for cell, _ in cells)
         session = self.session
         session.begin_cell(Cell(identity, order, self.notebook, source, state))
-        ready()
+        with session._watch.paused() if session._watch is not None else contextlib.nullcontext():
+            ready()  # looks at files, which the cell does not
         shown = plain.execute(source, self.namespace, self.directory)
         self._shown[identity] = shown
         self._outputs[identity] = _as_outputs(shown)
