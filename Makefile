@@ -67,8 +67,8 @@ test-py: $(VENV)/.test-tools ## pytest
 	@scripts/system-packages.sh run
 	python -m pytest
 
-test-oracle: $(VENV)/.test-tools ## more random notebooks: ORACLE_SEED, ORACLE_EXAMPLES
-	@ORACLE_EXAMPLES=$${ORACLE_EXAMPLES:-300} python -m pytest tests/core/test_oracle.py
+test-oracle: $(VENV)/.test-tools ## 5,000 random notebooks, edited and re-run (ORACLE_SEED, ORACLE_EXAMPLES)
+	@ORACLE_EXAMPLES=$${ORACLE_EXAMPLES:-5000} python -m pytest tests/oracle tests/core/test_oracle.py
 
 test-ui: $(VENV)/.test-tools $(PLAYWRIGHT) ## JupyterLab with the extension in a real browser
 	@scripts/system-packages.sh run
