@@ -223,4 +223,86 @@ REGRESSIONS: dict[str, Story] = {
             ("rerun", "living"),
         ),
     ),
+    "a file made by a program and appended by a cell that fails": Story(
+        cells=(
+            (
+                "c8",
+                "import subprocess\ncode = subprocess.run(['cp', 'notes.txt', 'y.txt']).returncode\nwith open('y.txt', 'a') as s:\n    s.write(f'{sum(c)} 8\\n')",
+            ),
+        ),
+        steps=(("rerun", "new"),),
+    ),
+    "a directory with what a program made": Story(
+        cells=(
+            (
+                "c1",
+                "import subprocess, os\nsubprocess.run(['cp', 'notes.txt', 'y.txt'])\nprint(sorted(n for n in os.listdir('.') if n.endswith('.txt')))",
+            ),
+            ("c2", "with open('x.txt', 'w') as s:\n    s.write('1')"),
+        ),
+        steps=(
+            ("rerun", "living"),
+            ("set", "c2", "z=1"),
+            ("rerun", "living"),
+            ("delete", "c1"),
+            ("rerun", "new"),
+        ),
+    ),
+    "files that a program and the cell have made": Story(
+        cells=(
+            (
+                "c1",
+                "import subprocess, os\nsubprocess.run(['cp', 'notes.txt', 'y.txt'])\nprint(os.path.exists('y.txt'), os.path.exists('x.txt'))\nos.makedirs('d/e')\nsubprocess.run(['cp', 'notes.txt', 'd/e/y.txt'])\nwith open('d/e/y.txt','a') as s:\n    s.write('3')",
+            ),
+            ("c2", "with open('x.txt', 'w') as s:\n    s.write('1')"),
+            ("c3", "import os\nos.remove('y.txt')\nwith open('d/e/y.txt') as s:\n    print(s.read(),os.listdir('d'))"),
+        ),
+        steps=(
+            ("rerun", "living"),
+            ("set", "c2", "z=1"),
+            ("rerun", "living"),
+            ("set", "c1", "f"),
+            ("rerun", "new"),
+        ),
+    ),
+    "raw text written by a cell that says something else now": Story(
+        cells=(
+            ("c6", "stem = 'a'"),
+            ("c7", "par = 0"),
+            (
+                "c8",
+                "importuvfits(fitsfile='raw.fits', vis=f'{stem}.ms')\nimportuvfits(fitsfile='raw.fits', vis='b.ms')",
+            ),
+            ("c12", "g = gaincal(vis='b.ms', caltable='b.gcal', solint=f'{par}s')"),
+            ("c24", "with open('notes.txt', 'w') as s:\n    s.write(f\"{7} 6\")"),
+        ),
+        steps=(
+            ("rerun", "living"),
+            ("set", "c24", "applycal(vis='a.ms', gaintable=['b.gcal'])"),
+            ("rerun", "living"),
+        ),
+    ),
+    "a cell like the one above that needs what could not be kept": Story(
+        cells=(
+            ("c1", "print(6)\ndef fb():\n    print('called', 4)"),
+            ("c2", "b = 9"),
+            (
+                "c3",
+                "def make(count):\n\n    def step():\n        nonlocal count\n        count += 1\n        return count\n    return step\nfa = make(b + 0)\nb = iter([1, 2, 3, 4])\nfb()",
+            ),
+        ),
+        steps=(
+            ("run", "c1"),
+            ("run", "c2"),
+            ("run", "c3"),
+            ("insert", 1, "c9", "def fb():\n    print('called', 4)"),
+            (
+                "insert",
+                4,
+                "c10",
+                "def make(count):\n\n    def step():\n        nonlocal count\n        count += 1\n        return count\n    return step\nfa = make(b + 0)\nb = iter([1, 2, 3, 4])\nfb()",
+            ),
+            ("rerun", "living"),
+        ),
+    ),
 }

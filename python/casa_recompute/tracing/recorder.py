@@ -1,11 +1,11 @@
-"""What the Python code of one cell does with files: products are brought to their place before it sees them, and noted."""
+"""What the Python code of one cell does with files: products are brought to their place before it sees them."""
 
 from __future__ import annotations
 
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -14,10 +14,13 @@ from casa_recompute.notebook.simulate import existence, listing
 from casa_recompute.products import ABSENT, Tree, scan
 from casa_recompute.workspace import Workspace
 
-_UNASKED = 64 << 20  # bytes: larger data that no cell has used and no command line names are not read for a program's sake
+_UNASKED = 64 << 20  # bytes: larger data that no cell has used and no command line names count as not read
 
 
-_MODEST = frozenset("cat cp date echo false head ls mkdir mv printf pwd rm rmdir sleep tail touch true wc".split())
+_MODEST = frozenset(
+    ("cat", "cp", "date", "echo", "false", "head", "ls", "mkdir", "mv", "printf", "pwd", "rm", "rmdir", "sleep")
+    + ("tail", "touch", "true", "wc")
+)
 """Programs that read the files which their command line names."""
 
 
@@ -78,6 +81,8 @@ class Recorder:
         elif how == "list" and product is None:
             for known in self._below(path):
                 self._arrive(known)
+            if self._tree is not None:
+                self._compare()  # a program that the cell has started may have made or removed some of it
             self._note(f"d:{path}", self._listing(path))
         elif path:
             how = "read" if how in ("exists", "list") else how
@@ -99,7 +104,9 @@ class Recorder:
             if entry.name in IGNORED or entry.name.endswith(".ipynb"):
                 continue
             product = self._product(entry.name) or entry.name
-            is_named = any(token == product or token.startswith(product + "/") for token in map(os.path.normpath, named))
+            is_named = any(
+                token == product or token.startswith(product + "/") for token in map(os.path.normpath, named)
+            )
             if is_named or (not modest and (self._space.known(product) or _size(entry) < _UNASKED)):
                 self._arrive(product)
                 self._read(product)
@@ -197,7 +204,19 @@ class Recorder:
             prefix = "/".join(names[:count])
             if os.path.exists(self._space.absolute(prefix) / "table.dat"):
                 return prefix
-        return None
+        return self._made_by_program(names)
+
+    def _made_by_program(self, names: list[str]) -> str | None:
+        """The product that a path is part of when a program that the cell has started made it just now."""
+        if self._tree is None:
+            return None
+        tops = ("/".join(names[:count]) for count in range(1, len(names) + 1))
+        made = next((top for top in tops if top and top not in self._tree), None)
+        if made is None or not os.path.lexists(self._space.absolute(made)):
+            return None
+        self._products.add(made)
+        self._arrived[made] = self._written[made] = ABSENT
+        return made
 
     def _below(self, directory: str) -> list[str]:
         start = directory + "/" if directory else ""
@@ -233,9 +252,7 @@ class Recorder:
             product = self._product(path)
             if product is None:
                 names = path.split("/")
-                product = next(
-                    (top for n in range(1, len(names)) if (top := "/".join(names[:n])) not in before), path
-                )
+                product = next((top for n in range(1, len(names)) if (top := "/".join(names[:n])) not in before), path)
                 if product == path and (after.get(path) or before[path]).kind == "d" and path in before:
                     continue
             self._products.add(product)
