@@ -105,8 +105,7 @@ def fresh(tmp_path: Path) -> Iterator[Notebook]:
 
 def names(run: CellRun, what: str = "reads") -> dict[str, str]:
     """Names of the user's: what is absent is Python's or CASA's own."""
-    found = getattr(run, what)
-    return {r[2:]: v for r, v in found.items() if r.startswith("n:") and (what == "writes" or v != ABSENT)}
+    return {r[2:]: v for r, v in getattr(run, what).items() if r.startswith("n:") and v != ABSENT}
 
 
 def files(run: CellRun, what: str = "reads") -> dict[str, str]:
