@@ -176,11 +176,10 @@ class Extension:
         if not args and not kwargs:
             return self._call(name, (), self._verbs.values(task))
         try:
-            given = task.signature.bind_partial(*args, **kwargs).arguments
+            completed = task.completed(args, kwargs)
         except TypeError:
             return self._call(name, args, kwargs)  # which raises it in Python's own words
-        given = {**given, **given.pop("kwargs", {})}
-        return self._call(name, (), {**task.conditional_defaults(given), **given})
+        return self._call(name, (), completed)
 
     def _go(self, name: str, values: dict[str, Any]) -> Any:
         __tracebackhide__ = True
