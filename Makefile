@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint test-js test-py test-oracle test-ui bench clean
+.PHONY: help demo install test lint test-js test-py test-oracle test-ui bench bench-ipyflow clean
 
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -81,8 +81,13 @@ bench: $(VENV)/.test-tools ## measure, print ratios
 	scripts/system-packages.sh bench
 	python benchmarks/run.py
 
+bench-ipyflow: $(VENV)/.test-tools ## run the same cells in ipyflow, print both
+	@test -x .venv-ipyflow/bin/python || python -m venv .venv-ipyflow
+	@.venv-ipyflow/bin/pip install --quiet ipyflow numpy
+	python benchmarks/beside_ipyflow.py .venv-ipyflow/bin/python
+
 clean: ## remove all that was made, except the demo
-	@rm -rf .venv node_modules ui-tests/node_modules ui-tests/test-results labextension/lib $(dir $(LABEXTENSION))
+	@rm -rf .venv .venv-ipyflow node_modules ui-tests/node_modules ui-tests/test-results labextension/lib $(dir $(LABEXTENSION))
 
 # The builder of JupyterLab extensions wants Node.js ^20.19 or >=22.12; Debian 12 has 18. PyPI has it too.
 $(VENV)/.python: scripts/find-python.sh

@@ -1,4 +1,4 @@
-"""What the record of cells costs while one works, and what a plan costs; in milliseconds, besides the cells themselves."""
+"""What the record of cells costs while one works, besides the cells themselves, and what a plan costs; in ms."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Notebook:
         self.session = Session(workspace, Settings(store="copy"))
         self.session.attach(self.namespace)
 
-    def run(self, cell: str, source: str, state: dict[str, dict[str, str]] | None = None) -> tuple[float, float]:
+    def run(self, cell: str, source: str) -> tuple[float, float]:
         """Run a cell as the kernel does; ms that its record took, before and after it."""
         code = compile(source, cell, "exec")
         began = time.perf_counter()
-        self.session.begin_cell(Cell(cell, self.order, NOTEBOOK, source, state))
+        self.session.begin_cell(Cell(cell, self.order, NOTEBOOK, source))
         begun = time.perf_counter()
         exec(code, self.namespace)
         ran = time.perf_counter()
@@ -72,12 +72,8 @@ def plan(count: int) -> list[Row]:
     """A plan of 1,000 cells when 5,000 runs are recorded, four fifths of them of what the cells said before."""
     cells = chain(CELLS)
     with notebook(*cells) as here:
-        for i, (cell, text) in enumerate(cells.items()):
-            above = f"v{i - 1}"
-            tracker = here.session._names
-            assert tracker is not None
-            names = {above: tracker.versions[above]} if i else {}
-            here.run(cell, text, {"names": names, "products": {}, "makers": {f"n:{above}": f"c{i - 1}"}})
+        for cell, text in cells.items():
+            here.run(cell, text)
         ledger = here.session.workspace.ledger
         runs = [run for cell in cells if (run := ledger.last_cell_run(cell)) is not None]
         with ledger.transaction():
@@ -132,6 +128,7 @@ def names(count: int) -> Iterator[Row]:
         "lists": lambda i, go: f"[{i}, {go}, 3]",
         "dicts": lambda i, go: f"{{'a': {i}, 'b': {go}}}",
     }
+    changes = {"lists": "n{i}.append({go})", "dicts": "n{i}['c'] = {go}"}
     for kind, value in kinds.items():
         with notebook("bind", "use") as here:
             binding = [here.run("bind", bind(value, go)) for go in range(count)]
@@ -141,11 +138,9 @@ def names(count: int) -> Iterator[Row]:
             using = []
             for go in range(count):
                 here.run("bind", bind(value, go))
-                change = "\n".join(
-                    f"n{i}.append({go})" if kind == "lists" else f"n{i}['c'] = {go}" if kind == "dicts" else f"n{i} += n{i}"
-                    for i in range(NAMES)
-                )
-                using.append(here.run("use", change))
+                form = changes.get(kind, "n{i} += n{i}")
+                text = "\n".join(form.format(i=i, go=go) for i in range(NAMES))
+                using.append(here.run("use", f"{text}\nlast = {go}"))
             yield row(f"{NAMES} {kind} read and changed, an edited cell", using[1:])
     with notebook("loop") as here:
         using = []

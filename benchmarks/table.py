@@ -8,7 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One ratio, or milliseconds: ``measured`` should be at most ``target``, or at least, when ``floor``; None: for information."""
+    """One ratio, or milliseconds: ``measured`` should be at most ``target``, or at least, when ``floor``.
+
+    Without a target it is for information.
+    """
 
     name: str
     what: str
