@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from casa_recompute.session import Cell
+from casa_recompute.story import STATE
 
 
 def is_cell(store_history: bool, silent: bool) -> bool:
@@ -42,7 +43,7 @@ def _state(told: Any) -> dict[str, dict[str, str]] | None:
     """From which state the cell is to run; see :class:`casa_recompute.story.Cell`."""
     if not isinstance(told, Mapping):
         return None
-    return {part: dict(told.get(part) or {}) for part in ("names", "bound", "products", "makers")}
+    return {part: dict(told.get(part) or {}) for part in STATE}
 
 
 def _order_in(notebook: str) -> tuple[str, ...]:

@@ -20,6 +20,9 @@ OUTSIDE = " (outside)"
 SAME_STORY = 0.5
 """How alike the cells of two batch runs must be for them to be runs of one notebook (difflib ratio)."""
 
+STATE = ("names", "aside", "bound", "products", "makers")
+"""The parts of a cell's ``state``."""
+
 
 @dataclass(frozen=True)
 class Cell:
