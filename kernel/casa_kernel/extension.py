@@ -295,7 +295,7 @@ class Extension:
         """Tools that are as new at the place of a cell."""
         if cell is not None and cell.state is not None:
             for name in self._busy_tools():
-                if cell.state["names"].get(name) == ABSENT:
+                if ABSENT in (cell.state["names"].get(name), cell.state["aside"].get(name)):
                     OPEN_TOOLS.close(self._namespace[name])
 
     def _join_running_cell(self) -> None:

@@ -75,7 +75,7 @@ def test_notes_of_a_cell_are_shown(bench: Bench) -> None:
     assert "&lt;changed&gt;" in bench.shown[-1]["data"]["text/html"]
 
 
-STATE = {"names": {"x": "i-1"}, "bound": {"x": "i-1"}, "products": {"a.ms": "k-2"}, "makers": {"n:x": "a"}}
+STATE: dict[str, Any] = {"names": {"x": "i-1"}, "aside": {}, "bound": {}, "products": {"a.ms": "k-2"}, "makers": {}}
 
 
 def test_only_our_clients_say_from_which_state_a_cell_runs() -> None:
@@ -106,9 +106,10 @@ def test_how_a_cell_ended_is_told_in_one_line(bench: Bench) -> None:
     assert bench.session.errors == ["ValueError: a b", "interrupted", "TypeError", ""]
 
 
-def test_a_cell_that_is_refused_does_not_run(bench: Bench) -> None:
+@pytest.mark.parametrize("state", [STATE, {}])
+def test_a_cell_that_is_refused_does_not_run(bench: Bench, state: dict[str, Any]) -> None:
     bench.session.refusal = ValueLost("`x` cannot be brought back")
-    told = {"cells": ["a"], "state": STATE}
+    told = {"cells": ["a"], "state": state}
     bench.extension._parent = lambda: request(cellId="a", casa=told)  # type: ignore[method-assign]
     error = bench.run("ran = 1")
     assert type(error).__name__ == "ValueLost" and str(error) == "`x` cannot be brought back"
