@@ -144,6 +144,8 @@ class NameTracker:
         for name in regroup & visible:
             self._account(name, uses, moved, changes)
         for name in uses.surely - visible:  # bound and deleted, or deleted whatever it was
+            if _MACHINERY.fullmatch(name):
+                continue
             changes.writes[name] = ABSENT
             changes.rebound.add(name)
         for name in visible - changes.writes.keys():
@@ -314,7 +316,10 @@ class NameTracker:
         """
         if self._uses is None:
             self._notice_strangers()
-        suspects = self._partners(wanted)
+        suspects = self._partners(wanted) | (wanted.keys() & self._digests.keys())
+        if place is not None:  # whoever does not belong here leaves first: then the others may be right already
+            self._send_away(suspects, wanted, place)
+            self._leave_alone(suspects)
         wrong = {name: v for name, v in wanted.items() if self.versions.get(name, ABSENT) != v}
         loaded: dict[str, dict[str, Any]] = {}
         for name, version in wrong.items():
@@ -349,14 +354,21 @@ class NameTracker:
                 raise ValueLost(f"`{name}` cannot be brought back: what was kept is not equal to what it was")
             self.versions[name] = version
         suspects |= self._partners(wanted)
+        self._leave_alone(suspects - wanted.keys())
         if place is not None:
-            for name in (suspects & self.versions.keys()) - wanted.keys():
+            for name in (suspects & self._digests.keys()) - wanted.keys():
                 if place.get(name) != self.versions[name]:
                     self._unbind(name)
-        self._leave_alone(suspects - wanted.keys())
+            self._leave_alone(suspects - wanted.keys())
         if self._uses is not None:
             self._before |= wrong
         return sorted(wrong)
+
+    def _send_away(self, suspects: set[str], wanted: Mapping[str, str], place: Mapping[str, str]) -> None:
+        """Unbind names whose values are not those of the place."""
+        for name in suspects & self._digests.keys():
+            if own(wanted.get(name, place.get(name, ABSENT))) != own(self.versions[name]):
+                self._unbind(name)
 
     def set_aside(self, names: Mapping[str, str]) -> None:
         """Take away names that the cell may bind but does not read; :meth:`end` puts back those it did not bind.
@@ -369,8 +381,9 @@ class NameTracker:
             self._aside[name] = version, value
 
     def _put_back(self, key: str) -> None:
+        visible = set(self._visible()) if self._aside else ()
         for name, (version, value) in self._aside.items():
-            if name not in self.namespace and value is not _NOTHING:
+            if name not in visible and value is not _NOTHING:
                 self.namespace[name] = value
                 self._digest(name, key)
                 if self.versions[name][:2] == "k-":
