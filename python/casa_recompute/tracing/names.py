@@ -321,6 +321,9 @@ class NameTracker:
             self._send_away(suspects, wanted, place)
             self._leave_alone(suspects)
         wrong = {name: v for name, v in wanted.items() if self.versions.get(name, ABSENT) != v}
+        # A group is brought back as one, or what is loaded would share nothing with those that are right already.
+        torn = {group for version in wrong.values() if (group := shared(version))}
+        wrong |= {name: v for name, v in {**self.versions, **wanted}.items() if shared(v) in torn}
         loaded: dict[str, dict[str, Any]] = {}
         for name, version in wrong.items():
             if version == ABSENT:
