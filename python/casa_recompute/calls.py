@@ -184,6 +184,7 @@ def perform(bench: Bench, task: Task, bound: Mapping[str, Any], given: Collectio
         try:
             outcome = call.perform()
         except BaseException as error:
+            call.note_what_it_saw()
             bench.place.called(task.name, None, "failed", time.monotonic() - call.began)
             bench.watcher.failed(task.name, error, call.log_text())
             raise
@@ -293,6 +294,12 @@ class _Call:
         if plan.effects.trusted:
             return self._run(plan, reason, expected, before, protected, remembered)
         return self._watch(plan, reason, protected, remembered)
+
+    def note_what_it_saw(self) -> None:
+        """A call failed because of the data that its arguments name, or because there were none."""
+        for path in sorted(set(self._products.values())):
+            version = self._implied(path)
+            self.bench.place.touch(path, version, version, read=True)
 
     def _recall(self, plan: _Plan) -> Outcome | None:
         """The call's outcome from memory, if it can be had."""
@@ -528,8 +535,8 @@ class _Call:
             *self._named(),
             *(p for pattern in plan.patterns for p in self._members(pattern)),
         ):
-            if path not in targets and self._implied(path) == ABSENT:
-                targets[path] = ABSENT
+            if path not in targets and (self.bench.place.strict or self._implied(path) == ABSENT):
+                targets[path] = self._implied(path)  # also what only stands in the way: CASA decides about it
         targets = {path: version for path, version in targets.items() if self.space.look(path) != version}
         if targets and not any(self.space.look(path) == ABSENT for path in targets):
             self._check()  # where nothing is to be brought back, the task itself will, before anything is changed
