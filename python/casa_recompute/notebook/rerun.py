@@ -6,6 +6,7 @@ what a cell did, its kernel writes into the ledger, and the next step follows fr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,8 +178,12 @@ class Rerun:
         names |= {name for name, version in perhaps.items() if shared(version)}
         versions = {name: before[f"n:{name}"] for name in names}
         versions |= {name: before[f"n:{name}"] for name in GENERATORS}
+        # Names that share an object come together. Who leaves two or more others behind is to be seen leaving.
+        bound = before.names()
+        size = Counter(shared(version) for version in bound.values())
         groups = {group for version in versions.values() if (group := shared(version))}
-        versions |= {name: version for name, version in before.names().items() if shared(version) in groups}
+        groups |= {g for name in uses.binds if (g := shared(bound.get(name, ""))) and size[g] > 2}
+        versions |= {name: version for name, version in bound.items() if shared(version) in groups}
         paths = self._facts.known_products() | before.products().keys()
         products = {path: before[f"p:{path}"] for path in sorted(paths)}
         mark = self._space.ledger.last_run_number()
@@ -186,7 +191,7 @@ class Rerun:
         # What the cell surely binds anew need not be brought; what is left over from another place must not be there.
         anew = dict.fromkeys((uses.binds & uses.surely) - versions.keys(), ABSENT)
         aside = {name: version for name, version in perhaps.items() if name not in versions}
-        place = {"names": versions | anew, "aside": aside, "bound": before.names()}
+        place = {"names": versions | anew, "aside": aside, "bound": bound}
         place |= {"products": products, "makers": makers}
         step = Step(cell, "execute", reasons, estimate_s, place)
         yield step
