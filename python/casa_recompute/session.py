@@ -425,7 +425,7 @@ class Session:
     ) -> None:
         """Write the cell run into the ledger."""
         names = self._names
-        reads = {r: v for r, v in recorder.reads.items()}
+        reads = dict(recorder.reads)
         impure = list(recorder.impurities)
         if names is not None:
             files = local_files(self._uses.imports)
