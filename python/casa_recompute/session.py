@@ -305,6 +305,8 @@ class Session:
             if self._state is None and self._place is not None and self._place.ordered:
                 self._bring_missing(self._place, self._names.reach(self._uses))
             self._names.begin(self._uses)
+            if self._state is not None:
+                self._names.assume(self._state["anew"])
             self._forget_stale_modules()
         if self._place is not None:
             self._recorder = Recorder(self.workspace, self, self._uses.texts if self._uses.shell else ())

@@ -20,7 +20,7 @@ OUTSIDE = " (outside)"
 SAME_STORY = 0.5
 """How alike the cells of two batch runs must be for them to be runs of one notebook (difflib ratio)."""
 
-STATE = ("names", "aside", "bound", "products", "makers")
+STATE = ("names", "anew", "aside", "bound", "products", "makers")
 """The parts of a cell's ``state``."""
 
 
@@ -30,9 +30,10 @@ class Cell:
 
     ``id`` is "" in a batch run whose client names no cells (nbclient, papermill, nbconvert); ``order`` holds the ids
     of all code cells from top to bottom, None when it is not known. ``state``, from notebook/rerun.py, says from which
-    versions the cell is to run: ``names`` (name -> version), ``aside`` (the same of names that it may bind but does not
-    read), ``bound`` (of all names there), ``products`` (path -> version), and ``makers`` (resource -> cell that had
-    made it); without it products are as the cells above last left them, and names as they are.
+    versions the cell is to run: ``names`` (name -> version), ``anew`` (the same of names that it binds whatever they
+    were), ``aside`` (of names that it may bind but does not read), ``bound`` (of all names there), ``products`` (path
+    -> version), and ``makers`` (resource -> cell that had made it); without it products are as the cells above last
+    left them, and names as they are.
     """
 
     id: str

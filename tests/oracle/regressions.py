@@ -405,4 +405,61 @@ REGRESSIONS: dict[str, Story] = {
             ("rerun", "living"),
         ),
     ),
+    "one of three that share a closure leaves": Story(
+        cells=(
+            ('c1', 'h = [2, 7]'),
+            ('c2', 'b = 5'),
+            ('c3', 'fb = lambda x: x * 2 % 97 + b\na = sorted(h)'),
+            ('c4', 'c = b\nf = a[:]'),
+            ('c9', 'g = [f, h]'),
+            ('c16', 'f = fb(c)'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('set', 'c16', 'd = helper.value + helper.twice(fb(d))'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "three share an object and one is bound anew": Story(
+        cells=(
+            ('c1', 'b = 0'),
+            ('c5', 'def pair():\n    items = []\n\n    def put(x):\n        items.append(x)\n\n    def get():\n        return items\n    return (put, get)\nfd, fc = pair()'),
+            ('c7', 'g = fc()'),
+            ('c8', 'g = b'),
+            ('c9', 'fb, fc = pair()'),
+            ('c10', 'fd(0)'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+        ),
+    ),
+    "two names with one kept value": Story(
+        cells=(
+            ('c1', 'b = [4, 0]'),
+            ('c2', 'def fb():\n    b.append(4)'),
+            ('c4', 'fb()'),
+            ('c6', 'e = b[:]'),
+            ('c9', 'del b[2:]'),
+            ('c10', 'f = [list(e), b]'),
+        ),
+        steps=(
+            ('rerun', 'new'),
+            ('move', 'c9', 12),
+            ('rerun', 'new'),
+        ),
+    ),
+    "a function defined anew after it was called": Story(
+        cells=(
+            ('c1', 'def fc(x, seen=[]):\n    seen.append(x)\n    return sum(seen)'),
+            ('c2', 'h = fc(fc(9))'),
+            ('c3', 'import numpy as np'),
+            ('c4', 'c = [fc(h), 3]'),
+            ('c7', 'def make(count):\n\n    def step():\n        nonlocal count\n        count += 1\n        return count\n    return step\nfb = make(sum(c))'),
+            ('c10', 'a = np.arange(5)'),
+            ('c20', 'a = fb()\ndef fb(x):\n    return x + a'),
+        ),
+        steps=(
+            ('rerun', 'new'),
+        ),
+    ),
 }

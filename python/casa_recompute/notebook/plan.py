@@ -141,9 +141,8 @@ def _lost(versions: Mapping[str, str], makers: Mapping[str, str], facts: PlanFac
         version = versions[resource]
         if version in (ABSENT, UNKNOWN) or not maker:
             continue
-        if resource.startswith("n:") and not facts.kept(version):
-            lost[resource] = maker
-        elif resource.startswith("p:") and not facts.restorable(resource[2:], version):
+        kept = facts.kept(version) if resource.startswith("n:") else True
+        if not kept or (resource.startswith("p:") and not facts.restorable(resource[2:], version)):
             lost[resource] = maker
     return lost
 

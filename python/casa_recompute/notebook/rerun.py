@@ -189,9 +189,9 @@ class Rerun:
         mark = self._space.ledger.last_run_number()
         makers = {r: m for r, m in before.makers.items() if r in products or r[2:] in versions or r.startswith("p:")}
         # What the cell surely binds anew need not be brought; what is left over from another place must not be there.
-        anew = dict.fromkeys((uses.binds & uses.surely) - versions.keys(), ABSENT)
+        anew = {name: before[f"n:{name}"] for name in (uses.binds & uses.surely) - versions.keys()}
         aside = {name: version for name, version in perhaps.items() if name not in versions}
-        place = {"names": versions | anew, "aside": aside, "bound": bound}
+        place = {"names": versions | dict.fromkeys(anew, ABSENT), "anew": anew, "aside": aside, "bound": bound}
         place |= {"products": products, "makers": makers}
         step = Step(cell, "execute", reasons, estimate_s, place)
         yield step
@@ -210,8 +210,19 @@ class Rerun:
         self._done[cell.id] = run
         self._memory.update(versions)
         self._memory.update({r[2:]: v for r, v in run.writes.items() if r.startswith("n:")})
-        if not late:
+        if late:
+            self._replace(cell.id, run)
+        else:
             self._pass(cell, run)
+
+    def _replace(self, cell: str, run: CellRun) -> None:
+        """A cell that was passed ran after all: what of it stands until here is what it made now."""
+        number = next(number for number, (passed, _, _) in enumerate(self._behind) if passed == cell)
+        _, former, before = self._behind[number]
+        self._behind[number] = cell, run, before
+        for resource, version in run.writes.items():
+            if self._state[resource] == former.writes.get(resource):
+                self._state.set(resource, version, cell)
 
     def _pass(self, cell: CellSource, run: CellRun) -> None:
         before = {r[2:]: self._state[r] for r in run.writes if r.startswith("p:")}
@@ -263,7 +274,8 @@ class Rerun:
                 ledger.drop_touches(cell=cell + " (outside)")
                 ledger.swap_source(cell, run.meaning)
                 for path, version in before.items():
-                    ledger.set_touch(Touch(cell, path, self._notebook, version, run.writes[f"p:{path}"]), run.id)
+                    after = run.writes.get(f"p:{path}", version)
+                    ledger.set_touch(Touch(cell, path, self._notebook, version, after), run.id)
                 for resource, version in run.reads.items():
                     if resource.startswith("p:") and resource not in run.writes:
                         ledger.set_touch(Touch(cell, resource[2:], self._notebook, version, version), run.id)

@@ -92,6 +92,10 @@ class NameTracker:
         self._generators = _generator_states()
         return self._reach
 
+    def assume(self, versions: Mapping[str, str]) -> None:
+        """The running cell has these names before it, by its place, though it binds them anew and they were not brought."""
+        self._before |= {name: version for name, version in versions.items() if version != ABSENT}
+
     def also_reads(self, names: Iterable[str]) -> None:
         """The running cell reads these, too."""
         self._reach.update(names)
@@ -324,25 +328,25 @@ class NameTracker:
         # A group is brought back as one, or what is loaded would share nothing with those that are right already.
         torn = {group for version in wrong.values() if (group := shared(version))}
         wrong |= {name: v for name, v in {**self.versions, **wanted}.items() if shared(v) in torn}
-        loaded: dict[str, dict[str, Any]] = {}
+        loaded: dict[str, dict[str, Any]] = {}  # by group; what shares nothing is loaded for each name anew
         for name, version in wrong.items():
             if version == ABSENT:
                 continue
             kept_as = shared(version) or version
-            if kept_as not in loaded:
+            if (shared(version) or name) not in loaded:
                 try:
-                    loaded[kept_as] = self._shelf.load(kept_as, self.namespace)
+                    loaded[shared(version) or name] = self._shelf.load(kept_as, self.namespace)
                 except ValueLost as lost:
                     self._shelf.forget(kept_as)
                     raise ValueLost(f"`{name}` cannot be brought back: {lost}") from lost
         for name, version in wrong.items():
             if name in GENERATORS:
-                _set_generator(name, loaded[version][ONE] if version != ABSENT else None)
+                _set_generator(name, loaded[name][ONE] if version != ABSENT else None)
                 self.versions[name] = version
             elif version == ABSENT:
                 self._unbind(name)
             else:
-                values = loaded[shared(version) or version]
+                values = loaded[shared(version) or name]
                 self.namespace[name] = values[name if shared(version) else ONE]
         bound = {name for name, version in wrong.items() if version != ABSENT and name not in GENERATORS}
         for name in bound:
