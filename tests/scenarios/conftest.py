@@ -169,11 +169,12 @@ def agree(run: Run) -> None:
     states, executed = run.states, set(run.executed)
     assert executed <= {cell for cell, state in states.items() if state in ("stale", "maybe")}, states
     assert {cell for cell, state in states.items() if state == "stale"} <= executed, states
-    done = {cell["id"]: [(call["task"], call["action"]) for call in cell["calls"]] for cell in run.report["cells"]}
+    done = {cell["id"]: {call["key"]: call["action"] for call in cell["calls"]} for cell in run.report["cells"]}
     for cell in run.plan["cells"]:
         for call in cell["calls"]:
-            if cell["id"] in executed and call["action"] == "restore":
-                assert (call["task"], "restored") in done[cell["id"]], "a call that was to be restored ran"
+            if cell["id"] in executed and call["key"] is not None:
+                wanted = {"run": "ran", "restore": "restored"}[call["action"]]
+                assert done[cell["id"]].get(call["key"]) == wanted, call
 
 
 def changed(cells: Mapping[str, str], **edits: str | tuple[str, str]) -> dict[str, str]:

@@ -129,7 +129,7 @@ def test_gains_that_are_appended(bench: Bench, tmp_path: Path) -> None:
         "solved = gaincal(vis='all.ms', caltable='gains', field='1445*', spw='0:6~56', refant='15', solint=solint,\n"
         "                 append=True)"
     )
-    count = "tb.open('gains')\nfields = list(tb.getcol('FIELD_ID'))\ntb.close()\nprint(fields.count(0), fields.count(1))"
+    count = "tb.open('gains')\nids = list(tb.getcol('FIELD_ID'))\ntb.close()\nprint(ids.count(0), ids.count(1))"
     short = {**ordered(["parameters", *SOLVE]), "append": append, "count": count}
     first = bench.run(short)
     assert first.executed == ["append", "count"] and first.calls("ran") == ["gaincal"]
@@ -142,10 +142,6 @@ def test_gains_that_are_appended(bench: Bench, tmp_path: Path) -> None:
     assert both.executed == ["gain", "append", "count"] and both.calls("ran") == ["gaincal", "gaincal"]
     assert both.reasons("gain") == [("edited", "`refant` of gaincal was '15', is now '14'", None)]
     assert both.text("count") == first.text("count")
-
-    second = bench.run(changed(short, append=("refant='15'", "refant='14'")))
-    assert second.executed == ["append", "count"] and second.calls("ran") == ["gaincal"]
-    assert second.text("count") == first.text("count")
 
 
 def test_an_image_that_is_cleaned_on(bench: Bench) -> None:
@@ -167,7 +163,7 @@ def test_an_image_that_is_cleaned_on(bench: Bench) -> None:
     assert sixty.text("more").split() == ["60", start] and done == "30", "both went on from the first cell's images"
     assert len({run.text("measure") for run in (bench.base, thirty, sixty)}) == 3
 
-    both = bench.run(changed(longer, clean=("niter=niter", "niter=20")))
+    both = bench.run(changed(longer, clean=("niter=niter", "niter=10")))
     assert both.executed == ["clean", "more", "measure"] and both.calls("ran") == ["tclean", "imstat", "tclean"]
     assert both.text("more").split()[1] != start
 
