@@ -33,6 +33,9 @@ class World:
     def last_run(self, cell: str) -> CellRun | None:
         return next((run for run in reversed(self.recorded) if run.cell == cell), None)
 
+    def stood(self, cell: str) -> CellRun | None:
+        return self.last_run(cell)
+
     def found(self, path: str) -> str:
         return self.raw.get(path, ABSENT)
 

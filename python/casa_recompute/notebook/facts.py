@@ -81,6 +81,10 @@ class Lookups:
             self._last = self._ledger.last_cell_runs([one.id for one in self.cells], known)
         return self._last.get(cell)
 
+    def stood(self, cell: str) -> CellRun | None:
+        """A run of what a cell said when it was fresh last, by running or by being brought back."""
+        return next(iter(self._ledger.cell_runs(self._ledger.source_of(cell))), None)
+
     def call(self, key: str) -> CallRecord | None:
         """A memoised call."""
         return self._ledger.call(key)

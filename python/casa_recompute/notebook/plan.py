@@ -43,6 +43,9 @@ class PlanFacts(Facts, Protocol):
     def call(self, key: str) -> CallRecord | None:
         """A memoised call."""
 
+    def stood(self, cell: str) -> CellRun | None:
+        """A run of what a cell said when it was fresh last, by running or by being brought back."""
+
     def present(self, path: str) -> str:
         """The version that lies at a path now."""
 
@@ -341,7 +344,8 @@ def why(one: Judged, places: Mapping[str, int], facts: PlanFacts) -> list[Reason
         return [Reason("failed", "", f"it {'failed' if last.outcome == 'error' else 'was interrupted'} last time{how}")]
     reasons: list[Reason] = []
     if last is not None and last.meaning != verdict.meaning:
-        reasons += _edited(one, last, facts)
+        stood = facts.stood(cell.id) or last
+        reasons += _edited(one, stood, facts) if stood.meaning != verdict.meaning else []
     for resource, run in verdict.differing:
         reasons.append(_differs(resource, run, one, places, facts))
     if verdict.environment and not reasons:
