@@ -111,6 +111,7 @@ class Session:
         self._started = self._clock = 0.0
         self._name_makers: dict[str, str] = {}
         self._above: tuple[int, list[Mapping[str, str]]] | None = None
+        self._told = False  # that the order of cells is not known
         self._owner = os.getpid()
         atexit.register(self.close)
 
@@ -325,6 +326,9 @@ class Session:
                 self._batch = self._batch or BatchStory(self.workspace.ledger)
                 self._place = self._batch.place(cell.source, run)
             self.cell = self._place.cell
+            if not self._place.ordered and not self._told:
+                self._told = True
+                self._notes.append("which cells stand above this one is not known here: it acts on what is there")
             self.workspace.ledger.inherit_found(self._place.notebook, [cell.id, *(cell.order or ())])
             self._notice_outside_changes()
             now = meaning(cell.source)

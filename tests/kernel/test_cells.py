@@ -75,7 +75,9 @@ def test_notes_of_a_cell_are_shown(bench: Bench) -> None:
     assert "&lt;changed&gt;" in bench.shown[-1]["data"]["text/html"]
 
 
-STATE: dict[str, Any] = {"names": {"x": "i-1"}, "aside": {}, "bound": {}, "products": {"a.ms": "k-2"}, "makers": {}}
+STATE: dict[str, Any] = {
+    "names": {"x": "i-1"}, "anew": {}, "aside": {}, "bound": {}, "products": {"a.ms": "k-2"}, "makers": {},
+}  # fmt: skip
 
 
 def test_only_our_clients_say_from_which_state_a_cell_runs() -> None:

@@ -182,7 +182,8 @@ class Rerun:
         bound = before.names()
         size = Counter(shared(version) for version in bound.values())
         groups = {group for version in versions.values() if (group := shared(version))}
-        groups |= {g for name in uses.binds if (g := shared(bound.get(name, ""))) and size[g] > 2}
+        crowded = {name for name in uses.binds if (g := shared(bound.get(name, ""))) and size[g] > 2}
+        groups |= {shared(bound[name]) for name in crowded if self._can_have(name, bound[name])}
         versions |= {name: version for name, version in bound.items() if shared(version) in groups}
         paths = self._facts.known_products() | before.products().keys()
         products = {path: before[f"p:{path}"] for path in sorted(paths)}
@@ -214,6 +215,9 @@ class Rerun:
             self._replace(cell.id, run)
         else:
             self._pass(cell, run)
+
+    def _can_have(self, name: str, version: str) -> bool:
+        return self._memory.get(name) == version or self._facts.kept(version)
 
     def _replace(self, cell: str, run: CellRun) -> None:
         """A cell that was passed ran after all: what of it stands until here is what it made now."""

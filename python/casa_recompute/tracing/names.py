@@ -397,9 +397,17 @@ class NameTracker:
                     self.versions[name] = version
         self._aside.clear()
 
+    def _whole(self, name: str, labels: Mapping[str, set[str]]) -> bool:
+        """Whether a name shares with all those, and only those, with which its version says that it does."""
+        label = shared(self.versions[name])
+        return (labels[label] if label else {name}) == self._partners({name}) | {name}
+
     def _leave_alone(self, names: set[str]) -> None:
         """Names whose partners may be gone get the versions that they have now, under which they are kept, too."""
-        names &= self.versions.keys()
+        labels: dict[str, set[str]] = {}
+        for name, version in self.versions.items():
+            labels.setdefault(shared(version), set()).add(name)
+        names = {name for name in names & self._digests.keys() if not self._whole(name, labels)}
         former = {name: self.versions[name] for name in names}
         self._regroup(names, "brought")
         changed = {name: self.versions[name] for name in names if self.versions[name] != former[name]}
