@@ -93,7 +93,7 @@ class NameTracker:
         return self._reach
 
     def assume(self, versions: Mapping[str, str]) -> None:
-        """The running cell has these names before it, by its place, though it binds them anew and they were not brought."""
+        """The running cell has these names before it, by its place, though they were not brought: it binds them anew."""
         self._before |= {name: version for name, version in versions.items() if version != ABSENT}
 
     def also_reads(self, names: Iterable[str]) -> None:
@@ -400,7 +400,8 @@ class NameTracker:
     def _whole(self, name: str, labels: Mapping[str, set[str]]) -> bool:
         """Whether a name shares with all those, and only those, with which its version says that it does."""
         label = shared(self.versions[name])
-        return (labels[label] if label else {name}) == self._partners({name}) | {name}
+        here = self._partners({name}) | {name}
+        return here == labels[label] if label and len(here) > 1 else not label and len(here) == 1
 
     def _leave_alone(self, names: set[str]) -> None:
         """Names whose partners may be gone get the versions that they have now, under which they are kept, too."""
