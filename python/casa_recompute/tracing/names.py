@@ -93,7 +93,7 @@ class NameTracker:
         return self._reach
 
     def assume(self, versions: Mapping[str, str]) -> None:
-        """The running cell has these names before it, by its place, though they were not brought: it binds them anew."""
+        """The running cell has these names before it, by its place; they were not brought, as it binds them anew."""
         self._before |= {name: version for name, version in versions.items() if version != ABSENT}
 
     def also_reads(self, names: Iterable[str]) -> None:
