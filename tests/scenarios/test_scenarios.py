@@ -187,6 +187,8 @@ def test_a_virtual_model(bench: Bench, tmp_path: Path) -> None:
     moved = bench.copy(tmp_path / "moved")
     there = moved.run(virtual)
     assert there.executed == ["flux", "gain", "look"] and "setjy" in there.calls("ran")
+    message = "what it made holds absolute paths, and the workspace was moved or copied"
+    assert there.reasons("flux") == [("environment", message, None)]
     assert there.text("look") == run.text("look")
     old = bytes(bench.directory)
     names = [name for name in moved.contents() if name.startswith("all.ms/") and "/HISTORY/" not in name]
