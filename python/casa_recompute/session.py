@@ -174,9 +174,12 @@ class Session:
         self.worker.start()
 
     def close(self) -> None:
-        """End the worker and the display; harmless when done already."""
+        """End the worker, the display, and the watch of a cell that did not end; harmless when done already."""
         if os.getpid() != self._owner:
             return  # a forked child has no business with its parent's processes
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = self._recorder = None
         if self._worker is not None:
             self._worker.kill()
             self._worker = None
