@@ -65,6 +65,7 @@ test-js: $(VENV)/.test-tools ## unit tests of the JupyterLab extension
 
 test-py: $(VENV)/.test-tools ## pytest
 	@scripts/system-packages.sh run
+	scripts/system-packages.sh stores
 	python -m pytest
 
 test-oracle: $(VENV)/.test-tools ## 5,000 random notebooks, edited and re-run (ORACLE_SEED, ORACLE_EXAMPLES)

@@ -5,6 +5,7 @@
 #   system-packages.sh venv PYTHON   what `python -m venv` needs
 #   system-packages.sh run           what CASA's graphical tasks need (plotms, imview, ...)
 #   system-packages.sh ui            the browser of the user-interface tests
+#   system-packages.sh stores        file systems on which the stores are tested, as far as they can be mounted here
 #   system-packages.sh bench         a file system with reflinks to measure on
 set -euo pipefail
 
@@ -32,11 +33,18 @@ case ${1:-} in
   ui)
     command -v "${CHROMIUM:-chromium}" >/dev/null 2>&1 || missing+=(chromium)
     ;;
+  stores)
+    # Only root can mount them; the tests say what they could not test.
+    if [ "$(id -u)" -eq 0 ]; then
+      PATH=$PATH:/sbin:/usr/sbin need_command mkfs.btrfs btrfs-progs
+      PATH=$PATH:/sbin:/usr/sbin need_command mkfs.xfs xfsprogs
+    fi
+    ;;
   bench)
     PATH=$PATH:/sbin:/usr/sbin need_command mkfs.btrfs btrfs-progs
     ;;
   *)
-    echo "usage: $0 venv PYTHON | run | ui | bench" >&2
+    echo "usage: $0 venv PYTHON | run | ui | stores | bench" >&2
     exit 2
     ;;
 esac

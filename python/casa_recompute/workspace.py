@@ -17,6 +17,7 @@ import sqlite3
 import time
 import uuid
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from casa_recompute.products import (
     ManifestEntry,
     Tree,
     digest_files,
+    hard_links,
     matches,
     scan,
     signature,
@@ -279,9 +281,11 @@ class Workspace:
     def _manifest_of(self, path: str, tree: Tree) -> Manifest:
         """Manifest of what is at ``path``, digests included; files that did not change are not read again."""
         held = self._held(path, tree)
-        root = self.absolute(path)
+        root, links = self.absolute(path), hard_links(tree)
         entries = {}
         for name, stamp in tree.items():
+            if name in links:
+                continue
             if stamp.kind == "f":
                 old = held.get(name)
                 if old is not None and old.digest is not None:
@@ -293,7 +297,7 @@ class Workspace:
             elif stamp.kind in "dl":
                 target = os.readlink(root / name) if stamp.kind == "l" else ""
                 entries[name] = ManifestEntry(stamp.kind, 0, stamp.mode, stamp.mtime_ns, target=target)
-        return Manifest(entries)
+        return Manifest(entries | _linked(entries, links))
 
     def _held(self, path: str, tree: Tree) -> dict[str, ManifestEntry]:
         """Entries of the version last seen at ``path`` whose files were not touched since."""
@@ -365,9 +369,11 @@ class Workspace:
         with self.store.capture() as capture:
             for path, (version_id, tree) in made.items():
                 root = self.absolute(path)
-                held = self._held(path, tree)
+                held, links = self._held(path, tree), hard_links(tree)
                 entries = {}
                 for name, stamp in tree.items():
+                    if name in links:
+                        continue
                     old = held.get(name)
                     if old is not None and self._entry_intact(old):
                         entries[name] = old
@@ -381,7 +387,7 @@ class Workspace:
                 seal = signature(tree)
                 if signature(scan(root)) != seal:
                     raise WorkspaceError(f"{path} was changed by another program while it was being kept")
-                versions.append(Version(version_id, path, call, Manifest(entries)))
+                versions.append(Version(version_id, path, call, Manifest(entries | _linked(entries, links))))
                 presences.append((path, version_id, seal, tree))
             capture.commit()
         for version in versions:
@@ -441,7 +447,11 @@ class Workspace:
         root, extra = str(self.absolute(path)), set(difference.extra)
         tree = {name: found for name, found in difference.tree.items() if name not in extra}
         moded = [n for n, e in difference.target.items() if e.kind == "d" and n in tree and tree[n].mode != e.mode]
-        for name in (*difference.wrong, *moded):
+        linked = [n for n, entry in difference.target.items() if entry.link]
+        linked += [difference.target[n].link for n in linked]
+        several = Counter(stamp.inode for stamp in tree.values())
+        linked += [n for n, stamp in tree.items() if several[stamp.inode] > 1]  # who lost a twin has another ctime
+        for name in (*difference.wrong, *moded, *linked):
             tree[name] = stamp_of(os.lstat(f"{root}/{name}" if name else root))
         return tree
 
@@ -472,6 +482,9 @@ class Workspace:
         extra = [n for n, stamp in tree.items() if n not in target or target[n].kind != stamp.kind]
         gone = set(extra)
         wrong = [n for n, e in target.items() if n in gone or not _same(held.get(n), e, n in tree)]
+        if any(entry.link for entry in target.values()):
+            put = set(wrong)
+            wrong += [n for n, e in target.items() if e.link in put and e.link and n not in put]
         touched = {os.path.dirname(name) for name in (*wrong, *extra) if not is_lock(name)}
         return _Difference(
             target, tree, [n for n in wrong if not is_lock(n) or n not in tree or os.path.dirname(n) in touched], extra
@@ -510,15 +523,16 @@ class Workspace:
         else:
             for name in sorted(difference.extra, key=len, reverse=True):
                 (root / name).rmdir() if tree[name].kind == "d" else (root / name).unlink()
-        for name in sorted(difference.wrong, key=lambda n: (target[n].kind != "d", len(n))):
+        for name in sorted(difference.wrong, key=lambda n: (target[n].kind != "d", target[n].link != "", len(n))):
             place = f"{root}/{name}" if name else str(root)
             if target[name].kind == "d":
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(place)
             else:
                 self._put(target[name], place, path)
+        made = set(difference.wrong)
         for name, entry in target.items():
-            if entry.kind == "d" and (name not in tree or tree[name].mode != entry.mode):
+            if entry.kind == "d" and (name in made or name not in tree or tree[name].mode != entry.mode):
                 (root / name if name else root).chmod(entry.mode)
 
     def _put(self, entry: ManifestEntry, place: str, path: str) -> None:
@@ -526,6 +540,8 @@ class Workspace:
         try:
             if entry.kind == "l":
                 os.symlink(entry.target, temporary)
+            elif entry.link:
+                os.link(self.absolute(path) / entry.link, temporary)
             else:
                 if entry.object is None:
                     raise VersionLost("(not kept)", path)
@@ -534,6 +550,8 @@ class Workspace:
                 except StoreError as error:
                     raise VersionLost(entry.object, path) from error
             os.replace(temporary, place)
+            if entry.link:  # to replace a file by another name of itself does nothing
+                Path(temporary).unlink(missing_ok=True)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
@@ -672,6 +690,11 @@ class Workspace:
                     ledger.set_found(touch.notebook, touch.path, found)
 
 
+def _linked(entries: Mapping[str, ManifestEntry], links: Mapping[str, str]) -> dict[str, ManifestEntry]:
+    """Entries of hard links, from those of the files that they are."""
+    return {name: replace(entries[first], link=first) for name, first in links.items()}
+
+
 def _same(held: ManifestEntry | None, wanted: ManifestEntry, exists: bool) -> bool:
     """Whether a file on disk, of which ``held`` is known, is already what is wanted."""
     if wanted.kind == "d":
@@ -681,6 +704,8 @@ def _same(held: ManifestEntry | None, wanted: ManifestEntry, exists: bool) -> bo
     if wanted.kind == "l":
         return held.target == wanted.target
     if held.mode != wanted.mode:
+        return False
+    if held.link != wanted.link:
         return False
     same_object = held.object is not None and held.object == wanted.object
     return same_object or (held.digest is not None and held.digest == wanted.digest)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from casa_recompute.products.manifest import ABSENT, Manifest, ManifestEntry
 from casa_recompute.products.paths import matches, product_path
-from casa_recompute.products.signature import Stamp, Tree, digest_files, scan, signature
+from casa_recompute.products.signature import Stamp, Tree, digest_files, hard_links, scan, signature
 
 __all__ = [
     "ABSENT",
@@ -18,6 +18,7 @@ __all__ = [
     "Stamp",
     "Tree",
     "digest_files",
+    "hard_links",
     "matches",
     "product_path",
     "scan",

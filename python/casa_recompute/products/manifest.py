@@ -25,6 +25,7 @@ class ManifestEntry:
     object: str | None = None  # where the store keeps the file's content
     digest: str | None = None  # BLAKE3 of the content, once somebody needed it
     target: str = ""  # of a symbolic link
+    link: str = ""  # of a file: the name, first in order, of which this is another (a hard link); "": it is the first
 
 
 class Manifest(Mapping[str, ManifestEntry]):
@@ -50,7 +51,7 @@ class Manifest(Mapping[str, ManifestEntry]):
     @property
     def size(self) -> int:
         """Size of all files, in bytes, whether the store shares them or not."""
-        return sum(entry.size for entry in self.files.values())
+        return sum(entry.size for entry in self._entries.values() if entry.kind == "f" and not entry.link)
 
     @property
     def kept(self) -> bool:
@@ -67,13 +68,16 @@ class Manifest(Mapping[str, ManifestEntry]):
     def shape(self) -> dict[str, tuple[str, int, str]]:
         """What can be compared without reading a byte: kind, size and link target of each name."""
         return {
-            name: (entry.kind, entry.size, entry.target) for name, entry in self._entries.items() if not is_lock(name)
+            name: (entry.kind, entry.size, entry.target or entry.link)
+            for name, entry in self._entries.items()
+            if not is_lock(name)
         }
 
     def content(self) -> str:
         """The content's identity, 32 hex digits; every file's digest must be known.
 
-        Names, kinds, contents and link targets count; modes and times do not; ``table.lock`` is left out.
+        Names, kinds, contents, link targets and which names are one file count; modes and times do not;
+        ``table.lock`` is left out.
         """
         digest = hashlib.blake2b(digest_size=16)
         for name in sorted(self._entries):
@@ -82,14 +86,14 @@ class Manifest(Mapping[str, ManifestEntry]):
                 continue
             if entry.kind == "f" and entry.digest is None:
                 raise ValueError(f"digest of {name!r} is not known")
-            line = f"{name}\0{entry.kind}\0{entry.digest or ''}\0{entry.target}\n"
+            line = f"{name}\0{entry.kind}\0{entry.digest or ''}\0{entry.target or entry.link}\n"
             digest.update(line.encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
     def pack(self) -> bytes:
         """Compact form for the ledger."""
         rows = [
-            [n, e.kind, e.size, e.mode, e.mtime_ns, e.object, e.digest, e.target]
+            [n, e.kind, e.size, e.mode, e.mtime_ns, e.object, e.digest, e.target, *([e.link] if e.link else ())]
             for n, e in sorted(self._entries.items())
         ]
         return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), 1)

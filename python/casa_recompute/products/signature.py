@@ -66,6 +66,16 @@ def stamp_of(info: os.stat_result) -> Stamp:
     return _make((kind, info.st_size, mode & 0o7777, info.st_mtime_ns, info.st_ctime_ns, info.st_ino))
 
 
+def hard_links(tree: Tree) -> dict[str, str]:
+    """Names that are another name's file, and that name: of several the first in order."""
+    files = [(name, stamp.inode) for name, stamp in tree.items() if stamp.kind == "f"]
+    if len({inode for _, inode in files}) == len(files):
+        return {}
+    first: dict[int, str] = {}
+    leaders = {name: first.setdefault(inode, name) for name, inode in sorted(files)}
+    return {name: leader for name, leader in leaders.items() if name != leader}
+
+
 def is_lock(name: str) -> bool:
     """Whether a relative name is casacore's lock file."""
     return name.endswith(LOCK) and (len(name) == len(LOCK) or name[-len(LOCK) - 1] == "/")

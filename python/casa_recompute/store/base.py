@@ -41,7 +41,12 @@ class Capture(ABC):
 
     @abstractmethod
     def commit(self) -> None:
-        """Keep what was added."""
+        """Keep what was added.
+
+        Raises:
+            StoreError: a file was changed after it was added (a store that copies at once has kept it as it was then).
+            OSError: the disk is full; nothing is kept.
+        """
 
     @abstractmethod
     def abort(self) -> None:
@@ -63,8 +68,8 @@ class CowStore(ABC):
     """Why this store is the one in use, in words."""
 
     @abstractmethod
-    def capture(self) -> Capture:
-        """Begin to take files in."""
+    def capture(self, label: str = "") -> Capture:
+        """Begin to take files in. ``label``: key of the call that made them, for people who look into the store."""
 
     @abstractmethod
     def place(self, name: str, destination: str, mode: int, mtime_ns: int) -> None:

@@ -7,13 +7,15 @@ import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from casa_recompute.store.base import Capture, CowStore, StoreError, Usage
 
 FICLONE = 0x40049409  # linux/fs.h
 _CHUNK = 1 << 30
+_UNSHARED = (errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP, errno.EAGAIN, errno.EPERM, errno.ETXTBSY)
+"""What FICLONE answers for two files that cannot share blocks."""
 
 
 def clone(source: int, destination: int) -> None:
@@ -26,13 +28,38 @@ def clone(source: int, destination: int) -> None:
 
 
 def copy(source: int, destination: int) -> None:
-    """Copy a file's content in the kernel, sharing blocks where the file system does so by itself."""
-    left = os.fstat(source).st_size
-    while left:
-        done = _copy_some(source, destination, left)
-        if not done:
-            raise OSError(errno.EIO, "file became shorter while it was copied")
-        left -= done
+    """Copy a file's content in the kernel, sharing blocks where the file system does so by itself; holes stay holes."""
+    size = os.fstat(source).st_size
+    for start, end in _data(source):
+        os.lseek(source, start, os.SEEK_SET)
+        os.lseek(destination, start, os.SEEK_SET)
+        while start < end:
+            done = _copy_some(source, destination, end - start)
+            if not done:
+                raise OSError(errno.EIO, "file became shorter while it was copied")
+            start += done
+    os.ftruncate(destination, size)
+
+
+def _data(source: int) -> Iterator[tuple[int, int]]:
+    """Where a file has data: (start, end) of each piece between its holes."""
+    info = os.fstat(source)
+    if info.st_blocks * 512 >= info.st_size:
+        yield 0, info.st_size
+        return
+    end = 0
+    while end < info.st_size:
+        try:
+            start = os.lseek(source, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole is left
+                return
+            if error.errno != errno.EINVAL:  # a file system that does not tell
+                raise
+            start, end = end, info.st_size
+        else:
+            end = os.lseek(source, start, os.SEEK_HOLE)
+        yield start, min(end, info.st_size)
 
 
 def _copy_some(source: int, destination: int, count: int) -> int:
@@ -45,18 +72,18 @@ def _copy_some(source: int, destination: int, count: int) -> int:
 
 
 def clone_or_copy(source: int, destination: int) -> None:
-    """Share blocks, or copy when the two files lie on different or unwilling file systems."""
+    """Share blocks, or copy when the two files lie on different or unwilling file systems.
+
+    The copy shares blocks, too, where two datasets of one OpenZFS pool are concerned.
+    """
     try:
-        clone(source, destination)
+        try:
+            clone(source, destination)
+        except BlockingIOError:  # OpenZFS does not share what it has not written yet
+            os.fsync(source)
+            clone(source, destination)
     except OSError as error:
-        if error.errno not in (
-            errno.EXDEV,
-            errno.EINVAL,
-            errno.ENOTTY,
-            errno.EOPNOTSUPP,
-            errno.EAGAIN,
-            errno.EPERM,
-        ):
+        if error.errno not in _UNSHARED:
             raise
         copy(source, destination)
 
@@ -76,7 +103,7 @@ class _FileStore(CowStore):
             self._objects.mkdir(parents=True, exist_ok=True)
             self._incoming.mkdir(exist_ok=True)
 
-    def capture(self) -> Capture:
+    def capture(self, label: str = "") -> Capture:
         return _FileCapture(self._incoming, self._objects, type(self).transfer)
 
     def place(self, name: str, destination: str, mode: int, mtime_ns: int) -> None:
