@@ -492,7 +492,7 @@ class _Call:
         scratch = self._scratch()
         patterns = [*plan.patterns, *self._temporary()]
         # What could not be kept cannot be undone: then nothing is promised to whoever comes after a crash.
-        step = self.ledger.begin("call", self.task.name, *((protected, patterns) if remembered else ({}, [])))
+        step = self.space.begin("call", self.task.name, *((protected, patterns) if remembered else ({}, [])))
         try:
             reply = self._execute(scratch, expected)
             self._demand(plan)
@@ -506,6 +506,7 @@ class _Call:
             shutil.rmtree(scratch, ignore_errors=True)
         try:
             self._commit(plan, record, before, made, step, reason, remembered)
+            self.space.settle_soon(record.seconds)
         except (OSError, sqlite3.OperationalError) as error:
             self._not_remembered(error)
             self.space.give_up_reserve()
@@ -751,7 +752,7 @@ class _Call:
         before = self._workspace_tree()
         scratch = self._scratch()
         patterns = [*plan.patterns, *self._temporary()]
-        step = self.ledger.begin("call", self.task.name, *((inputs, patterns) if remembered else ({}, [])))
+        step = self.space.begin("call", self.task.name, *((inputs, patterns) if remembered else ({}, [])))
         try:
             reply = self._execute(scratch, None)
             self._demand(plan)

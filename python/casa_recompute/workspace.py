@@ -10,10 +10,12 @@ import contextlib
 import errno
 import fcntl
 import json
+import logging
 import os
 import re
 import shutil
 import sqlite3
+import threading
 import time
 import uuid
 import zlib
@@ -37,8 +39,14 @@ from casa_recompute.products import (
 )
 from casa_recompute.products.signature import is_lock, stamp_of
 from casa_recompute.store import CopyStore, CowStore, StoreError, open_store
+from casa_recompute.store.files import boot_id, sync_filesystem
 
 HOME = ".casa-recompute"
+_log = logging.getLogger(__name__)
+_WORTH_WAITING = 1.0
+"""Seconds of computing that are not risked for the few milliseconds that a disk takes to write."""
+_SETTLE_S = 0.5
+"""Seconds after which quicker calls are safe from a power cut, too."""
 _RESERVE = 1 << 20
 """Bytes that are given up when the disk is full, so that the ledger can say so."""
 
@@ -103,6 +111,8 @@ class Workspace:
             ) from error
         self._depth = 0
         self._glanced: dict[str, tuple[str, Tree]] | None = None
+        self._settler: threading.Thread | None = None
+        self._boot = boot_id()
         self.store: CowStore = open_store(self.home / "store", store)
         self.on_replace = []
         self.replaced = set()
@@ -150,6 +160,9 @@ class Workspace:
 
     def close(self) -> None:
         """Close the ledger and give back the lock."""
+        if self._lock_file >= 0 and self.home.is_dir():
+            with contextlib.suppress(OSError):  # what was made last is then made again after a power cut
+                self.settle()
         self.ledger.close()
         if self._lock_file >= 0:
             os.close(self._lock_file)
@@ -198,12 +211,16 @@ class Workspace:
             self._acquire(waiting, patience)
         self._depth += 1
         try:
+            if self._depth == 1:
+                self.say_who("")
             yield
         finally:
             self._depth -= 1
             if not self._depth:
-                os.ftruncate(self._lock_file, 0)
-                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+                try:
+                    self._say("")
+                finally:
+                    fcntl.flock(self._lock_file, fcntl.LOCK_UN)
 
     def _acquire(self, waiting: Callable[[float, str], None] | None, patience: float | None) -> None:
         began = told = time.monotonic()
@@ -218,13 +235,15 @@ class Workspace:
             if waiting is not None and time.monotonic() - told >= 1:
                 told = time.monotonic()
                 waiting(told - began, os.pread(self._lock_file, 200, 0).decode("utf-8", "replace"))
-        self.say_who("")
 
     def say_who(self, what: str) -> None:
         """Write into the lock who holds it, for others who wait."""
-        os.ftruncate(self._lock_file, 0)
+        self._say(f"process {os.getpid()} {what}".strip())
+
+    def _say(self, who: str) -> None:
         with contextlib.suppress(OSError):  # a full disk: others then wait without knowing for whom
-            os.pwrite(self._lock_file, f"process {os.getpid()} {what}".strip().encode()[:200], 0)
+            os.ftruncate(self._lock_file, 0)
+            os.pwrite(self._lock_file, who.encode()[:200], 0)
 
     # -- what is where ---------------------------------------------------------------------------------------------
 
@@ -397,6 +416,7 @@ class Workspace:
                 self.ledger.add_version(version)
             for presence in presences:
                 self.ledger.set_presence(*presence)
+            self._unsettle(made)
 
     def _intact(self, manifest: Manifest) -> bool:
         return all(map(self._entry_intact, manifest.values()))
@@ -426,14 +446,18 @@ class Workspace:
         differences = self._differences(targets)
         if not differences:
             return []
+        captured = False
         for path, difference in differences.items():
             present = self.ledger.version(difference.present)
             assert present is not None
             lost = [present.manifest[n] for n in (*difference.wrong, *difference.extra) if n in present.manifest]
             if not present.manifest.kept or not all(map(self._entry_intact, lost)):
                 self._capture({path: (present.id, difference.tree)})
+                captured = True
         self._announce(differences)
-        step = self.ledger.begin("restore", "", {path: targets[path] for path in differences})
+        if captured:
+            self.settle()
+        step = self.begin("restore", "", {path: targets[path] for path in differences})
         for path, difference in differences.items():
             self._bring(path, difference)
         with self.ledger.transaction():
@@ -509,6 +533,7 @@ class Workspace:
             self.replaced.add(str(self.absolute(path)))
 
     def _note_presence(self, path: str, version_id: str, tree: Tree) -> None:
+        self._unsettle([path])
         self.ledger.set_presence(path, version_id, signature(tree), tree)
         self.brought[path] = version_id
         if self._glanced is not None:
@@ -575,6 +600,94 @@ class Workspace:
 
     # -- steps under way -------------------------------------------------------------------------------------------
 
+    def begin(self, kind: str, task: str, versions: Mapping[str, str], patterns: Iterable[str] = ()) -> int:
+        """Journal a step before it changes anything; its number.
+
+        The journal is on the disk then, and so is what the step may overwrite if nobody could make it again.
+
+        Raises:
+            OSError: the disk is full, or fails.
+        """
+        step = self.ledger.begin(kind, task, versions, patterns)
+        kept = (version for v in versions.values() if (version := self.ledger.version(v)) is not None)
+        alone = {e.object for version in kept if version.call is None for e in version.manifest.values() if e.object}
+        if self.store.settled(alone):
+            self.ledger.sync()
+        else:
+            self.settle()
+        return step
+
+    def settle(self) -> None:
+        """See to it that all that is remembered survives a power cut.
+
+        Raises:
+            OSError: the disk does not do it.
+        """
+        # A connection of its own: this may be another thread.
+        path = f"{self.ledger.path.as_uri()}?mode=rw"
+        with contextlib.closing(sqlite3.connect(path, uri=True, timeout=60, isolation_level=None)) as db:
+            unsettled = db.execute("SELECT value FROM meta WHERE name = 'unsettled'").fetchone()
+            sync_filesystem(self.directory)
+            self.store.settle()
+            if unsettled is not None:  # and no other since
+                db.execute("DELETE FROM meta WHERE name = 'unsettled' AND value = ?", unsettled)
+
+    def settle_soon(self, worth: float) -> None:
+        """The same, but at once only if what was remembered took ``worth`` seconds, long against the waiting."""
+        if worth >= _WORTH_WAITING:
+            self._settle_quietly()
+        elif self._settler is None or not self._settler.is_alive():
+            self._settler = threading.Thread(target=self._settle_later, name="settle", daemon=True)
+            self._settler.start()
+
+    def _settle_later(self) -> None:
+        time.sleep(_SETTLE_S)
+        self._settle_quietly()
+
+    def _settle_quietly(self) -> None:
+        try:
+            self.settle()
+        except (OSError, sqlite3.Error) as error:
+            if self.home.is_dir():  # else the whole workspace was deleted meanwhile
+                _log.warning("what was remembered last may not survive a power cut: %s", error)
+
+    def _unsettle(self, paths: Iterable[str]) -> None:
+        """Note, within a transaction, that products were changed of which the disk may not have everything yet."""
+        noted = json.loads(self.ledger.meta("unsettled") or "[]")
+        self.ledger.set_meta("unsettled", json.dumps([*noted, *(path for path in paths if path not in noted)]))
+
+    def _after_power_cut(self) -> None:
+        """The first use since the machine was started: what the disk had not written yet is put right.
+
+        A product that was written last, and is not as it was then, was changed by nobody: it is half on the disk.
+        """
+        if self.ledger.meta("boot") == self._boot:
+            return
+        for path in json.loads(self.ledger.meta("unsettled") or "[]"):
+            seen, tree = self.ledger.presence(path), scan(self.absolute(path))
+            if seen is not None and signature(tree) != seen.signature:
+                self._put_right(path, seen.version, tree)
+        with self.ledger.transaction():
+            self.ledger.set_meta("unsettled", "[]")
+            self.ledger.set_meta("boot", self._boot)
+
+    def _put_right(self, path: str, version_id: str, tree: Tree) -> None:
+        """Bring back a version over what is broken. If that is lost, too, take away what can be made again."""
+        version = self.ledger.version(version_id)
+        if version is None or not self._intact(version.manifest):
+            if version is None or version.call is None:
+                _log.warning("%s may be damaged, and nothing better is in the store", path)
+                return
+            _log.warning("%s was half written and is taken away, to be made again", path)
+            version_id = ABSENT
+        if tree:
+            self.keep([path])
+        version = self.ledger.version(version_id)
+        assert version is not None
+        self._announce([path])
+        self._bring(path, self._difference(path, version.manifest, tree))
+        self._note_presence(path, version_id, scan(self.absolute(path)))
+
     def undo(self, step: int, versions: Mapping[str, str], patterns: Iterable[str]) -> None:
         """Leave every product as it was before a call: bring back ``versions``, remove what else ``patterns`` name."""
         extra = {
@@ -606,17 +719,20 @@ class Workspace:
                 left.unlink(missing_ok=True)
 
     def recover(self) -> None:
-        """Undo calls and complete restores that a killed process left."""
+        """Undo calls and complete restores that a killed process, or a power cut, left."""
         pending = self.ledger.pending()
-        if not pending:
-            return
-        self.store.sweep()
+        if pending:
+            self.store.sweep()
         for step in pending:
             try:
                 self.undo(step.id, step.versions, step.patterns)
             except VersionLost:
-                # The store was damaged, too: what lies there is an unknown state, to be identified by content.
+                # It took less than a second to make, and the power was cut before it was on the disk; or the store
+                # was damaged, too. What lies there is half of something: it must not be taken for a product.
+                for path, version_id in step.versions.items():
+                    self._put_right(path, version_id, scan(self.absolute(path)))
                 self.ledger.end(step.id)
+        self._after_power_cut()
 
     # -- the ledger and its copies -----------------------------------------------------------------------------------
 

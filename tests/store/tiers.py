@@ -17,6 +17,7 @@ from pathlib import Path
 
 IMAGE = 32 << 30
 """Bytes of a loop-mounted file system; its image is sparse."""
+_ROOM = 8 << 30
 
 
 class TierMissing(RuntimeError):
@@ -69,16 +70,21 @@ def loop_mount(kind: str, directory: Path, size: int = IMAGE) -> Iterator[Path]:
         raise TierMissing("only root can mount a file system image: run the tests as root")
     if shutil.which(f"mkfs.{kind}", path=os.environ["PATH"] + ":/sbin:/usr/sbin") is None:
         raise TierMissing(f"there is no mkfs.{kind}: scripts/system-packages.sh stores")
-    image, mounted = directory / f"{kind}.image", directory / kind
+    mounted = directory / "mounted"
     mounted.mkdir()
+    in_memory = Path("/dev/shm")  # quicker, where there is room for what the tests write
+    roomy = in_memory.is_dir() and shutil.disk_usage(in_memory).free > _ROOM
+    image = (in_memory if roomy else directory) / f"{kind}-{uuid.uuid4().hex}.image"
     with image.open("wb") as stream:
         stream.truncate(size)
-    run(f"mkfs.{kind}", "-q", image)
-    run("mount", "-o", "loop", image, mounted)
     try:
-        yield mounted
+        run(f"mkfs.{kind}", "-q", image)
+        run("mount", "-o", "loop", image, mounted)
+        try:
+            yield mounted
+        finally:
+            subprocess.run(["umount", "--lazy", mounted], check=True)
     finally:
-        subprocess.run(["umount", "--lazy", mounted], check=True)
         image.unlink()
 
 

@@ -170,6 +170,21 @@ class Ledger:
         """Close the file; harmless when closed already."""
         self._db.close()
 
+    def sync(self) -> None:
+        """Make what was committed survive a power cut.
+
+        Raises:
+            OSError: the disk does not do it.
+        """
+        try:
+            handle = os.open(f"{self.path}-wal", os.O_RDONLY)
+        except FileNotFoundError:
+            return  # nothing was written since it was opened
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All that happens inside is committed together at the end, or not at all; may be nested."""
@@ -179,12 +194,13 @@ class Ledger:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
             self._versions.clear()
             self._presences.clear()
+            if self._db.in_transaction:  # SQLite may have rolled back by itself, as on a full disk
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     # -- meta ---------------------------------------------------------------------------------------------------
 

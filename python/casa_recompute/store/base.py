@@ -71,6 +71,17 @@ class CowStore(ABC):
     def capture(self, label: str = "") -> Capture:
         """Begin to take files in. ``label``: key of the call that made them, for people who look into the store."""
 
+    def settle(self) -> None:  # noqa: B027 -- a store whose commit waits for the disk has nothing to do
+        """See to it that all that was committed survives a power cut; what was not, is gone after one, never wrong.
+
+        Raises:
+            OSError: the disk does not do it.
+        """
+
+    def settled(self, names: Iterable[str]) -> bool:
+        """Whether these objects would survive a power cut now."""
+        return True
+
     @abstractmethod
     def place(self, name: str, destination: str, mode: int, mtime_ns: int) -> None:
         """Write the object to ``destination``, which must not exist, sharing blocks where possible.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 import fcntl
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,6 +19,9 @@ FICLONE = 0x40049409  # linux/fs.h
 _CHUNK = 1 << 30
 _UNSHARED = (errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP, errno.EAGAIN, errno.EPERM, errno.ETXTBSY)
 """What FICLONE answers for two files that cannot share blocks."""
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_OTHER_BOOT_S = 86400.0
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def clone(source: int, destination: int) -> None:
@@ -29,8 +35,9 @@ def clone(source: int, destination: int) -> None:
 
 def copy(source: int, destination: int) -> None:
     """Copy a file's content in the kernel, sharing blocks where the file system does so by itself; holes stay holes."""
-    size = os.fstat(source).st_size
-    for start, end in _data(source):
+    info = os.fstat(source)
+    end = 0
+    for start, end in _data(source, info):
         os.lseek(source, start, os.SEEK_SET)
         os.lseek(destination, start, os.SEEK_SET)
         while start < end:
@@ -38,12 +45,15 @@ def copy(source: int, destination: int) -> None:
             if not done:
                 raise OSError(errno.EIO, "file became shorter while it was copied")
             start += done
-    os.ftruncate(destination, size)
+    if end < info.st_size:
+        os.ftruncate(destination, info.st_size)
+    if info.st_blocks * 512 < info.st_size:
+        # After a power cut the size must not say that all is there: holes could be data that were not written yet.
+        os.fsync(destination)
 
 
-def _data(source: int) -> Iterator[tuple[int, int]]:
+def _data(source: int, info: os.stat_result) -> Iterator[tuple[int, int]]:
     """Where a file has data: (start, end) of each piece between its holes."""
-    info = os.fstat(source)
     if info.st_blocks * 512 >= info.st_size:
         yield 0, info.st_size
         return
@@ -88,8 +98,45 @@ def clone_or_copy(source: int, destination: int) -> None:
         copy(source, destination)
 
 
+def boot_id() -> str:
+    """Another one each time the machine is started."""
+    return _BOOT.read_text().strip()
+
+
+def sync_filesystem(path: Path) -> None:
+    """Write all that the file system at ``path`` has not written yet.
+
+    Raises:
+        OSError: it could not.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        if _LIBC.syncfs(handle):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(path))
+    finally:
+        os.close(handle)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in a directory survive a power cut.
+
+    Raises:
+        OSError: the disk does not do it.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 class _FileStore(CowStore):
-    """``objects/<capture>/<n>``: one directory per capture, one file per captured file."""
+    """``objects/<capture>/<n>``: one directory per capture, one file per captured file.
+
+    A capture that the disk may not have yet lies in ``young/<boot>/<capture>`` instead. After a power cut the machine
+    has another boot id, so what may be incomplete is not found any more, without a byte having been read or waited for.
+    """
 
     transfer: Callable[[int, int], None]
 
@@ -98,57 +145,87 @@ class _FileStore(CowStore):
         self.reason = reason
         self._objects = root / "objects"
         self._incoming = root / "incoming"
-        self._prefix = f"{self._objects}{os.sep}"
+        self._young = root / "young" / boot_id()
+        self._places = f"{self._objects}{os.sep}", f"{self._young}{os.sep}"
         if not readonly:
-            self._objects.mkdir(parents=True, exist_ok=True)
-            self._incoming.mkdir(exist_ok=True)
+            for directory in (self._objects, self._incoming, self._young):
+                directory.mkdir(parents=True, exist_ok=True)
 
     def capture(self, label: str = "") -> Capture:
-        return _FileCapture(self._incoming, self._objects, type(self).transfer)
+        return _FileCapture(self._incoming, self._young, type(self).transfer)
+
+    def settle(self) -> None:
+        young = os.listdir(self._young)
+        if not young:
+            return
+        sync_filesystem(self.root)  # also if that was done just now: these are the names of a moment ago
+        for name in young:
+            with contextlib.suppress(FileNotFoundError):  # somebody else was quicker
+                os.rename(self._young / name, self._objects / name)
+        sync_directory(self._objects)
+
+    def settled(self, names: Iterable[str]) -> bool:
+        young = set(os.listdir(self._young))
+        return not young or young.isdisjoint(name.split("/")[0] for name in names)
 
     def place(self, name: str, destination: str, mode: int, mtime_ns: int) -> None:
-        try:
-            source = os.open(self._prefix + name, os.O_RDONLY)
-        except FileNotFoundError as error:
-            raise StoreError(f"the store has lost object {name}") from error
+        source = self._open(name)
         try:
             _transfer(type(self).transfer, source, destination, mode, mtime_ns)
         finally:
             os.close(source)
 
     def intact(self, name: str, size: int, mtime_ns: int) -> bool:
-        try:
-            info = os.stat(self._prefix + name)  # a plain string: this is asked of every file of a version
-        except OSError:
-            return False
-        return info.st_size == size and info.st_mtime_ns == mtime_ns
+        old, young = self._places
+        for place in (old, young, old):  # it may move from one to the other meanwhile
+            try:
+                info = os.stat(place + name)  # a plain string: this is asked of every file of a version
+            except OSError:
+                continue
+            return info.st_size == size and info.st_mtime_ns == mtime_ns
+        return False
+
+    def _open(self, name: str) -> int:
+        old, young = self._places
+        for place in (old, young, old):
+            with contextlib.suppress(FileNotFoundError):
+                return os.open(place + name, os.O_RDONLY)
+        raise StoreError(f"the store has lost object {name}")
 
     def path(self, name: str) -> Path:
-        return self._objects / name
+        young = self._young / name
+        return young if young.exists() else self._objects / name
 
     def remove(self, names: Iterable[str]) -> None:
         directories = set()
         for name in names:
-            self.path(name).unlink(missing_ok=True)
-            directories.add(self.path(name).parent)
+            place = self.path(name)
+            place.unlink(missing_ok=True)
+            directories.add(place.parent)
         for directory in directories:
-            if directory.is_dir() and not any(directory.iterdir()):
-                directory.rmdir()
+            with contextlib.suppress(FileNotFoundError):
+                if not any(directory.iterdir()):
+                    directory.rmdir()
 
     def sweep(self) -> None:
         for left in self._incoming.iterdir():
             shutil.rmtree(left)
+        for boot in self._young.parent.iterdir():
+            # On a network file system another machine may be at work.
+            if boot != self._young and time.time() - boot.stat().st_mtime > _OTHER_BOOT_S:
+                shutil.rmtree(boot)
 
     def usage(self) -> Usage:
-        sizes = [entry.stat().st_size for entry in self._objects.glob("*/*")]
+        places = (self._objects, self._young)
+        sizes = [entry.stat().st_size for place in places for entry in place.glob("*/*")]
         return Usage(len(sizes), sum(sizes), shutil.disk_usage(self.root).free)
 
 
 class _FileCapture(Capture):
-    def __init__(self, incoming: Path, objects: Path, transfer: Callable[[int, int], None]) -> None:
+    def __init__(self, incoming: Path, young: Path, transfer: Callable[[int, int], None]) -> None:
         self._name = uuid.uuid4().hex
         self._incoming = incoming / self._name
-        self._final = objects / self._name
+        self._final = young / self._name
         self._transfer = transfer
         self._count = 0
 
