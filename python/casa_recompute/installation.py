@@ -48,9 +48,7 @@ class Installation:
             )
             found = dict(_ask(self._settings, code, *_PACKAGES))
         if "casatasks" not in found:
-            raise CasaNotLoaded(
-                f"{self._settings.python} has no casatasks: install it there, or set another `python`"
-            )
+            raise CasaNotLoaded(f"{self._settings.python} has no casatasks: install it there, or set another `python`")
         return found
 
     def key_environment(self, package: str, threads: str) -> dict[str, str]:

@@ -507,9 +507,7 @@ class Session:
         assert self._names is not None
         there = self._names.namespace
         missing = {
-            name
-            for name in used
-            if name not in there and name not in self._names.known and not hasattr(builtins, name)
+            name for name in used if name not in there and name not in self._names.known and not hasattr(builtins, name)
         }
         seen: set[str] = set()
         while missing - seen:
@@ -520,8 +518,13 @@ class Session:
                 continue
             try:
                 group = [other for other in self._names.kept_with(version, name) if other not in there]
-                self._names.bring({other: v for other, v in ((o, self._left_by_cells_above(o, place)) for o in group)
-                                   if v.partition("+")[2] == version.partition("+")[2]})
+                self._names.bring(
+                    {
+                        other: v
+                        for other, v in ((o, self._left_by_cells_above(o, place)) for o in group)
+                        if v.partition("+")[2] == version.partition("+")[2]
+                    }
+                )
             except ValueLost as lost:
                 self._notes.append(f"{lost}: run the cell above that makes it")
                 continue

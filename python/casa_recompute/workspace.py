@@ -39,6 +39,7 @@ from casa_recompute.products import (
 )
 from casa_recompute.products.signature import is_lock, stamp_of
 from casa_recompute.store import CopyStore, CowStore, StoreError, open_store
+from casa_recompute.store.chores import Chores, Fresh
 from casa_recompute.store.files import boot_id, sync_filesystem
 
 HOME = ".casa-recompute"
@@ -112,8 +113,11 @@ class Workspace:
         self._depth = 0
         self._glanced: dict[str, tuple[str, Tree]] | None = None
         self._settler: threading.Thread | None = None
+        self._hurry = threading.Event()
+        self._noted = self._on_disk = ""  # products that the disk may not have, as last noted; and as last written out
         self._boot = boot_id()
         self.store: CowStore = open_store(self.home / "store", store)
+        self._chores = Chores(self.store)
         self.on_replace = []
         self.replaced = set()
         self.brought = {}
@@ -137,6 +141,7 @@ class Workspace:
         space.directory = Path(os.path.realpath(directory))
         space.home = space.directory / HOME
         space._lock_file = -1
+        space._settler = None
         space._depth = 0
         space._glanced = None
         space.on_replace, space.replaced, space.brought = [], set(), {}
@@ -160,9 +165,10 @@ class Workspace:
 
     def close(self) -> None:
         """Close the ledger and give back the lock."""
-        if self._lock_file >= 0 and self.home.is_dir():
-            with contextlib.suppress(OSError):  # what was made last is then made again after a power cut
-                self.settle()
+        if self._settler is not None:
+            self._hurry.set()
+            self._settler.join()
+            self._write_seals()
         self.ledger.close()
         if self._lock_file >= 0:
             os.close(self._lock_file)
@@ -192,6 +198,7 @@ class Workspace:
                     self._same_ledger()
                     self.ledger.refresh()
                     self.recover()
+                    self._write_seals()
                 except sqlite3.Error:
                     self.give_up_reserve()
                     self.reopen_ledger()
@@ -330,6 +337,12 @@ class Workspace:
             if name in tree and seen.tree.get(name) == tree[name]
         }
 
+    def _last_seen(self, path: str) -> Mapping[str, ManifestEntry]:
+        """Entries of the version last seen at ``path``."""
+        seen = self.ledger.presence(path)
+        version = self.ledger.version(seen.version) if seen is not None else None
+        return version.manifest if version is not None else {}
+
     def _candidates(self, path: str, manifest: Manifest) -> Iterator[Version]:
         shape = manifest.shape()
         for version_id in self.ledger.versions_at(path):
@@ -385,10 +398,12 @@ class Workspace:
     def _capture(self, made: Mapping[str, tuple[str, Tree]], call: str | None = None) -> None:
         versions: list[Version] = []
         presences = []
+        fresh = []
         with self.store.capture() as capture:
             for path, (version_id, tree) in made.items():
                 root = self.absolute(path)
                 held, links = self._held(path, tree), hard_links(tree)
+                before = self._last_seen(path)
                 entries = {}
                 for name, stamp in tree.items():
                     if name in links:
@@ -397,7 +412,9 @@ class Workspace:
                     if old is not None and self._entry_intact(old):
                         entries[name] = old
                     elif stamp.kind == "f":
-                        kept = capture.add(f"{root}/{name}" if name else str(root), stamp.mtime_ns)
+                        source = f"{root}/{name}" if name else str(root)
+                        kept = capture.add(source, stamp.mtime_ns)
+                        fresh.append(Fresh(kept, before[name].object if name in before else None, source))
                         digest = old.digest if old is not None else None
                         entries[name] = ManifestEntry("f", stamp.size, stamp.mode, stamp.mtime_ns, kept, digest)
                     elif stamp.kind in "dl":
@@ -409,6 +426,8 @@ class Workspace:
                 versions.append(Version(version_id, path, call, Manifest(entries | _linked(entries, links))))
                 presences.append((path, version_id, seal, tree))
             capture.commit()
+        for file in fresh:
+            self._chores.add(file)
         for version in versions:
             self._record(version.id, "version", _pack_version(version))
         with self.ledger.transaction():
@@ -623,38 +642,49 @@ class Workspace:
         Raises:
             OSError: the disk does not do it.
         """
-        # A connection of its own: this may be another thread.
-        path = f"{self.ledger.path.as_uri()}?mode=rw"
-        with contextlib.closing(sqlite3.connect(path, uri=True, timeout=60, isolation_level=None)) as db:
-            unsettled = db.execute("SELECT value FROM meta WHERE name = 'unsettled'").fetchone()
-            sync_filesystem(self.directory)
-            self.store.settle()
-            if unsettled is not None:  # and no other since
-                db.execute("DELETE FROM meta WHERE name = 'unsettled' AND value = ?", unsettled)
+        unsettled = self.ledger.meta("unsettled")
+        self._write_out()
+        if unsettled == self.ledger.meta("unsettled"):
+            self.ledger.set_meta("unsettled", "[]")
+
+    def _write_out(self) -> None:
+        sync_filesystem(self.directory)
+        self.store.settle()
 
     def settle_soon(self, worth: float) -> None:
         """The same, but at once only if what was remembered took ``worth`` seconds, long against the waiting."""
         if worth >= _WORTH_WAITING:
-            self._settle_quietly()
-        elif self._settler is None or not self._settler.is_alive():
+            try:
+                self.settle()
+            except OSError as error:
+                _log.warning("what was remembered last may not survive a power cut: %s", error)
+        if self._settler is None or not self._settler.is_alive():
+            self._hurry.clear()
             self._settler = threading.Thread(target=self._settle_later, name="settle", daemon=True)
             self._settler.start()
 
     def _settle_later(self) -> None:
-        time.sleep(_SETTLE_S)
-        self._settle_quietly()
-
-    def _settle_quietly(self) -> None:
+        self._hurry.wait(_SETTLE_S)
+        noted = self._noted
         try:
-            self.settle()
-        except (OSError, sqlite3.Error) as error:
+            self._write_out()
+        except OSError as error:
             if self.home.is_dir():  # else the whole workspace was deleted meanwhile
                 _log.warning("what was remembered last may not survive a power cut: %s", error)
+        else:
+            self._on_disk = noted
+        self._chores.do(self._hurry.is_set)
+
+    def _write_seals(self) -> None:
+        with contextlib.suppress(sqlite3.OperationalError):  # a full disk: they are taken again by `cache verify`
+            self.ledger.add_seals(self._chores.seals())
 
     def _unsettle(self, paths: Iterable[str]) -> None:
         """Note, within a transaction, that products were changed of which the disk may not have everything yet."""
-        noted = json.loads(self.ledger.meta("unsettled") or "[]")
-        self.ledger.set_meta("unsettled", json.dumps([*noted, *(path for path in paths if path not in noted)]))
+        known = self.ledger.meta("unsettled") or "[]"
+        noted = [] if known == self._on_disk else json.loads(known)
+        self._noted = json.dumps([*noted, *(path for path in paths if path not in noted)])
+        self.ledger.set_meta("unsettled", self._noted)
 
     def _after_power_cut(self) -> None:
         """The first use since the machine was started: what the disk had not written yet is put right.

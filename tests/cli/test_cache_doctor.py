@@ -53,9 +53,7 @@ def test_doctor_looks_at_everything_and_leaves_nothing(casa: Casa, workspace: Pa
     before = sorted(workspace.iterdir())
     report = casa("doctor", "--json").json
     status = {check["name"]: check["status"] for check in report["checks"]}
-    assert {"Python", "settings", "CASA", "display", "FUSE", "kernel casa", "store", "free space"} <= set(
-        status
-    )
+    assert {"Python", "settings", "CASA", "display", "FUSE", "kernel casa", "store", "free space"} <= set(status)
     assert {"JupyterLab extension", "server extension", "tutorial data"} <= set(status)
     assert status["Python"] == status["CASA"] == "ok"
     assert report["ok"] == ("fail" not in status.values())
@@ -101,9 +99,7 @@ def test_help_needs_nothing_heavy() -> None:
         "import sys\nfrom jupyterlab_casa.cli.main import parser\nparser().format_help()\n"
         "print({'jupyter_client', 'nbformat', 'nbclient', 'casatasks', 'numpy', 'jupyterlab'} & set(sys.modules))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "set()"
 
 

@@ -131,6 +131,8 @@ class Ledger:
                         self._db.execute(statement)
                     self.set_meta("schema", SCHEMA_VERSION)
                     self.add_version(Version(ABSENT, "", None, Manifest({})))
+                # A ledger that is older than seals has none.
+                self._db.execute(_SEALS)
             self._check_schema()
             check = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         except sqlite3.Error as error:
@@ -298,6 +300,35 @@ class Ledger:
     def known_paths(self) -> list[str]:
         """Every product path ever looked at, sorted."""
         return [row[0] for row in self._db.execute("SELECT path FROM presence ORDER BY path")]
+
+    def add_seals(self, seals: Iterable[tuple[str, str]]) -> None:
+        """Remember digests of stored files."""
+        rows = list(seals)
+        if rows:
+            with self.transaction():
+                self._db.executemany("INSERT OR REPLACE INTO seal VALUES (?, ?)", rows)
+
+    def seals(self) -> dict[str, str]:
+        """Stored file -> digest."""
+        return dict(self._db.execute("SELECT object, digest FROM seal").fetchall())
+
+    def drop_seals(self, objects: Iterable[str]) -> None:
+        """Forget digests of files that are no longer stored."""
+        with self.transaction():
+            self._db.executemany("DELETE FROM seal WHERE object = ?", [(name,) for name in objects])
+
+    def version_ids(self) -> list[str]:
+        """Every version, oldest first."""
+        return [row[0] for row in self._db.execute("SELECT id FROM version ORDER BY created")]
+
+    def forget_presence(self, path: str) -> None:
+        """What is at ``path`` has to be looked at again, byte by byte."""
+        self._presences.pop(path, None)
+        self._db.execute("DELETE FROM presence WHERE path = ?", (path,))
+
+    def all_calls(self) -> list[CallRecord]:
+        """Every memoised call, oldest first."""
+        return [unpack_call(row[0]) for row in self._db.execute("SELECT record FROM call ORDER BY created")]
 
     # -- calls ----------------------------------------------------------------------------------------------------
 
@@ -589,6 +620,7 @@ class Ledger:
         return [Pending(row[0], row[1], row[2], json.loads(row[3]), json.loads(row[4])) for row in rows]
 
 
+_SEALS = "CREATE TABLE IF NOT EXISTS seal (object TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID"
 _RUN = "id, cell, notebook, meaning, source, started, seconds, outcome, shown, record"
 
 

@@ -93,6 +93,8 @@ CREATE TABLE written (
 -- What cells showed: nbformat outputs as compressed JSON.
 CREATE TABLE shown (digest TEXT PRIMARY KEY, outputs BLOB NOT NULL) WITHOUT ROWID;
 
+-- Digests of stored files, by which one sees that a disk has changed them: seal (object, digest), see ledger.py.
+
 -- Values of Python names. version: of a name that shares nothing, or what names that share an object have in common.
 CREATE TABLE value (
     version TEXT PRIMARY KEY,

@@ -66,6 +66,8 @@ class CowStore(ABC):
     """"reflink", "copy" ..."""
     reason: str
     """Why this store is the one in use, in words."""
+    shares: bool = False
+    """Whether blocks that became equal can be shared again (FIDEDUPERANGE)."""
 
     @abstractmethod
     def capture(self, label: str = "") -> Capture:

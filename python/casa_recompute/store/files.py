@@ -266,6 +266,7 @@ class ReflinkStore(_FileStore):
     """Shares blocks with the products (FICLONE: btrfs, XFS, OpenZFS >= 2.2); copies what lies elsewhere."""
 
     name = "reflink"
+    shares = True
     transfer = staticmethod(clone_or_copy)
 
 

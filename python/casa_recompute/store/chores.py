@@ -1,0 +1,95 @@
+"""What is done with captured files afterwards, off the critical path: they are sealed, and share what they can.
+
+A *seal* is the digest of a stored file. With it ``cache verify`` finds what a disk has changed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from blake3 import blake3
+
+from casa_recompute.store.base import CowStore
+from casa_recompute.store.sharing import share
+
+_log = logging.getLogger(__name__)
+_PIECE = 1 << 22
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """A file that was captured just now."""
+
+    object: str
+    previous: str | None
+    """The object that held the same file of the version before."""
+    source: str
+    """Where it was captured from."""
+
+
+class Chores:
+    """Files that wait, and seals that were taken. Files are added by one thread, done by another."""
+
+    def __init__(self, store: CowStore) -> None:
+        self._store = store
+        self._waiting: deque[Fresh] = deque()
+        self._seals: deque[tuple[str, str]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def add(self, fresh: Fresh) -> None:
+        """Do this one later."""
+        self._waiting.append(fresh)
+
+    def seals(self) -> list[tuple[str, str]]:
+        """Objects and their digests, of all that was sealed since one last asked."""
+        return [self._seals.popleft() for _ in range(len(self._seals))]
+
+    def do(self, enough: Callable[[], bool]) -> None:
+        """Do what waits, at the lowest priority, until ``enough``; what vanishes meanwhile is left alone."""
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)  # on Linux, of this thread alone
+        while self._waiting and not enough():
+            fresh = self._waiting.popleft()
+            try:
+                if self._store.shares and fresh.previous is not None:
+                    self._share(fresh)
+                digest = seal(self._store, fresh.object, enough)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                _log.warning("%s: %s", fresh.source, error)
+                continue
+            if digest:
+                self._seals.append((fresh.object, digest))
+
+    def _share(self, fresh: Fresh) -> None:
+        assert fresh.previous is not None
+        with ExitStack() as stack:
+            paths = (self._store.path(fresh.previous), self._store.path(fresh.object), fresh.source)
+            handles = []
+            for path in paths:
+                handles.append(os.open(path, os.O_RDONLY))
+                stack.callback(os.close, handles[-1])
+            share(handles[0], handles[1:])
+
+
+def seal(store: CowStore, name: str, enough: Callable[[], bool] = lambda: False) -> str:
+    """The digest of an object as it is stored now; "" when it was ``enough`` before it was read.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = blake3()
+    with store.path(name).open("rb", buffering=0) as stream:
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+            if enough():
+                return ""
+    return digest.hexdigest(length=16)

@@ -1,0 +1,147 @@
+"""The power is cut while calls are made: what the disk has at that moment is a workspace that works.
+
+The workspace lies in a file system in an image, the image on btrfs. A clone of the image, which btrfs makes in one
+moment, is what a machine would find that lost its power then; it is mounted as after a new start of the machine.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from casa_recompute.ledger import CallRecord
+from casa_recompute.products import scan
+from casa_recompute.store import files
+from casa_recompute.store.files import clone
+from casa_recompute.workspace import Workspace
+from tests.store.conftest import Grounds
+from tests.store.test_faults import State, read, write
+from tests.store.tiers import run
+
+CUTS = int(os.environ.get("STORE_CUTS", "8"))
+
+
+def state(number: int) -> State:
+    """What call ``number`` makes of p."""
+    rng = random.Random(number)
+    return {"big": rng.randbytes(300_000), "same": b"s" * 50_000, f"file{number % 3}": rng.randbytes(10_000)}
+
+
+def raw(number: int) -> State:
+    """What the user makes of the raw data before call ``number``, by hand."""
+    return {"raw": random.Random(-number).randbytes(100_000)}
+
+
+def work(directory: Path, store: str, tell: Connection) -> None:
+    """Calls in place, on p that they made and on q that nobody can make again; and restores of both."""
+    space = Workspace(directory, store)
+    rng = random.Random(7)
+    previous, number = "", 0
+    parent = os.getppid()
+    while os.getppid() == parent:
+        number += 1
+        seconds = rng.choice([0.1, 5.0])
+        with space.lock():
+            write(directory / "q", raw(number))
+            space.keep("q")
+            before = {"q": space.look("q")} | ({"p": previous} if previous else {})
+            step = space.begin("call", "task", before, ["p"] if not previous else [])
+            write(directory / "p", state(number))
+            write(directory / "q", {"raw": b"changed by the task"})
+            made = {"p": (f"k-{number}", scan(directory / "p"))}
+            with space.ledger.transaction():
+                space.capture(made, f"key{number}")
+                outputs = {"p": f"k-{number}"}
+                record = CallRecord(f"key{number}", "", "task", {}, {}, outputs, None, "", "", [], seconds, time.time())
+                space.remember(record)
+                space.ledger.end(step)
+            space.settle_soon(seconds)
+            if seconds > 1:
+                tell.send(number)
+            space.restore({"q": before["q"]})
+            if number > 3 and rng.random() < 0.5:
+                space.restore({"p": f"k-{number - rng.randrange(1, 3)}"})
+                space.restore({"p": f"k-{number}"})
+            previous = f"k-{number}"
+
+
+@contextmanager
+def mounted(image: Path, place: Path, kind: str) -> Iterator[Path]:
+    place.mkdir(exist_ok=True)
+    run("mount", "-o", "loop,nouuid" if kind == "xfs" else "loop", image, place)
+    try:
+        yield place
+    finally:
+        for _ in range(50):
+            if not subprocess.run(["umount", place], capture_output=True).returncode:
+                break
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize(("kind", "store"), [("ext4", "copy"), ("btrfs", "reflink"), ("xfs", "reflink")])
+def test_the_power_is_cut(grounds: Grounds, kind: str, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = grounds["btrfs"].make()
+    image = directory / "image"
+    with image.open("wb") as stream:
+        stream.truncate(2 << 30)
+    run(f"mkfs.{kind}", "-q", image)
+    cuts: list[tuple[Path, int]] = []
+    with mounted(image, directory / "m", kind) as place:
+        listen, tell = multiprocessing.Pipe(duplex=False)
+        # Not forked: the threads with which large files are hashed would be missing.
+        worker = multiprocessing.get_context("spawn").Process(target=work, args=(place, store, tell), daemon=True)
+        worker.start()
+        try:
+            rng, told = random.Random(3), 0
+            while told < 3 or len(cuts) < CUTS:
+                time.sleep(rng.random() * 0.2)
+                while listen.poll():
+                    told = listen.recv()
+                if told >= 3:
+                    cuts.append((directory / f"cut{len(cuts)}", told))
+                    with image.open("rb") as source, cuts[-1][0].open("wb") as target:
+                        clone(source.fileno(), target.fileno())
+                assert worker.is_alive(), "the worker ended"
+        finally:
+            worker.kill()
+            worker.join()
+    for number, (cut, told) in enumerate(cuts):
+        boot = directory / "boot"
+        boot.write_text(f"boot {number}")
+        monkeypatch.setattr(files, "_BOOT", boot)
+        with mounted(cut, directory / "m", kind) as place:
+            check(place, store, told)
+        cut.unlink()
+    grounds["btrfs"].drop(directory)
+
+
+def check(directory: Path, store: str, told: int) -> None:
+    """``told``: the last call of which it was said that it is remembered."""
+    space = Workspace(directory, store)
+    try:
+        with space.lock():
+            p, q = read(directory / "p"), read(directory / "q")
+            assert space.ledger.pending() == []
+            recent = range(told - 3, told + 200)
+            assert not p or any(p == state(number) for number in recent if number > 0), "p is half of something"
+            assert q == {"raw": b"changed by the task"} or any(q == raw(number) for number in recent), "q is broken"
+            numbers = [n for n in range(1, told + 200) if space.ledger.call(f"key{n}") is not None]
+            assert told in numbers, "a call is forgotten that was remembered"
+            for number in numbers[-8:]:
+                version = f"k-{number}"
+                if space.restorable({"p": version}):
+                    space.restore({"p": version})
+                    assert read(directory / "p") == state(number), f"{version} is wrong"
+                else:
+                    assert space.ledger.call(f"key{number}").seconds < 1, f"{version} is lost"  # type: ignore[union-attr]
+    finally:
+        space.close()
