@@ -38,6 +38,9 @@ class Settings:
     remembers the number, because it changes results in their last bits."""
     store: str = "auto"
     """How versions are kept: "auto" (the best that works here), "reflink" or "copy"."""
+    budget: int = 0
+    """GB (10^9 bytes) of disk that kept versions may take. 0: where blocks are shared, as much as leaves a tenth of the
+    file system free; where they are copied, half of what would be free without them."""
     state: str = "story"
     """"story": a cell runs on the state of the data products that its place in the notebook implies.
     "present": CASA's accumulating habit, every call acts on what is there."""
@@ -60,6 +63,8 @@ class Settings:
         for name in ("digest_limit", "keep_limit"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} = {getattr(self, name)}: use a number of MiB, or 0 for none")
+        if self.budget < 0:
+            raise SettingsError(f"budget = {self.budget}: use a number of GB, or 0 for what the disk allows")
         if self.threads < 0:
             raise SettingsError(f"threads = {self.threads}: use a number of threads, or 0 for all cores")
 

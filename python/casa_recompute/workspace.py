@@ -105,6 +105,8 @@ class Workspace:
             for name in ("log", "tmp", "records"):
                 (self.home / name).mkdir(parents=True, exist_ok=True)
             self._lock_file = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            self._open_file = os.open(self.home / "open", os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._open_file, fcntl.LOCK_SH)
             self._make_reserve()
         except OSError as error:
             raise WorkspaceError(
@@ -172,6 +174,17 @@ class Workspace:
         self.ledger.close()
         if self._lock_file >= 0:
             os.close(self._lock_file)
+            os.close(self._open_file)
+
+    def alone(self) -> bool:
+        """Whether no other kernel has this workspace open."""
+        try:
+            fcntl.flock(self._open_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            fcntl.flock(self._open_file, fcntl.LOCK_SH)
+        return True
 
     def absolute(self, path: str) -> Path:
         """Where a product lies."""

@@ -326,6 +326,18 @@ class Ledger:
         self._presences.pop(path, None)
         self._db.execute("DELETE FROM presence WHERE path = ?", (path,))
 
+    def last_uses(self) -> dict[str, float]:
+        """Key of a call -> when it was last made or restored (Unix seconds)."""
+        return dict(self._db.execute("SELECT key, max(started) FROM run WHERE key IS NOT NULL GROUP BY key").fetchall())
+
+    def present_stories(self) -> dict[str, set[str]]:
+        """Notebook -> versions of products that its cells, as they last ran, met and left."""
+        stories: dict[str, set[str]] = {}
+        query = "SELECT notebook, before, after FROM touch UNION SELECT notebook, version, version FROM found"
+        for notebook, *versions in self._db.execute(query):
+            stories.setdefault(notebook, set()).update(versions)
+        return stories
+
     def all_calls(self) -> list[CallRecord]:
         """Every memoised call, oldest first."""
         return [unpack_call(row[0]) for row in self._db.execute("SELECT record FROM call ORDER BY created")]

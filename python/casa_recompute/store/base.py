@@ -109,6 +109,10 @@ class CowStore(ABC):
     def sweep(self) -> None:
         """Remove what captures that never ended left behind. Call only while no capture is under way."""
 
+    def objects(self) -> set[str]:
+        """Names of all that it holds, if it can tell: what nobody knows of can be removed then."""
+        return set()
+
     @abstractmethod
     def usage(self) -> Usage:
         """What the store holds now."""

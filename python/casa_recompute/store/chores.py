@@ -10,8 +10,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from blake3 import blake3
 
@@ -72,12 +73,13 @@ class Chores:
     def _share(self, fresh: Fresh) -> None:
         assert fresh.previous is not None
         with ExitStack() as stack:
-            paths = (self._store.path(fresh.previous), self._store.path(fresh.object), fresh.source)
             handles = []
-            for path in paths:
-                handles.append(os.open(path, os.O_RDONLY))
-                stack.callback(os.close, handles[-1])
-            share(handles[0], handles[1:])
+            for path in (self._store.path(fresh.previous), self._store.path(fresh.object), Path(fresh.source)):
+                with suppress(FileNotFoundError):  # evicted meanwhile, or another version lies there now
+                    handles.append(os.open(path, os.O_RDONLY | os.O_NOFOLLOW))
+                    stack.callback(os.close, handles[-1])
+            if len(handles) > 1:
+                share(handles[0], handles[1:])
 
 
 def seal(store: CowStore, name: str, enough: Callable[[], bool] = lambda: False) -> str:

@@ -215,6 +215,10 @@ class _FileStore(CowStore):
             if boot != self._young and time.time() - boot.stat().st_mtime > _OTHER_BOOT_S:
                 shutil.rmtree(boot)
 
+    def objects(self) -> set[str]:
+        places = (self._objects, self._young)
+        return {f"{entry.parent.name}/{entry.name}" for place in places for entry in place.glob("*/*")}
+
     def usage(self) -> Usage:
         places = (self._objects, self._young)
         sizes = [entry.stat().st_size for place in places for entry in place.glob("*/*")]

@@ -13,29 +13,27 @@ import numpy as np
 FIDEDUPERANGE = 0xC0189436  # linux/fs.h
 _BLOCK = 4096
 _CHUNK = 1 << 20
+_REQUEST = 16 * _CHUNK
+"""Bytes that one may ask the kernel to share at once."""
 _HEAD = struct.Struct("=QQHHI")  # src_offset, src_length, dest_count, reserved
 _ONE = struct.Struct("=qQQiI")  # dest_fd, dest_offset, bytes_deduped, status, reserved
 
 
-def share(source: int, targets: list[int]) -> int:
-    """Let ``targets`` share with ``source`` all blocks that are equal; the bytes that they then share at least.
+def share(source: int, targets: list[int]) -> None:
+    """Let ``targets`` share with ``source`` all whole blocks in which the first of them is equal to it.
 
-    Args:
-        source: descriptor of a file.
-        targets: descriptors of files whose contents are equal to each other; the kernel compares again before it
-            shares, so nothing is lost if somebody writes meanwhile.
+    Descriptors of files. The kernel compares again before it shares, each target by itself, so nothing is lost if
+    somebody writes meanwhile.
 
     Raises:
         OSError: the file system cannot do it.
     """
-    shared = 0
     for start, length in _equal(source, targets[0]):
-        while length > 0:
-            done = min(_share(source, target, start, min(length, 16 * _CHUNK)) for target in targets)
-            if not done:
-                break
-            start, length, shared = start + done, length - done, shared + done
-    return shared
+        for target in targets:
+            done = 0
+            while done < length:
+                # What differs by now is passed over.
+                done += _share(source, target, start + done, min(length - done, _REQUEST)) or _REQUEST
 
 
 def _equal(one: int, other: int) -> Iterator[tuple[int, int]]:

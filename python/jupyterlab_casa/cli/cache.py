@@ -1,10 +1,14 @@
-"""``jupyter casa cache``: what a workspace remembers. Reads only, so it answers while a kernel is busy."""
+"""``jupyter casa cache``: what a workspace remembers, and the upkeep of its store.
+
+``info`` and ``list`` only read, so they answer while a kernel is busy.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,16 +16,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from casa_recompute import housekeeping
 from casa_recompute.ledger import LedgerError
 from casa_recompute.ledger.reader import LedgerReader
-from casa_recompute.settings import SettingsError, load_settings
+from casa_recompute.settings import Settings, SettingsError, load_settings
 from casa_recompute.store import StoreError, open_store
 from casa_recompute.words import duration
-from casa_recompute.workspace import HOME
-from jupyterlab_casa.cli.text import FAILED, CommandError, emit, size, table
+from casa_recompute.workspace import HOME, Workspace, WorkspaceBusy, WorkspaceError
+from jupyterlab_casa.cli.text import FAILED, CommandError, emit, plural, say, size, table
 
 SCHEMA = 1
-"""Version of both JSON objects."""
+"""Version of the JSON objects."""
+_PATIENCE_S = 10.0
 
 
 @contextmanager
@@ -87,9 +93,7 @@ def info(arguments: argparse.Namespace) -> int:
     print(f"remembers   {totals.calls} calls, {totals.versions} versions of data products")
     print(f"saved       {duration(totals.saved_s)} in {totals.restored} restored calls")
     full = size(count["versions"])
-    print(
-        f"holds       {usage.objects} files, {size(usage.bytes)}; full copies of all versions would be {full}"
-    )
+    print(f"holds       {usage.objects} files, {size(usage.bytes)}; full copies of all versions would be {full}")
     shared = " (blocks shared with the products included)" if store.name != "copy" else ""
     print(f"on disk     {size(count['on_disk'])}{shared}; {size(count['free'])} free")
     print(f"ledger      {size(count['ledger'])}; logs {size(count['logs'])}")
@@ -109,15 +113,104 @@ def _blocks(root: Path) -> int:
     return total
 
 
+@contextmanager
+def _workspace(directory: Path) -> Iterator[tuple[Workspace, Settings]]:
+    """The workspace and its lock.
+
+    Raises:
+        CommandError: nothing is remembered there, or a kernel is at work.
+    """
+    if not (directory / HOME / "ledger.sqlite").exists():
+        message = f"{directory} is no workspace: nothing has been run there with the kernel casa"
+        raise CommandError(message, FAILED)
+    try:
+        settings = load_settings()
+        space = Workspace(directory, settings.store)
+        try:
+            with space.lock(patience=_PATIENCE_S):
+                yield space, settings
+        finally:
+            space.close()
+    except (SettingsError, StoreError, WorkspaceError, WorkspaceBusy, LedgerError) as error:
+        raise CommandError(str(error), FAILED) from error
+
+
+def verify_files(arguments: argparse.Namespace) -> int:
+    """Read every stored file; exit code 1 when one was damaged or missing."""
+    workspace: Path = arguments.workspace.resolve()
+    told = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > 2:
+            told = time.monotonic()
+            say(f"{size(done)} of {size(total)}")
+
+    with _workspace(workspace) as (space, _):
+        found = housekeeping.verify(space, progress)
+    bad = len(found.damaged) + len(found.missing)
+    if arguments.json:
+        lost = [{"path": path, "version": version} for path, version in found.lost]
+        emit({"schema": SCHEMA, "workspace": str(workspace), "ok": not bad, **asdict(found), "lost": lost})
+        return FAILED if bad else 0
+    print(f"{plural(found.files, 'file')}, {size(found.bytes)} read; {found.sealed} had no digest yet and got one")
+    if bad:
+        print(f"{len(found.damaged)} damaged, {len(found.missing)} missing. What needs them is computed again:")
+        for path, version in found.lost:
+            print(f"  {path} ({version[:14]})")
+    else:
+        print("Every file is as it was kept")
+    return FAILED if bad else 0
+
+
+def collect_garbage(arguments: argparse.Namespace) -> int:
+    """Let versions go until the budget is kept."""
+    workspace: Path = arguments.workspace.resolve()
+    with _workspace(workspace) as (space, settings):
+        budget = settings.budget if arguments.budget is None else arguments.budget
+        found = housekeeping.plan_collection(space, budget, occupied=not space.alone())
+        if not arguments.dry_run:
+            housekeeping.collect(space, found)
+    if arguments.json:
+        # JSON has no infinity: nothing is freed
+        rows = [{**asdict(c), "score": c.score if c.frees else None} for c in found.candidates]
+        report = {"dry_run": arguments.dry_run, "physical": found.physical, "logical": found.logical}
+        report |= {"goal": found.goal, "freed": found.freed, "excess": found.excess, "orphans": len(found.orphans)}
+        emit({"schema": SCHEMA, "workspace": str(workspace), **report, "candidates": rows})
+        return 0
+    print(
+        f"Versions take {size(found.physical)} of disk ({size(found.logical)} if each were a full copy); "
+        f"they may take {size(found.goal)}"
+    )
+    lines = [
+        (
+            "goes" if not c.keep else "stays",
+            c.task or "-",
+            ", ".join(c.paths[:2]) + (f" and {len(c.paths) - 2} more" if len(c.paths) > 2 else ""),
+            size(c.frees),
+            duration(c.seconds) if c.task else "-",
+            duration(c.age_s) if c.task else "-",
+            c.keep or f"{c.score * 1e9:.3g} s per GB freed",
+        )
+        for c in found.candidates
+    ]
+    if lines:
+        print(table(("", "made by", "products", "frees", "to compute", "unused for", "why"), lines, right=(3, 4, 5)))
+    verb = "would be freed" if arguments.dry_run else "freed"
+    print(f"{plural(len(found.going), 'call')}: {size(found.freed)} {verb}", end="")
+    print(f"; {plural(len(found.orphans), 'file')} that nothing refers to" if found.orphans else "")
+    if found.excess:
+        print(f"{size(found.excess)} above the budget remain, because all else is needed")
+    return 0
+
+
 def list_versions(arguments: argparse.Namespace) -> int:
     """Every version of every data product."""
     workspace: Path = arguments.workspace.resolve()
     with _ledger(workspace) as ledger:
         versions = ledger.versions()
     if arguments.json:
-        rows = [
-            {**asdict(v), "created": datetime.fromtimestamp(v.created, UTC).isoformat()} for v in versions
-        ]
+        rows = [{**asdict(v), "created": datetime.fromtimestamp(v.created, UTC).isoformat()} for v in versions]
         emit({"schema": SCHEMA, "workspace": str(workspace), "versions": rows})
         return 0
     print(

@@ -70,9 +70,16 @@ def parser() -> argparse.ArgumentParser:
     for name, function, text in (
         ("info", "info", "store, sizes, time saved"),
         ("list", "list_versions", "every version of every data product"),
+        ("verify", "verify_files", "read every stored file; what a disk has changed is removed, to be computed again"),
+        ("gc", "collect_garbage", "let versions go until the budget is kept, the cheapest to compute again first"),
     ):
         part = parts.add_parser(name, help=text)
         part.add_argument("workspace", metavar="DIR", nargs="?", type=Path, default=Path("."))
+        if name == "gc":
+            part.add_argument("--dry-run", action="store_true", help="only tell what would go, and why the rest stays")
+            part.add_argument(
+                "--budget", metavar="GB", type=_gigabytes, help="of disk for versions (default: settings)"
+            )
         _json(part)
         part.set_defaults(command=f"cache:{function}")
 
@@ -93,6 +100,12 @@ def _json(command: argparse.ArgumentParser) -> None:
 def _seconds(text: str) -> int:
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return int(text)
+
+
+def _gigabytes(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of GB")
     return int(text)
 
 

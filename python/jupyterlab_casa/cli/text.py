@@ -48,9 +48,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[in
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = []
     for row in (head, *rows):
-        cells = [
-            f"{c:>{w}}" if n in right else f"{c:<{w}}"
-            for n, (c, w) in enumerate(zip(row, widths, strict=True))
-        ]
+        cells = [f"{c:>{w}}" if n in right else f"{c:<{w}}" for n, (c, w) in enumerate(zip(row, widths, strict=True))]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)

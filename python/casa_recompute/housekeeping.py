@@ -1,0 +1,375 @@
+"""The store's upkeep: is every stored file as it was kept, and what may go when room is needed?"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+from casa_recompute.ledger import CallRecord, Version
+from casa_recompute.products import ABSENT, Manifest, scan
+from casa_recompute.store.chores import seal
+from casa_recompute.store.extents import Pieces, extents
+from casa_recompute.workspace import Workspace
+
+HALF_LIFE_S = 7 * 86400.0
+"""A version that was used this long ago is worth half of one used now."""
+
+
+@dataclass
+class Verified:
+    """What came of looking at every stored file."""
+
+    files: int = 0
+    bytes: int = 0
+    sealed: int = 0
+    """Files of which no digest was known yet; it was taken now."""
+    damaged: list[str] = field(default_factory=list)
+    """Objects that were not as they were kept, or could not be read. They were removed."""
+    missing: list[str] = field(default_factory=list)
+    lost: list[tuple[str, str]] = field(default_factory=list)
+    """(product path, version) that can no longer be restored; they are computed again when they are needed."""
+
+
+def verify(space: Workspace, progress: Callable[[int, int], None] = lambda done, total: None) -> Verified:
+    """Read every stored file; what is not as it was kept is removed, so that it is never served.
+
+    Args:
+        space: whose lock one holds.
+        progress: told the bytes read so far, and of all.
+
+    Raises:
+        sqlite3.Error: the ledger cannot be written.
+    """
+    found = Verified()
+    wanted = _Wanted(space)
+    seals, fresh = space.ledger.seals(), []
+    total = sum(size for size, _ in wanted.files.values())
+    for name, (size, mtime_ns) in wanted.files.items():
+        known = wanted.digests.get(name) or seals.get(name)
+        if not space.store.path(name).exists():
+            found.missing.append(name)
+            continue
+        try:
+            digest = seal(space.store, name)
+        except OSError:  # the disk cannot read it
+            digest = "unreadable"
+        if digest == "unreadable" or not space.store.intact(name, size, mtime_ns) or known not in (None, digest):
+            found.damaged.append(name)
+        elif known is None:
+            fresh.append((name, digest))
+        found.files, found.bytes = found.files + 1, found.bytes + size
+        progress(found.bytes, total)
+    found.sealed = len(fresh)
+    space.ledger.add_seals(fresh)
+    gone = {*found.damaged, *found.missing}
+    if gone:
+        space.store.remove(found.damaged)
+        space.ledger.drop_seals(gone)
+        for version in wanted.versions:
+            if not gone.isdisjoint(_objects(version)):
+                found.lost.append((version.path, version.id))
+                _forget_objects(space, version, gone)
+        lost = {version_id for _, version_id in found.lost}
+        for path in space.ledger.known_paths():
+            # The product may share the damaged blocks: it is looked at byte by byte.
+            seen = space.ledger.presence(path)
+            if seen is not None and seen.version in lost:
+                space.ledger.forget_presence(path)
+    return found
+
+
+class _Wanted:
+    """All stored files that the ledger knows."""
+
+    def __init__(self, space: Workspace) -> None:
+        self.versions = list(_versions(space))
+        self.calls = space.ledger.all_calls()
+        self.files: dict[str, tuple[int, int]] = {}  # object -> size, mtime_ns
+        self.digests: dict[str, str] = {}
+        for version in self.versions:
+            for entry in version.manifest.values():
+                if entry.object is not None:
+                    self.files[entry.object] = entry.size, entry.mtime_ns
+                    if entry.digest is not None:
+                        self.digests[entry.object] = entry.digest
+        for call in self.calls:
+            for picture in call.pictures:
+                self.files[picture["object"]] = picture["size"], picture["mtime_ns"]
+
+
+def _versions(space: Workspace) -> Iterator[Version]:
+    for version_id in space.ledger.version_ids():
+        version = space.ledger.version(version_id)
+        if version is not None and version_id != ABSENT:
+            yield version
+
+
+def _forget_objects(space: Workspace, version: Version, objects: set[str]) -> None:
+    entries = version.manifest.items()
+    known = {name: replace(entry, object=None) if entry.object in objects else entry for name, entry in entries}
+    space.ledger.add_version(replace(version, manifest=Manifest(known)))
+
+
+def _objects(version: Version) -> set[str]:
+    return {entry.object for entry in version.manifest.values() if entry.object is not None}
+
+
+# -- eviction ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a call made, which may go, or why it may not."""
+
+    paths: tuple[str, ...]
+    versions: tuple[str, ...]
+    task: str
+    """That made it; "": it was there, or made by hand."""
+    seconds: float
+    """What it takes to compute it again."""
+    age_s: float
+    """Since it was last made or restored."""
+    frees: int
+    """Bytes that the disk gets back, after those that go before it."""
+    score: float
+    """Seconds x recency / bytes freed: the lowest go first."""
+    keep: str = ""
+    """Why it stays; "": it goes."""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a collection would do, or did. Sizes in bytes."""
+
+    candidates: list[Candidate]
+    orphans: list[str]
+    """Stored files that nothing refers to, which a power cut or a kill has left."""
+    physical: int
+    """What versions take on the disk now, shared blocks once."""
+    logical: int
+    """If every version were a full copy."""
+    goal: int
+    """What versions may take on the disk."""
+
+    @property
+    def going(self) -> list[Candidate]:
+        """What goes, in this order."""
+        return [candidate for candidate in self.candidates if not candidate.keep]
+
+    @property
+    def freed(self) -> int:
+        """Bytes that the disk gets back."""
+        return sum(candidate.frees for candidate in self.going)
+
+    @property
+    def excess(self) -> int:
+        """Bytes above the goal that remain, because all else is needed."""
+        return max(0, self.physical - self.freed - self.goal)
+
+
+@dataclass
+class _Group:
+    """All that one call made: without one of them it has to run again, so they go together."""
+
+    versions: list[Version]
+    call: CallRecord | None
+
+    @property
+    def objects(self) -> set[str]:
+        return set().union(*map(_objects, self.versions))
+
+
+def allowance(space: Workspace, budget: int, physical: int) -> int:
+    """Bytes that versions may take on the disk.
+
+    Args:
+        space: of which workspace.
+        budget: what the settings say, in GB (10^9 bytes). 0: where blocks are shared, as much as leaves a tenth of
+            the file system free; where they are copied, half of what would be free without them.
+        physical: bytes that they take now.
+    """
+    if budget:
+        return budget * 10**9
+    disk = shutil.disk_usage(space.home)
+    if space.store.name == "copy":
+        return (physical + disk.free) // 2
+    return max(0, physical + disk.free - disk.total // 10)
+
+
+def plan_collection(space: Workspace, budget: int, occupied: bool, now: float | None = None) -> Collection:
+    """What has to go, so that versions keep within the budget. Nothing is changed.
+
+    Never what a notebook needs that is open, never what nobody can compute again, never what lies at its path.
+
+    Args:
+        space: whose lock one holds.
+        budget: see :func:`allowance`.
+        occupied: whether a kernel works here.
+        now: Unix seconds, for tests.
+    """
+    now = time.time() if now is None else now
+    wanted = _Wanted(space)
+    groups: dict[str, _Group] = {}
+    calls = {call.key: call for call in wanted.calls}
+    for version in wanted.versions:
+        if _objects(version):
+            group = groups.setdefault(version.call or version.id, _Group([], calls.get(version.call or "")))
+            group.versions.append(version)
+    users = Counter(name for group in groups.values() for name in group.objects)
+    users.update({picture["object"] for call in wanted.calls for picture in call.pictures})
+    blocks = _Blocks(_all_extents(space, wanted.files))
+    physical = blocks.taken(wanted.files)
+    goal = allowance(space, budget, physical)
+    excess = physical - goal
+    needed = _needed(space, occupied)
+    used = space.ledger.last_uses()
+
+    def rate(group: _Group) -> tuple[float, float, float]:
+        seconds = group.call.seconds if group.call is not None else 0.0
+        last = max(used.get(group.call.key, 0.0), group.call.created) if group.call is not None else 0.0
+        age = max(0.0, now - last)
+        frees = blocks.freed(name for name in group.objects if users[name] == 1)
+        return seconds * 2.0 ** (-age / HALF_LIFE_S) / frees if frees else math.inf, seconds, age
+
+    candidates = []
+    rated = [(*rate(group), group) for group in groups.values()]
+    for score, seconds, age, group in sorted(rated, key=lambda row: row[:3]):
+        alone = [name for name in group.objects if users[name] == 1]
+        frees = blocks.freed(alone)
+        why = next((needed[version.id] for version in group.versions if version.id in needed), "")
+        if not why and all(version.call is None for version in group.versions):
+            why = "nobody could compute it again"
+        elif not why and not frees:
+            why = "all its blocks are shared with others"
+        elif not why and excess <= 0:
+            why = "there is room for it"
+        if not why:
+            excess -= frees
+            blocks.remove(alone)
+            users.subtract(group.objects)
+        candidates.append(
+            Candidate(
+                tuple(version.path for version in group.versions),
+                tuple(version.id for version in group.versions),
+                group.call.task if group.call is not None else "",
+                seconds,
+                age,
+                frees,
+                score,
+                why,
+            )
+        )
+    orphans = sorted(space.store.objects() - wanted.files.keys())
+    logical = sum(version.manifest.size for version in wanted.versions if version.manifest.kept)
+    return Collection(candidates, orphans, physical, logical, goal)
+
+
+def collect(space: Workspace, collection: Collection) -> None:
+    """Let go what :func:`plan_collection` found; the same lock must still be held.
+
+    A version that goes is still known, only not kept, so it can be told why it has to be computed again.
+
+    Raises:
+        OSError: the disk fails; what was not removed is found by the next collection.
+    """
+    going = {version for candidate in collection.going for version in candidate.versions}
+    stay, go = set[str](), set(collection.orphans)
+    with space.ledger.transaction():
+        for version in list(_versions(space)):
+            if version.id not in going:
+                stay |= _objects(version)
+                continue
+            go |= _objects(version)
+            _forget_objects(space, version, _objects(version))
+        stay.update(picture["object"] for call in space.ledger.all_calls() for picture in call.pictures)
+        space.ledger.drop_seals(go - stay)
+    space.store.remove(sorted(go - stay))
+
+
+def make_room(space: Workspace, budget: int) -> Collection | None:
+    """Collect if it is time to; to be called by a kernel after a call, with the lock. What was done, if anything."""
+    disk = shutil.disk_usage(space.home)
+    upper = space.store.usage().bytes if budget or space.store.name == "copy" else 0
+    if disk.free >= disk.total // 20 and (not upper or upper <= allowance(space, budget, upper)):
+        return None
+    collection = plan_collection(space, budget, occupied=True)
+    collect(space, collection)
+    return collection
+
+
+def _needed(space: Workspace, occupied: bool) -> dict[str, str]:
+    """Version -> why it must not go."""
+    needed: dict[str, str] = {}
+    for path in space.ledger.known_paths():
+        seen = space.ledger.presence(path)
+        if seen is not None:
+            needed[seen.version] = "it lies at its path"
+    if occupied:
+        for notebook, versions in space.ledger.present_stories().items():
+            needed |= dict.fromkeys(versions, f"{notebook or 'a notebook'} needs it, and a kernel is open")
+    for step in space.ledger.pending():
+        needed |= dict.fromkeys(step.versions.values(), "a step that is under way needs it")
+    return needed
+
+
+def _all_extents(space: Workspace, names: Iterable[str]) -> dict[str, Pieces]:
+    """Pieces of disk of stored files, and (under names with a leading "/") of products, which may share them."""
+    found: dict[str, Pieces] = {}
+    free = 1 << 62  # beyond all disks: places for files of which the file system does not tell where they are
+
+    def add(name: str, path: Path) -> None:
+        nonlocal free
+        try:
+            pieces = extents(path)
+            if pieces is None:
+                size = path.stat().st_blocks * 512
+                pieces, free = [(free, free + size)] if size else [], free + size
+        except FileNotFoundError:
+            return
+        found[name] = pieces
+
+    for name in names:
+        add(name, space.store.path(name))
+    device = os.stat(space.home).st_dev
+    for product in space.ledger.known_paths():
+        root = space.absolute(product)
+        for name, stamp in scan(root).items():
+            path = root / name if name else root
+            if stamp.kind == "f" and path.stat().st_dev == device:
+                add(f"/{path}", path)
+    return found
+
+
+class _Blocks:
+    """Which files use which pieces of the disk: what is freed when some of them go."""
+
+    def __init__(self, pieces: Mapping[str, Pieces]) -> None:
+        edges = sorted({edge for some in pieces.values() for piece in some for edge in piece})
+        index = {edge: number for number, edge in enumerate(edges)}
+        self._sizes = [end - start for start, end in pairwise(edges)]
+        self._numbers = {
+            name: [number for start, end in some for number in range(index[start], index[end])]
+            for name, some in pieces.items()
+        }
+        self._users = Counter(number for numbers in self._numbers.values() for number in numbers)
+
+    def taken(self, names: Iterable[str]) -> int:
+        """Bytes that these use, each piece once."""
+        return sum(self._sizes[n] for n in {n for name in names for n in self._numbers.get(name, ())})
+
+    def freed(self, names: Iterable[str]) -> int:
+        """Bytes that nobody else uses."""
+        counts = Counter(number for name in names for number in self._numbers.get(name, ()))
+        return sum(self._sizes[number] for number, count in counts.items() if count == self._users[number])
+
+    def remove(self, names: Iterable[str]) -> None:
+        """These go."""
+        for name in names:
+            self._users.subtract(self._numbers.pop(name, ()))
