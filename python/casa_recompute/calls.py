@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from casa_recompute import casalog
+from casa_recompute.housekeeping import make_room
 from casa_recompute.ledger import CallRecord
 from casa_recompute.notebook.simulate import UNKNOWN
 from casa_recompute.products import ABSENT, Tree, matches, product_path, scan, signature
@@ -507,6 +508,7 @@ class _Call:
         try:
             self._commit(plan, record, before, made, step, reason, remembered)
             self.space.settle_soon(record.seconds)
+            self._make_room()
         except (OSError, sqlite3.OperationalError) as error:
             self._not_remembered(error)
             self.space.give_up_reserve()
@@ -569,6 +571,14 @@ class _Call:
         why = error.strerror if isinstance(error, OSError) else str(error)
         note = f"WARNING: this call is not remembered, because not everything could be kept: {why}"
         if note not in self.notes:
+            self.notes.append(note)
+
+    def _make_room(self) -> None:
+        try:
+            note = make_room(self.space)
+        except (OSError, sqlite3.Error) as error:
+            note = f"the budget of the store could not be looked after: {error}"
+        if note:
             self.notes.append(note)
 
     def _temporary(self) -> list[str]:

@@ -7,17 +7,17 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from pathlib import Path
 
 from casa_recompute.ledger import CallRecord, Version
 from casa_recompute.products import ABSENT, Manifest, scan
 from casa_recompute.store.chores import seal
-from casa_recompute.store.extents import Pieces, extents
+from casa_recompute.store.extents import Blocks, Pieces, all_extents
 from casa_recompute.workspace import Workspace
 
+_OFTEN = 1 << 30
+"""Bytes of captured files after which the budget is looked at again."""
 HALF_LIFE_S = 7 * 86400.0
 """A version that was used this long ago is worth half of one used now."""
 
@@ -224,7 +224,7 @@ def plan_collection(space: Workspace, budget: int, occupied: bool, now: float | 
             group.versions.append(version)
     users = Counter(name for group in groups.values() for name in group.objects)
     users.update({picture["object"] for call in wanted.calls for picture in call.pictures})
-    blocks = _Blocks(_all_extents(space, wanted.files))
+    blocks = Blocks(_all_extents(space, wanted.files))
     physical = blocks.taken(wanted.files)
     goal = allowance(space, budget, physical)
     excess = physical - goal
@@ -293,15 +293,29 @@ def collect(space: Workspace, collection: Collection) -> None:
     space.store.remove(sorted(go - stay))
 
 
-def make_room(space: Workspace, budget: int) -> Collection | None:
-    """Collect if it is time to; to be called by a kernel after a call, with the lock. What was done, if anything."""
+def make_room(space: Workspace) -> str:
+    """Keep the budget; to be called by a kernel after a call, with the lock. What the user should know, if anything.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    if space.grown < _OFTEN:
+        return ""
+    grown, space.grown = space.grown, 0
+    usage = space.store.usage()  # an upper bound: blocks may be shared
     disk = shutil.disk_usage(space.home)
-    upper = space.store.usage().bytes if budget or space.store.name == "copy" else 0
-    if disk.free >= disk.total // 20 and (not upper or upper <= allowance(space, budget, upper)):
-        return None
-    collection = plan_collection(space, budget, occupied=True)
-    collect(space, collection)
-    return collection
+    if usage.bytes > allowance(space, space.budget, usage.bytes) or disk.free < disk.total // 20:
+        collection = plan_collection(space, space.budget, occupied=True)
+        collect(space, collection)
+        left = "; what remains is needed: `jupyter casa cache gc --dry-run` tells by whom" if collection.excess else ""
+        if collection.going or left:
+            return f"{collection.freed / 1e9:.1f} GB of earlier results were let go to keep within the budget{left}"
+    if space.store.name == "copy":
+        return (
+            f"{grown / 1e9:.1f} GB were copied to keep earlier states of data products; a workspace on btrfs, XFS or "
+            "OpenZFS >= 2.2 would share them (`jupyter casa doctor` tells more)"
+        )
+    return ""
 
 
 def _needed(space: Workspace, occupied: bool) -> dict[str, str]:
@@ -321,55 +335,12 @@ def _needed(space: Workspace, occupied: bool) -> dict[str, str]:
 
 def _all_extents(space: Workspace, names: Iterable[str]) -> dict[str, Pieces]:
     """Pieces of disk of stored files, and (under names with a leading "/") of products, which may share them."""
-    found: dict[str, Pieces] = {}
-    free = 1 << 62  # beyond all disks: places for files of which the file system does not tell where they are
-
-    def add(name: str, path: Path) -> None:
-        nonlocal free
-        try:
-            pieces = extents(path)
-            if pieces is None:
-                size = path.stat().st_blocks * 512
-                pieces, free = [(free, free + size)] if size else [], free + size
-        except FileNotFoundError:
-            return
-        found[name] = pieces
-
-    for name in names:
-        add(name, space.store.path(name))
+    paths = {name: space.store.path(name) for name in names}
     device = os.stat(space.home).st_dev
     for product in space.ledger.known_paths():
         root = space.absolute(product)
         for name, stamp in scan(root).items():
             path = root / name if name else root
             if stamp.kind == "f" and path.stat().st_dev == device:
-                add(f"/{path}", path)
-    return found
-
-
-class _Blocks:
-    """Which files use which pieces of the disk: what is freed when some of them go."""
-
-    def __init__(self, pieces: Mapping[str, Pieces]) -> None:
-        edges = sorted({edge for some in pieces.values() for piece in some for edge in piece})
-        index = {edge: number for number, edge in enumerate(edges)}
-        self._sizes = [end - start for start, end in pairwise(edges)]
-        self._numbers = {
-            name: [number for start, end in some for number in range(index[start], index[end])]
-            for name, some in pieces.items()
-        }
-        self._users = Counter(number for numbers in self._numbers.values() for number in numbers)
-
-    def taken(self, names: Iterable[str]) -> int:
-        """Bytes that these use, each piece once."""
-        return sum(self._sizes[n] for n in {n for name in names for n in self._numbers.get(name, ())})
-
-    def freed(self, names: Iterable[str]) -> int:
-        """Bytes that nobody else uses."""
-        counts = Counter(number for name in names for number in self._numbers.get(name, ()))
-        return sum(self._sizes[number] for number, count in counts.items() if count == self._users[number])
-
-    def remove(self, names: Iterable[str]) -> None:
-        """These go."""
-        for name in names:
-            self._users.subtract(self._numbers.pop(name, ()))
+                paths[f"/{path}"] = path
+    return all_extents(paths)

@@ -90,8 +90,16 @@ class Workspace:
     brought: dict[str, str]
     """Product path -> version that was brought there, since the cell began; its owner clears it."""
 
-    def __init__(self, directory: Path, store: str = "auto") -> None:
+    grown: int
+    """Bytes of files captured since somebody last saw to it that the budget is kept; who does it sets it to 0."""
+
+    def __init__(self, directory: Path, store: str = "auto", budget: int = 0) -> None:
         """Open the workspace in ``directory``; what a killed process left is repaired at the first lock.
+
+        Args:
+            directory: where.
+            store: which store, see :func:`open_store`.
+            budget: GB of disk that versions may take, see :class:`Settings`.
 
         Raises:
             WorkspaceError: the directory cannot be used.
@@ -114,11 +122,13 @@ class Workspace:
             ) from error
         self._depth = 0
         self._glanced: dict[str, tuple[str, Tree]] | None = None
+        self.budget, self.grown = budget, 0
         self._settler: threading.Thread | None = None
         self._hurry = threading.Event()
         self._noted = self._on_disk = ""  # products that the disk may not have, as last noted; and as last written out
         self._boot = boot_id()
         self.store: CowStore = open_store(self.home / "store", store)
+        _log.info("%s: versions are kept by the store %r: %s", self.directory, self.store.name, self.store.reason)
         self._chores = Chores(self.store)
         self.on_replace = []
         self.replaced = set()
@@ -427,6 +437,7 @@ class Workspace:
                     elif stamp.kind == "f":
                         source = f"{root}/{name}" if name else str(root)
                         kept = capture.add(source, stamp.mtime_ns)
+                        self.grown += stamp.size
                         fresh.append(Fresh(kept, before[name].object if name in before else None, source))
                         digest = old.digest if old is not None else None
                         entries[name] = ManifestEntry("f", stamp.size, stamp.mode, stamp.mtime_ns, kept, digest)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,6 +34,42 @@ def test_cache_tells_what_is_remembered_also_while_a_kernel_is_busy(casa: Casa, 
     assert [row["present"] for row in flagged] == [False, False, True]
     assert all(row["kept"] and row["bytes"] > 0 and row["created"].startswith("20") for row in flagged)
     assert "6 calls" in words and flagged[1]["id"][:14] in words
+
+
+def test_a_damaged_file_is_found_and_its_call_runs_again(casa: Casa, workspace: Path) -> None:
+    casa("run", "nb.ipynb")
+    whole = casa("cache", "verify", "--json")
+    assert whole.code == 0 and whole.json["ok"] and whole.json["files"] > 5 and whole.json["damaged"] == []
+    image = workspace / "img.image" / "PIXELS"
+    data = image.read_bytes()
+    store = workspace / ".casa-recompute" / "store"
+    damaged = [path for path in store.rglob("*") if path.is_file() and path.read_bytes() == data]
+    assert damaged
+    for path in damaged:
+        info = path.stat()
+        path.chmod(0o600)
+        path.write_bytes(bytes([data[0] ^ 4]) + data[1:])
+        os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+    shutil.rmtree(workspace / "img.image")
+    found = casa("cache", "verify", "--json")
+    assert found.code == 1 and len(found.json["damaged"]) == len(damaged)
+    assert {"img.image"} <= {row["path"] for row in found.json["lost"]}
+    again = casa("run", "nb.ipynb", "--json").json
+    assert again["ok"] and [call["action"] for cell in again["cells"] for call in cell["calls"]].count("ran") == 1
+    assert image.read_bytes() == data
+
+
+def test_garbage_is_told_and_collected(casa: Casa, workspace: Path) -> None:
+    casa("run", "nb.ipynb")
+    casa("run", "nb.ipynb", "-p", "niter", "9")
+    told = casa("cache", "gc", "--dry-run", "--json").json
+    assert told["dry_run"] and told["candidates"] and told["logical"] > 0 and told["physical"] > 0
+    assert told["excess"] == 0 and not [row for row in told["candidates"] if not row["keep"]]
+    words = casa("cache", "gc", "--dry-run")
+    assert words.code == 0 and "stays" in words.out and "would be freed" in words.out
+    assert casa("cache", "gc").code == 0
+    assert casa("run", "nb.ipynb", "--json").json["ok"]
+    assert casa("cache", "gc", "--budget", "much").code == 2
 
 
 def test_cache_where_nothing_is_remembered(casa: Casa, tmp_path: Path) -> None:

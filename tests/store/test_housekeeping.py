@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from casa_recompute.housekeeping import collect, plan_collection, verify
+from casa_recompute.housekeeping import collect, make_room, plan_collection, verify
 from casa_recompute.ledger import CallRecord, Touch
 from casa_recompute.products import ABSENT, scan
 from casa_recompute.store.extents import extents
@@ -232,6 +232,27 @@ def test_files_that_nothing_refers_to_are_removed(space: Workspace, make: Make) 
     assert len(plan.orphans) == 1
     collect(space, plan)
     assert space.store.usage().objects == 1 and verify(space).damaged == [] and space.restorable({"p": version})
+
+
+def test_a_kernel_keeps_the_budget_by_itself_and_says_so(
+    space: Workspace, make: Make, limit: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("casa_recompute.housekeeping._OFTEN", 3 * MB)
+    first = make("p", os.urandom(2 * MB), 1)
+    limit(3 * MB)
+    assert make_room(space) == "", "not after every call"
+    second = make("p", os.urandom(2 * MB), 1000)
+    note = make_room(space)
+    assert "were let go" in note and not space.restorable({"p": first}) and space.restorable({"p": second})
+    assert make_room(space) == ""
+
+
+def test_who_copies_is_told_the_better_choice(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("casa_recompute.housekeeping._OFTEN", 1000)
+    with opened(place, "copy") as space:
+        (place / "p").write_bytes(b"1" * 2000)
+        space.keep(["p"])
+        assert "btrfs, XFS or OpenZFS" in make_room(space)
 
 
 # -- sharing again ---------------------------------------------------------------------------------------------------

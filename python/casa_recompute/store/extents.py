@@ -7,6 +7,9 @@ import errno
 import fcntl
 import os
 import struct
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 FIEMAP = 0xC020660B  # linux/fs.h
@@ -49,3 +52,50 @@ def extents(path: Path) -> Pieces | None:
         raise
     finally:
         os.close(handle)
+
+
+def all_extents(paths: Mapping[str, Path]) -> dict[str, Pieces]:
+    """The pieces of disk that files use; of those that vanish meanwhile, nothing.
+
+    Where the file system does not tell, each file has its size in pieces that no other has.
+    """
+    found: dict[str, Pieces] = {}
+    free = 1 << 62  # beyond all disks
+    for name, path in paths.items():
+        try:
+            pieces = extents(path)
+            if pieces is None:
+                size = path.stat().st_blocks * 512
+                pieces, free = [(free, free + size)] if size else [], free + size
+        except FileNotFoundError:
+            continue
+        found[name] = pieces
+    return found
+
+
+class Blocks:
+    """Which files use which pieces of the disk: what is freed when some of them go."""
+
+    def __init__(self, pieces: Mapping[str, Pieces]) -> None:
+        edges = sorted({edge for some in pieces.values() for piece in some for edge in piece})
+        index = {edge: number for number, edge in enumerate(edges)}
+        self._sizes = [end - start for start, end in pairwise(edges)]
+        self._numbers = {
+            name: [number for start, end in some for number in range(index[start], index[end])]
+            for name, some in pieces.items()
+        }
+        self._users = Counter(number for numbers in self._numbers.values() for number in numbers)
+
+    def taken(self, names: Iterable[str]) -> int:
+        """Bytes that these use, each piece once."""
+        return sum(self._sizes[n] for n in {n for name in names for n in self._numbers.get(name, ())})
+
+    def freed(self, names: Iterable[str]) -> int:
+        """Bytes that nobody else uses."""
+        counts = Counter(number for name in names for number in self._numbers.get(name, ()))
+        return sum(self._sizes[number] for number, count in counts.items() if count == self._users[number])
+
+    def remove(self, names: Iterable[str]) -> None:
+        """These go."""
+        for name in names:
+            self._users.subtract(self._numbers.pop(name, ()))

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -20,7 +19,8 @@ from casa_recompute import housekeeping
 from casa_recompute.ledger import LedgerError
 from casa_recompute.ledger.reader import LedgerReader
 from casa_recompute.settings import Settings, SettingsError, load_settings
-from casa_recompute.store import StoreError, open_store
+from casa_recompute.store import CowStore, StoreError, open_store
+from casa_recompute.store.extents import Blocks, all_extents
 from casa_recompute.words import duration
 from casa_recompute.workspace import HOME, Workspace, WorkspaceBusy, WorkspaceError
 from jupyterlab_casa.cli.text import FAILED, CommandError, emit, plural, say, size, table
@@ -73,7 +73,7 @@ def info(arguments: argparse.Namespace) -> int:
         "bytes": {
             "versions": totals.logical_bytes,
             "objects": usage.bytes,
-            "on_disk": _blocks(workspace / HOME / "store"),
+            "on_disk": _physical(store),
             "free": shutil.disk_usage(workspace).free,
             "ledger": sum(path.stat().st_size for path in database if path.exists()),
             "logs": sum(path.stat().st_size for path in (workspace / HOME / "log").glob("*.log")),
@@ -94,23 +94,17 @@ def info(arguments: argparse.Namespace) -> int:
     print(f"saved       {duration(totals.saved_s)} in {totals.restored} restored calls")
     full = size(count["versions"])
     print(f"holds       {usage.objects} files, {size(usage.bytes)}; full copies of all versions would be {full}")
-    shared = " (blocks shared with the products included)" if store.name != "copy" else ""
+    shared = " (shared blocks once; some of them belong to the products, too)" if store.name != "copy" else ""
     print(f"on disk     {size(count['on_disk'])}{shared}; {size(count['free'])} free")
     print(f"ledger      {size(count['ledger'])}; logs {size(count['logs'])}")
     print(f"threads     {found['threads'] or 'not decided yet'}")
     return 0
 
 
-def _blocks(root: Path) -> int:
-    """Bytes of disk that a tree takes; blocks that several files share are counted for each of them."""
-    total = 0
-    for directory, _, names in os.walk(root):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(directory, name)).st_blocks * 512
-            except FileNotFoundError:  # taken away meanwhile by a kernel
-                continue
-    return total
+def _physical(store: CowStore) -> int:
+    """Bytes of disk that stored files take, blocks that they share counted once."""
+    names = store.objects()
+    return Blocks(all_extents({name: store.path(name) for name in names})).taken(names)
 
 
 @contextmanager

@@ -291,7 +291,8 @@ def _disk(directory: Path, settings: Settings) -> Iterator[Check]:
         yield Check("store", "fail", str(error), "store = 'auto' in the settings")
         return
     copies = store.name == "copy" and settings.store != "copy"
-    yield Check("store", "warn" if copies else "ok", f"{store.name}: {store.reason}")
+    cure = "work in a directory on btrfs, XFS or OpenZFS >= 2.2, or say store = 'copy' and a budget in the settings"
+    yield Check("store", "warn" if copies else "ok", f"{store.name}: {store.reason}", cure if copies else "")
     free = shutil.disk_usage(directory).free
     tight = free < _TIGHT
     cure = "jupyter casa cache info shows what is kept" if tight else ""
