@@ -15,7 +15,7 @@ from pathlib import Path
 
 from casa_recompute.store.detect import can_reflink
 
-SIZE = 4 << 30  # bytes of a loop-mounted file system; the file is sparse
+SIZE = 16 << 30  # bytes of a loop-mounted file system; the file is sparse
 
 
 class Unmeasurable(RuntimeError):
@@ -46,10 +46,21 @@ def reflink_directory(given: Path | None = None) -> Iterator[tuple[str, Path]]:
                 yield filesystem(scratch), scratch
             return
     kind = next((name for name in ("btrfs", "xfs") if shutil.which(f"mkfs.{name}")), None)
-    if os.geteuid() or kind is None:
-        raise Unmeasurable(
-            "no file system with reflinks here: be root with mkfs.btrfs or mkfs.xfs, or use --reflink-dir"
-        )
+    if kind is None:
+        raise Unmeasurable("no file system with reflinks here: install btrfs-progs or xfsprogs, or use --reflink-dir")
+    with loop_directory(kind) as mounted:
+        yield f"{kind} (loop)", mounted
+
+
+@contextmanager
+def loop_directory(kind: str) -> Iterator[Path]:
+    """A new file system in a sparse image.
+
+    Raises:
+        Unmeasurable: it cannot be made or mounted here.
+    """
+    if os.geteuid() or not shutil.which(f"mkfs.{kind}"):
+        raise Unmeasurable(f"be root with mkfs.{kind}, to mount an image")
     with directory() as scratch:
         image, mounted = scratch / "image", scratch / "mounted"
         mounted.mkdir()
@@ -63,7 +74,7 @@ def reflink_directory(given: Path | None = None) -> Iterator[tuple[str, Path]]:
         except subprocess.CalledProcessError as error:
             raise Unmeasurable(f"{kind} cannot be mounted here: {error.stderr.strip()}") from error
         try:
-            yield f"{kind} (loop)", mounted
+            yield mounted
         finally:
             os.chdir("/")
             subprocess.run(["umount", mounted], check=True)

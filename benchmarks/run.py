@@ -15,6 +15,7 @@ from pathlib import Path
 import cell_rows
 import core_rows
 import start_rows
+import store_rows
 import tutorial_rows
 from disks import Unmeasurable
 from table import HEADER, Row
@@ -44,6 +45,7 @@ def main() -> int:
         "overhead-copy": lambda: core_rows.overhead_copy(few),
         "plan": lambda: cell_rows.plan(many // 5),
         "cells": lambda: cell_rows.cells(many // 5),
+        "store": lambda: store_rows.store(arguments.quick),
         "start": lambda: start_rows.kernel_start(3 if arguments.quick else 15),
     }
     if unknown := set(arguments.only or ()) - set(groups):
