@@ -68,6 +68,8 @@ class CowStore(ABC):
     """Why this store is the one in use, in words."""
     shares: bool = False
     """Whether blocks that became equal can be shared again (FIDEDUPERANGE)."""
+    advice: str = ""
+    """What to type to have a better one; "" when there is nothing to say."""
 
     @abstractmethod
     def capture(self, label: str = "") -> Capture:
@@ -104,6 +106,16 @@ class CowStore(ABC):
     @abstractmethod
     def remove(self, names: Iterable[str]) -> None:
         """Forget objects; those that are not there are no error."""
+
+    def hold(self, names: Iterable[str]) -> None:  # noqa: B027  # most stores have nobody to hold them against
+        """Let nobody, not even another program, destroy these objects while this store is open.
+
+        Raises:
+            OSError: the file system refuses.
+        """
+
+    def close(self) -> None:  # noqa: B027
+        """Release what is held."""
 
     @abstractmethod
     def sweep(self) -> None:

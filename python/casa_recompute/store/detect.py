@@ -8,6 +8,8 @@ from pathlib import Path
 
 from casa_recompute.store.base import CowStore, StoreError
 from casa_recompute.store.files import CopyStore, ReflinkStore, clone
+from casa_recompute.store.zfs import open_zfs, view_zfs
+from casa_recompute.store.zfs_command import dataset_of
 
 
 def can_reflink(directory: Path) -> str:
@@ -28,7 +30,7 @@ def open_store(root: Path, choice: str = "auto") -> CowStore:
 
     Args:
         root: the directory of the store.
-        choice: "auto", or the store to insist on: "reflink", "copy".
+        choice: "auto", or the store to insist on: "zfs", "reflink", "copy".
 
     Raises:
         StoreError: the store that was asked for does not work here.
@@ -36,9 +38,19 @@ def open_store(root: Path, choice: str = "auto") -> CowStore:
     root.mkdir(parents=True, exist_ok=True)
     if choice == "copy":
         return CopyStore(root, "asked for by the settings")
+    why_not_zfs = ""
+    if choice in ("auto", "zfs"):
+        try:
+            return open_zfs(root, insist=choice == "zfs")
+        except StoreError as error:
+            if choice == "zfs":
+                raise
+            why_not_zfs = str(error) if dataset_of(root) is not None else ""
     obstacle = can_reflink(root)
     if not obstacle:
-        return ReflinkStore(root, "this file system shares blocks between files")
+        store = ReflinkStore(root, "this file system shares blocks between files")
+        store.advice = why_not_zfs  # it would serve, but snapshots cost nothing at all
+        return store
     if choice == "reflink":
         raise StoreError(
             f"store = 'reflink' does not work in {root} ({obstacle}): use a workspace on btrfs, XFS or OpenZFS >= 2.2, "
@@ -49,3 +61,8 @@ def open_store(root: Path, choice: str = "auto") -> CowStore:
         f"this file system does not share blocks ({obstacle}): every changed file is copied; "
         "a workspace on btrfs, XFS or OpenZFS >= 2.2 would cost nothing",
     )
+
+
+def view_store(root: Path) -> CowStore:
+    """The store in ``root`` to look at only: nothing is tried and nothing written."""
+    return view_zfs(root) or CopyStore(root, readonly=True)

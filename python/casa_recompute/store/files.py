@@ -171,7 +171,7 @@ class _FileStore(CowStore):
     def place(self, name: str, destination: str, mode: int, mtime_ns: int) -> None:
         source = self._open(name)
         try:
-            _transfer(type(self).transfer, source, destination, mode, mtime_ns)
+            write_new(type(self).transfer, source, destination, mode, mtime_ns)
         finally:
             os.close(source)
 
@@ -238,7 +238,7 @@ class _FileCapture(Capture):
             self._incoming.mkdir()
         handle = os.open(source, os.O_RDONLY)
         try:
-            _transfer(self._transfer, handle, f"{self._incoming}{os.sep}{self._count}", 0o400, mtime_ns)
+            write_new(self._transfer, handle, f"{self._incoming}{os.sep}{self._count}", 0o400, mtime_ns)
         finally:
             os.close(handle)
         self._count += 1
@@ -253,7 +253,8 @@ class _FileCapture(Capture):
             shutil.rmtree(self._incoming)
 
 
-def _transfer(transfer: Callable[[int, int], None], source: int, destination: str, mode: int, mtime_ns: int) -> None:
+def write_new(transfer: Callable[[int, int], None], source: int, destination: str, mode: int, mtime_ns: int) -> None:
+    """Make a file at ``destination``, where there must be nothing, with what ``transfer`` brings from ``source``."""
     target = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         transfer(source, target)
