@@ -38,7 +38,7 @@ from casa_recompute.products import (
     signature,
 )
 from casa_recompute.products.signature import is_lock, stamp_of
-from casa_recompute.store import CopyStore, CowStore, StoreError, open_store
+from casa_recompute.store import CowStore, StoreError, open_store, view_store
 from casa_recompute.store.chores import Chores, Fresh
 from casa_recompute.store.files import boot_id, sync_filesystem
 
@@ -158,7 +158,7 @@ class Workspace:
         space._glanced = None
         space.on_replace, space.replaced, space.brought = [], set(), {}
         space.ledger = ledger
-        space.store = CopyStore(space.home / "store", readonly=True)
+        space.store = view_store(space.home / "store")
         return space
 
     def _make_reserve(self) -> None:
@@ -181,6 +181,9 @@ class Workspace:
             self._hurry.set()
             self._settler.join()
             self._write_seals()
+        if self._lock_file >= 0:
+            with contextlib.suppress(OSError):  # what it held is then released by the next who cleans up
+                self.store.close()
         self.ledger.close()
         if self._lock_file >= 0:
             os.close(self._lock_file)
@@ -422,7 +425,7 @@ class Workspace:
         versions: list[Version] = []
         presences = []
         fresh = []
-        with self.store.capture() as capture:
+        with self.store.capture(call or "") as capture:
             for path, (version_id, tree) in made.items():
                 root = self.absolute(path)
                 held, links = self._held(path, tree), hard_links(tree)

@@ -24,7 +24,7 @@ def test_cache_tells_what_is_remembered_also_while_a_kernel_is_busy(casa: Casa, 
         words = casa("cache", "info").out + casa("cache", "list").out
     found = info.json
     assert found["calls"] == 6 and found["restored"] == 6 and found["threads"] == 1
-    assert found["store"]["kind"] in ("copy", "reflink") and found["store"]["reason"]
+    assert found["store"]["kind"] in ("copy", "reflink", "zfs") and found["store"]["reason"]
     sizes = found["bytes"]
     assert sizes["versions"] >= sizes["objects"] > 0 and sizes["on_disk"] > 0 and sizes["ledger"] > 0
     rows = versions.json["versions"]
@@ -113,7 +113,7 @@ def test_doctor_names_a_wrong_setting(casa: Casa, environment: dict[str, str]) -
     assert done.json["checks"][-1] | {"cure": ""} == {
         "name": "settings",
         "status": "fail",
-        "message": "store = 'tape': use 'auto', 'reflink' or 'copy'",
+        "message": "store = 'tape': use 'auto', 'zfs', 'reflink' or 'copy'",
         "cure": "",
     }
 
