@@ -127,6 +127,7 @@ class Workspace:
         self._hurry = threading.Event()
         self._noted = self._on_disk = ""  # products that the disk may not have, as last noted; and as last written out
         self._boot = boot_id()
+        self._captures: dict[str, frozenset[str]] = {}  # of a version: the captures in which its files are
         self.store: CowStore = open_store(self.home / "store", store)
         _log.info("%s: versions are kept by the store %r: %s", self.directory, self.store.name, self.store.reason)
         self._chores = Chores(self.store)
@@ -230,6 +231,21 @@ class Workspace:
                     self.reopen_ledger()
                     self.recover()
             yield
+            if self._depth == 1:
+                self._hold()
+
+    def _hold(self) -> None:
+        """Let nobody destroy, while we have the workspace open, what its notebooks need: what cells read or left."""
+        if not self.store.holds:
+            return
+        needed = {version for touch in self.ledger.touches() for version in (touch.before, touch.after)}
+        for version_id in needed - self._captures.keys():
+            version = self.ledger.version(version_id)
+            if version is not None and version.manifest.kept:
+                objects = (entry.object or "" for entry in version.manifest.files.values())
+                self._captures[version_id] = frozenset(name.split("/")[0] for name in objects)
+        with contextlib.suppress(OSError):  # then it is protected less, but nothing is wrong
+            self.store.hold({name for version_id in needed for name in self._captures.get(version_id, ())})
 
     def _same_ledger(self) -> None:
         """Somebody may have deleted the ledger's file, which SQLite would not notice."""

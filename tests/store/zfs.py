@@ -9,9 +9,10 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from tests.store.tiers import Ground, TierMissing, run
+from tests.store.tiers import Ground, TierMissing, plain, run
 
 POOL_SIZE = 32 << 30
 """Bytes of a pool; its image is sparse."""
@@ -20,8 +21,8 @@ SCALE = 10
 
 
 @contextmanager
-def pool(directory: Path, *devices: Path) -> Iterator[str]:
-    """A pool of its own, on an image in ``directory`` unless ``devices`` are given; its name. It is mounted there, too.
+def pool(directory: Path) -> Iterator[str]:
+    """A pool of its own, on an image in ``directory``, and mounted there; its name.
 
     Raises:
         TierMissing: there is no ZFS here, or one is not root.
@@ -31,10 +32,9 @@ def pool(directory: Path, *devices: Path) -> Iterator[str]:
     if shutil.which("zpool") is None:
         raise TierMissing("there is no ZFS: scripts/system-packages.sh stores")
     name, image, mounted = f"casatest{os.getpid()}", directory / "zfs.image", directory / "zfs"
-    if not devices:
-        with image.open("wb") as stream:
-            stream.truncate(POOL_SIZE)
-    run("zpool", "create", "-m", mounted, "-O", "compression=on", name, *(devices or (image,)))
+    with image.open("wb") as stream:
+        stream.truncate(POOL_SIZE)
+    run("zpool", "create", "-m", mounted, "-O", "compression=on", name, image)
     try:
         yield name
     finally:
@@ -101,6 +101,17 @@ def datasets(parent: str, mounted: Path) -> Ground:
 
 @contextmanager
 def zfs(directory: Path) -> Iterator[Ground]:
-    """Snapshots, on whatever ZFS this machine has."""
+    """Snapshots, on whatever ZFS this machine has.
+
+    ``STORE_ZFS_PARENT`` in the environment names a dataset in which root makes others, instead of a pool of its own;
+    ``STORE_ZFS`` a directory in a dataset in which an ordinary user may keep versions.
+    """
+    if "STORE_ZFS" in os.environ:
+        yield replace(plain(Path(os.environ["STORE_ZFS"]), "zfs"), scale=SCALE)
+        return
+    if "STORE_ZFS_PARENT" in os.environ:
+        parent = os.environ["STORE_ZFS_PARENT"]
+        yield datasets(parent, Path(run("zfs", "get", "-H", "-o", "value", "mountpoint", parent).strip()))
+        return
     with daemon(directory), pool(directory) as name:
         yield datasets(name, directory / "zfs")

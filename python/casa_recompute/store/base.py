@@ -68,6 +68,8 @@ class CowStore(ABC):
     """Why this store is the one in use, in words."""
     shares: bool = False
     """Whether blocks that became equal can be shared again (FIDEDUPERANGE)."""
+    holds: bool = False
+    """Whether :meth:`hold` does anything."""
     advice: str = ""
     """What to type to have a better one; "" when there is nothing to say."""
 
@@ -107,8 +109,11 @@ class CowStore(ABC):
     def remove(self, names: Iterable[str]) -> None:
         """Forget objects; those that are not there are no error."""
 
-    def hold(self, names: Iterable[str]) -> None:  # noqa: B027  # most stores have nobody to hold them against
-        """Let nobody, not even another program, destroy these objects while this store is open.
+    def hold(self, captures: Iterable[str]) -> None:  # noqa: B027  # most stores have nobody to hold them against
+        """Let nobody, not even another program, destroy these captures while this store is open; and no others.
+
+        Args:
+            captures: names of captures, which are what objects' names have before their first slash.
 
         Raises:
             OSError: the file system refuses.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from casa_recompute.store.base import CowStore, StoreError
 from casa_recompute.store.files import CopyStore, ReflinkStore, clone
-from casa_recompute.store.zfs import open_zfs, view_zfs
+from casa_recompute.store.zfs import earlier_zfs, open_zfs
 from casa_recompute.store.zfs_command import dataset_of
 
 
@@ -36,21 +36,26 @@ def open_store(root: Path, choice: str = "auto") -> CowStore:
         StoreError: the store that was asked for does not work here.
     """
     root.mkdir(parents=True, exist_ok=True)
-    if choice == "copy":
-        return CopyStore(root, "asked for by the settings")
-    why_not_zfs = ""
+    advice = ""
     if choice in ("auto", "zfs"):
         try:
             return open_zfs(root, insist=choice == "zfs")
         except StoreError as error:
             if choice == "zfs":
                 raise
-            why_not_zfs = str(error) if dataset_of(root) is not None else ""
+            advice = str(error) if dataset_of(root) is not None else ""
+    files = _open_files(root, choice)
+    store = earlier_zfs(root, files) or files
+    store.advice = advice
+    return store
+
+
+def _open_files(root: Path, choice: str) -> CowStore:
+    if choice == "copy":
+        return CopyStore(root, "asked for by the settings")
     obstacle = can_reflink(root)
     if not obstacle:
-        store = ReflinkStore(root, "this file system shares blocks between files")
-        store.advice = why_not_zfs  # it would serve, but snapshots cost nothing at all
-        return store
+        return ReflinkStore(root, "this file system shares blocks between files")
     if choice == "reflink":
         raise StoreError(
             f"store = 'reflink' does not work in {root} ({obstacle}): use a workspace on btrfs, XFS or OpenZFS >= 2.2, "
@@ -65,4 +70,4 @@ def open_store(root: Path, choice: str = "auto") -> CowStore:
 
 def view_store(root: Path) -> CowStore:
     """The store in ``root`` to look at only: nothing is tried and nothing written."""
-    return view_zfs(root) or CopyStore(root, readonly=True)
+    return earlier_zfs(root) or CopyStore(root, readonly=True)

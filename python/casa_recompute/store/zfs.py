@@ -15,7 +15,6 @@ import contextlib
 import ctypes
 import errno
 import fcntl
-import getpass
 import json
 import os
 import re
@@ -39,15 +38,20 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ZfsStore(CowStore):
-    """Snapshots of the workspace's dataset; see the module."""
+    """Snapshots of the workspace's dataset; see the module.
 
-    name = "zfs"
+    Where no more snapshots can be taken, as when a permission was withdrawn, those that there are can still be read;
+    ``instead`` is then the store that keeps what is new.
+    """
 
-    def __init__(self, root: Path, zfs: Zfs, reason: str = "", *, readonly: bool = False) -> None:
+    def __init__(self, root: Path, zfs: Zfs, *, instead: CowStore | None = None, readonly: bool = False) -> None:
         self.root = root
         self.zfs = zfs
-        self.reason = reason
-        self._files = ReflinkStore(root, readonly=readonly)
+        self.reason = instead.reason if instead is not None else ""
+        self.name = instead.name if instead is not None else "zfs"
+        self.holds = instead is None
+        self._instead = instead
+        self._files = instead or ReflinkStore(root, readonly=readonly)
         self._wanted = root / "snapshots"
         self._begun = root / "snapshots-begun"
         self._holders = root / "holders"
@@ -67,7 +71,8 @@ class ZfsStore(CowStore):
     # -- keeping -----------------------------------------------------------------------------------------------
 
     def capture(self, label: str = "") -> Capture:
-        return _ZfsCapture(self, self._files.capture(label), label)
+        files = self._files.capture(label)
+        return files if self._instead is not None else _ZfsCapture(self, files, label)
 
     def inside(self, directory: str) -> str | None:
         """A directory's path in the dataset, with a slash; None when it is not part of it, or is the store's own."""
@@ -195,9 +200,10 @@ class ZfsStore(CowStore):
 
     # -- holding -----------------------------------------------------------------------------------------------
 
-    def hold(self, names: Iterable[str]) -> None:
-        snapshots = {_split(name)[0] for name in names if name.startswith("@")} - self._held
-        if not snapshots:
+    def hold(self, captures: Iterable[str]) -> None:
+        wanted = {name[1:] for name in captures if name.startswith("@")}
+        new, old = wanted - self._held, self._held - wanted
+        if not new and not old:
             return
         if self._holder is None:
             tag = f"casa-{uuid.uuid4().hex}"
@@ -205,9 +211,15 @@ class ZfsStore(CowStore):
             fcntl.flock(handle, fcntl.LOCK_EX)  # as long as we live; see _release_dead
             self._holder = handle, tag
         handle, tag = self._holder
-        os.write(handle, "".join(f"{snapshot}\n" for snapshot in sorted(snapshots)).encode())
-        self._held |= snapshots
-        self.zfs.hold(tag, sorted(snapshots))
+        listed = "".join(f"{snapshot}\n" for snapshot in sorted(wanted | old)).encode()
+        os.pwrite(handle, listed, 0)
+        os.ftruncate(handle, len(listed))
+        there = {snapshot for snapshot in new if self._exists(snapshot)}
+        if there:
+            self.zfs.hold(tag, sorted(there))
+        if old:
+            self.zfs.release(tag, sorted(old))
+        self._held = there | (wanted & self._held)
 
     def close(self) -> None:
         for snapshot in self._views:
@@ -259,7 +271,7 @@ class ZfsStore(CowStore):
         temporary.replace(self._wanted / snapshot)
 
     def _destroy(self, snapshots: list[str]) -> None:
-        """Destroy snapshots of which nothing is wanted; one that a living process holds waits for the next sweep."""
+        """Destroy snapshots of which nothing is wanted; one that somebody holds, or that is not ours, stays."""
         for snapshot in snapshots:
             if not self._direct:
                 self._close_view(snapshot)
@@ -268,9 +280,9 @@ class ZfsStore(CowStore):
                 try:
                     self.zfs.destroy([snapshot])
                 except ZfsError as error:
-                    if error.errno != errno.EBUSY:
+                    if error.errno not in (errno.EBUSY, errno.EPERM):
                         raise
-                    if not last:
+                    if not last and error.errno == errno.EBUSY:
                         self._release_dead()
                     continue
                 (self._wanted / snapshot).unlink(missing_ok=True)
@@ -394,22 +406,22 @@ def open_zfs(root: Path, *, insist: bool = False) -> ZfsStore:
         store = ZfsStore(root, zfs)
         _remembered_trial(store, zfs)
     except OSError as error:
-        cure = f": ask for `{zfs.allow_line(getpass.getuser())}`" if error.errno == errno.EPERM else ""
-        raise StoreError(f"ZFS does not do here what a store needs ({error.strerror}){cure}") from error
+        cure = f"; to have it allowed: {zfs.allow_line()}" if error.errno == errno.EPERM else ""
+        raise StoreError(f"ZFS does not do in {dataset.name} what a store needs ({error.strerror}){cure}") from error
     how = "" if store._direct else ", read through clones (zfs-fuse)"
     store.reason = f"{dataset.name} is a ZFS dataset: a version is a snapshot{how}"
     return store
 
 
-def view_zfs(root: Path) -> ZfsStore | None:
-    """The store in ``root`` to look at only, if versions were kept there as snapshots."""
-    if not (root / "snapshots").is_dir():
-        return None
-    dataset = dataset_of(root)
-    try:
-        return ZfsStore(root, Zfs(dataset), readonly=True) if dataset is not None else None
-    except ZfsError:
-        return None
+def earlier_zfs(root: Path, instead: CowStore | None = None) -> ZfsStore | None:
+    """A store that gives back what was kept in ``root`` as snapshots earlier; None if nothing was.
+
+    Args:
+        root: the directory of the store.
+        instead: keeps what is new; None: only to look at, nothing is written.
+    """
+    dataset = dataset_of(root) if (root / "snapshots").is_dir() and any((root / "snapshots").iterdir()) else None
+    return ZfsStore(root, Zfs(dataset), instead=instead, readonly=instead is None) if dataset is not None else None
 
 
 def _remembered_trial(store: ZfsStore, zfs: Zfs) -> None:

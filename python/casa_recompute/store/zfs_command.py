@@ -10,6 +10,7 @@ import errno
 import importlib
 import importlib.util
 import os
+import pwd
 import re
 import secrets
 import shutil
@@ -185,8 +186,12 @@ class Zfs:
                 if not re.search("does not exist|no such tag", str(error)):
                     raise
 
-    def allow_line(self, user: str) -> str:
-        """The command with which an administrator lets a user keep versions in this dataset."""
+    def allow_line(self) -> str:
+        """The command with which an administrator lets this user keep versions in this dataset."""
+        try:
+            user = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:  # as in many containers
+            user = str(os.getuid())
         return f"sudo zfs allow {user} {PERMISSIONS} {self.dataset.name}"
 
 

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# In the virtual machine of scripts/zfs-vm.sh: the contract of the stores on OpenZFS, as root and as an ordinary user,
+# with libzfs_core and without; and CASA once. Each part is run, whatever became of the others.
+set -uo pipefail
+export CI=true STORE_TIERS=zfs STORE_EXAMPLES=${STORE_EXAMPLES:-20} STORE_MANY=${STORE_MANY:-10000}
+failed=()
+
+part() { # part NAME COMMAND...
+  local name=$1 started=$SECONDS
+  shift
+  echo "--- $name"
+  "$@" || failed+=("$name")
+  echo "--- $name: $((SECONDS - started)) s"
+}
+tests() { python -m pytest -q -p no:cacheprovider --basetemp="/tmp/zfs-tests-$(id -u)" "$@"; }
+# What the user needs of this machine, which may lie in somebody's home; only the guest sees the change.
+reach() {
+  local path
+  path=$(readlink -f "$1")
+  while [ "$path" != / ]; do chmod o+rx "$path" && path=$(dirname "$path"); done
+}
+as_user() { setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME=/tmp/nobody "$@"; }
+
+for path in . "$(command -v python)" "$(readlink -f "$(command -v python)")" "$(command -v zfs)" "$PYTHON_PYZFS"; do reach "$path"; done
+zpool create -O compression=on tank /dev/vda1 && zfs create tank/root && zfs create tank/user || exit 1
+zfs set org.example:unrelated=1 tank/user
+mkdir -p /tmp/nobody && chown -R nobody:nogroup /tmp/nobody /tank/user
+
+look() { # what doctor says of the store
+  as_user python -c '
+import sys
+from pathlib import Path
+from casa_recompute.settings import Settings
+from jupyterlab_casa.cli.doctor import _disk
+check = next(_disk(Path(sys.argv[1]), Settings()))
+print(check.message, check.cure, sep="\n")' /tank/user
+}
+delegate() { # what doctor tells an ordinary user to ask for is all that is needed
+  look | tee /tmp/said
+  local line
+  line=$(grep -o 'zfs allow .*' /tmp/said) && $line && look | tee /tmp/said && grep -q '^zfs: ' /tmp/said
+}
+
+part "delegation" delegate
+PYTHONPATH=$PYTHON_PYZFS STORE_ZFS_PARENT=tank/root part "root, libzfs_core" \
+  tests tests/store/test_contract.py tests/store/test_zfs.py
+STORE_ZFS_PARENT=tank/root part "root, the command" tests tests/store/test_zfs.py
+STORE_ZFS=/tank/user part "ordinary user, the command" as_user bash -c "$(declare -f tests); tests \
+  tests/store/test_contract.py tests/store/test_zfs.py"
+PYTHONPATH=$PYTHON_PYZFS STORE_ZFS=/tank/user part "ordinary user, libzfs_core" as_user bash -c "$(declare -f tests); tests \
+  tests/store/test_zfs.py"
+part "CASA" python tests/store/thin_casa.py /tank/root
+
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "FAILED on OpenZFS: $(printf '%s; ' "${failed[@]}")"
+  exit 1
+fi
+echo "OpenZFS $(zfs version | head -n 1): all parts passed"
