@@ -4,6 +4,7 @@
 set -uo pipefail
 export CI=true STORE_TIERS=zfs STORE_EXAMPLES=${STORE_EXAMPLES:-20} STORE_MANY=${STORE_MANY:-10000}
 failed=()
+with_binding=$PYTHON_PYZFS:${PYTHONPATH:-}
 
 part() { # part NAME COMMAND...
   local name=$1 started=$SECONDS
@@ -42,12 +43,12 @@ delegate() { # what doctor tells an ordinary user to ask for is all that is need
 }
 
 part "delegation" delegate
-PYTHONPATH=$PYTHON_PYZFS STORE_ZFS_PARENT=tank/root part "root, libzfs_core" \
+PYTHONPATH=$with_binding STORE_ZFS_PARENT=tank/root part "root, libzfs_core" \
   tests tests/store/test_contract.py tests/store/test_zfs.py
 STORE_ZFS_PARENT=tank/root part "root, the command" tests tests/store/test_zfs.py
 STORE_ZFS=/tank/user part "ordinary user, the command" as_user bash -c "$(declare -f tests); tests \
   tests/store/test_contract.py tests/store/test_zfs.py"
-PYTHONPATH=$PYTHON_PYZFS STORE_ZFS=/tank/user part "ordinary user, libzfs_core" as_user bash -c "$(declare -f tests); tests \
+PYTHONPATH=$with_binding STORE_ZFS=/tank/user part "ordinary user, libzfs_core" as_user bash -c "$(declare -f tests); tests \
   tests/store/test_zfs.py"
 part "CASA" python tests/store/thin_casa.py /tank/root
 

@@ -1,6 +1,6 @@
 """CASA on ZFS: a task changes a MeasurementSet in place, and its earlier state comes back out of a snapshot.
 
-Not a test of its own: `make test-zfs` runs it in a virtual machine, where CASA takes minutes to do what it does in seconds.
+Not a test of its own: `make test-zfs` runs it in a virtual machine, where CASA takes minutes for its seconds.
 """
 
 from __future__ import annotations

@@ -77,7 +77,14 @@ def daemon(directory: Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:  # a test that failed left something open
+            process.kill()
+            process.wait()
+        for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
+            if " - fuse.zfs " in line and (place := line.split(" ")[4]).startswith(str(directory)):
+                subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def datasets(parent: str, mounted: Path) -> Ground:

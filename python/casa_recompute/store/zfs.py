@@ -21,7 +21,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from casa_recompute.products.signature import is_lock
@@ -114,8 +114,9 @@ class ZfsStore(CowStore):
             self._files.place(name, destination, mode, mtime_ns)
             return
         snapshot, relative = _split(name)
-        if relative not in self._list(snapshot):
-            raise StoreError(f"the store has lost object {name}")
+        if relative not in self._list(snapshot):  # destroyed; or imported as a file
+            self._files.place(name, destination, mode, mtime_ns)
+            return
         try:
             source = os.open(self._view(snapshot) + relative, os.O_RDONLY)
         except OSError as error:  # the snapshot was destroyed, or cannot be mounted here
@@ -129,13 +130,22 @@ class ZfsStore(CowStore):
         if not name.startswith("@"):
             return self._files.intact(name, size, mtime_ns)
         snapshot, relative = _split(name)
-        return self._list(snapshot).get(relative) == (size, mtime_ns) and self._exists(snapshot)
+        known = self._list(snapshot).get(relative)
+        if known is None:
+            return self._files.intact(name, size, mtime_ns)
+        return known == (size, mtime_ns) and self._exists(snapshot)
 
     def path(self, name: str) -> Path:
         if not name.startswith("@"):
             return self._files.path(name)
         snapshot, relative = _split(name)
-        return Path(self._view(snapshot) + relative)
+        return Path(self._view(snapshot) + relative) if relative in self._list(snapshot) else self._files.path(name)
+
+    def objects(self) -> Iterator[tuple[str, int]]:
+        """Every object that is in a snapshot, and its time."""
+        for path in sorted(self._wanted.iterdir()):
+            for relative, (_, mtime_ns) in self._list(path.name).items():
+                yield f"@{path.name}/{relative}", mtime_ns
 
     def _list(self, snapshot: str) -> dict[str, tuple[int, int]]:
         """The files of a snapshot that are in the store: path -> size and time; others may have changed it."""
@@ -157,7 +167,7 @@ class ZfsStore(CowStore):
         when, there = self._there
         if time.monotonic() - when > _LISTED_S:
             try:
-                there = self.zfs.snapshots()
+                there = set(self.zfs.snapshots())
             except ZfsError:
                 there = set()
             self._there = time.monotonic(), there
@@ -249,8 +259,8 @@ class ZfsStore(CowStore):
         files: list[str] = []
         gone: dict[str, set[str]] = {}
         for name in names:
-            if name.startswith("@"):
-                snapshot, relative = _split(name)
+            snapshot, relative = _split(name)
+            if name.startswith("@") and relative in self._list(snapshot):
                 gone.setdefault(snapshot, set()).add(relative)
             else:
                 files.append(name)
@@ -340,7 +350,7 @@ class _ZfsCapture(Capture):
 
     def commit(self) -> None:
         if self._taken:
-            self._store.take(self._snapshot, self._label, self._taken)
+            self._store.take(self._snapshot, self._label or "kept", self._taken)
         self._files.commit()
         if self._taken:
             self._store.keep(self._snapshot)

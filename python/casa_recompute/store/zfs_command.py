@@ -121,12 +121,19 @@ class Zfs:
         """A snapshot's name as ZFS has it."""
         return f"{self.dataset.name}@{snapshot}"
 
-    def snapshots(self) -> set[str]:
-        """All snapshots of the dataset."""
-        depth = ["-d", "1"] if self.modern else ["-r"]
-        listed = self.run("list", "-H", "-o", "name", "-t", "snapshot", *depth, self.dataset.name)
+    def snapshots(self) -> list[str]:
+        """All snapshots of the dataset, oldest first."""
+        how = ["-s", "createtxg", "-d", "1"] if self.modern else ["-r"]  # zfs-fuse lists them in this order anyway
+        listed = self.run("list", "-H", "-o", "name", "-t", "snapshot", *how, self.dataset.name)
         prefix = self.full("")
-        return {line.removeprefix(prefix) for line in listed.splitlines() if line.startswith(prefix)}
+        return [line.removeprefix(prefix) for line in listed.splitlines() if line.startswith(prefix)]
+
+    def keys(self) -> dict[str, str]:
+        """Snapshot -> key, of those that carry one."""
+        how = ["-t", "snapshot", "-d", "1"] if self.modern else ["-r"]
+        told = self.run("get", "-H", "-p", *how, "-s", "local", "-o", "name,value", KEY, self.dataset.name)
+        pairs = (line.split("\t", 1) for line in told.splitlines())
+        return {name.removeprefix(self.full("")): value for name, value in pairs if name.startswith(self.full(""))}
 
     def snapshot(self, name: str, key: str) -> None:
         """Take a snapshot; ``key`` becomes its user property.
@@ -186,13 +193,13 @@ class Zfs:
                 if not re.search("does not exist|no such tag", str(error)):
                     raise
 
-    def allow_line(self) -> str:
+    def allow_line(self, permissions: str = PERMISSIONS) -> str:
         """The command with which an administrator lets this user keep versions in this dataset."""
         try:
             user = pwd.getpwuid(os.getuid()).pw_name
         except KeyError:  # as in many containers
             user = str(os.getuid())
-        return f"sudo zfs allow {user} {PERMISSIONS} {self.dataset.name}"
+        return f"sudo zfs allow {user} {permissions} {self.dataset.name}"
 
 
 def _call(core: ModuleType, function: Any, *arguments: Any) -> Any:

@@ -1,6 +1,6 @@
 """``jupyter casa cache``: what a workspace remembers, and the upkeep of its store.
 
-``info`` and ``list`` only read, so they answer while a kernel is busy.
+``info`` and ``list`` only read, so they answer while a kernel is busy; the others wait for it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from casa_recompute.ledger import LedgerError
 from casa_recompute.ledger.reader import LedgerReader
 from casa_recompute.settings import Settings, SettingsError, load_settings
 from casa_recompute.store import CowStore, StoreError, open_store
+from casa_recompute.store.archive import Moved, export_workspace, import_workspace
 from casa_recompute.store.extents import Blocks, all_extents
 from casa_recompute.words import duration
 from casa_recompute.workspace import HOME, Workspace, WorkspaceBusy, WorkspaceError
@@ -225,4 +226,54 @@ def list_versions(arguments: argparse.Namespace) -> int:
             right=(4,),
         )
     )
+    return 0
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """A workspace with its history into a file."""
+    directory: Path = arguments.workspace.resolve()
+    with _ledger(directory):
+        pass
+    with _failing():
+        space = Workspace(directory, load_settings().store)
+        try:
+            moved = export_workspace(space, arguments.file, portable=arguments.portable)
+        finally:
+            space.close()
+    return _tell(arguments, directory, moved)
+
+
+def import_(arguments: argparse.Namespace) -> int:
+    """A workspace with its history out of a file."""
+    if not arguments.file.is_file():
+        raise CommandError(f"{arguments.file} is no file")
+    directory: Path = arguments.workspace.resolve()
+    with _failing():
+        moved = import_workspace(arguments.file, directory)
+    return _tell(arguments, directory, moved)
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    """
+    Raises:
+        CommandError: what went wrong, in words.
+    """
+    try:
+        yield
+    except (SettingsError, StoreError, WorkspaceError, WorkspaceBusy, LedgerError) as error:
+        raise CommandError(str(error), FAILED) from error
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise CommandError(f"{where}{error.strerror or error}", FAILED) from error
+
+
+def _tell(arguments: argparse.Namespace, workspace: Path, moved: Moved) -> int:
+    if arguments.json:
+        emit({"schema": SCHEMA, "workspace": str(workspace), "file": str(arguments.file), **asdict(moved)})
+    else:
+        kind = "a ZFS stream" if moved.kind == "zfs" else "a tar archive"
+        print(f"{workspace}\n{arguments.file}: {kind}, {size(moved.bytes)}")
+    if moved.todo:
+        say(f"An administrator has to mount it yet, which Linux lets nobody else do:\n  {moved.todo}")
     return 0
