@@ -120,7 +120,7 @@ ip link set lo up 2>/dev/null
 rm -f /etc/mtab; ln -s /proc/self/mounts /etc/mtab; mkdir -p /etc/zfs
 chmod 666 /dev/zfs # what udev does where there is one
 export HOME=/root TERM=dumb PYTHONDONTWRITEBYTECODE=1 PYTHON_PYZFS='$cache/zfs/usr/lib/python3/dist-packages'
-export PATH='$cache/zfs/sbin:$cache/zfs/usr/sbin':\$PATH:/usr/local/sbin:/usr/sbin:/sbin
+export PATH='$cache/zfs/sbin:$cache/zfs/usr/sbin:$PATH:/usr/local/sbin:/usr/sbin:/sbin' PYTHONPATH='${PYTHONPATH:-}'
 cd '$PWD'
 $1 >/run/zfs-vm/console 2>&1 </dev/null
 echo \$? >/run/zfs-vm/code

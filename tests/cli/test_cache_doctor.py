@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from .conftest import Done
 
 Casa = Callable[..., Done]
@@ -70,6 +72,24 @@ def test_garbage_is_told_and_collected(casa: Casa, workspace: Path) -> None:
     assert casa("cache", "gc").code == 0
     assert casa("run", "nb.ipynb", "--json").json["ok"]
     assert casa("cache", "gc", "--budget", "much").code == 2
+
+
+def test_a_workspace_is_moved_with_its_history(
+    casa: Casa, workspace: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    casa("run", "nb.ipynb")
+    place = tmp_path_factory.mktemp("moved")
+    done = casa("cache", "export", str(place / "a.tar"), "--json")
+    assert done.code == 0 and done.json["kind"] in ("tar", "zfs") and done.json["bytes"] > 0, done.err
+    refused = casa("cache", "export", "a.tar")
+    assert refused.code == 1 and "choose another place" in refused.err
+    assert casa("cache", "import", str(place / "a.tar"), ".").code == 1
+    done = casa("cache", "import", str(place / "a.tar"), str(place / "new"))
+    assert done.code == 0, done.err
+    (place / "new" / "a.ms").rename(place / "new" / "kept.ms")
+    again = casa("run", str(place / "new" / "nb.ipynb"), "--all", "--json").json
+    calls = [call for cell in again["cells"] for call in cell["calls"]]
+    assert calls and {call["action"] for call in calls} == {"restored"}
 
 
 def test_cache_where_nothing_is_remembered(casa: Casa, tmp_path: Path) -> None:

@@ -219,25 +219,31 @@ def test_a_directory_that_is_not_on_zfs(tmp_path: Path) -> None:
     assert open_store(tmp_path / HOME / "store").advice == ""
 
 
-def test_what_was_kept_as_snapshots_can_be_had_when_no_more_can_be_taken(space: Workspace) -> None:
+def test_what_was_kept_as_snapshots_can_be_had_when_no_more_can_be_taken(place: Path) -> None:
+    def opened(store: str) -> Workspace:
+        workspace = Workspace(place, store)
+        assert workspace.store.name == store
+        return workspace
+
+    space = opened("zfs")
     with space.lock():
         version = keep(space, "one")
+    taken = ours(space)
     space.close()
-    other = Workspace(space.directory, "copy")
-    with other.lock():
-        assert other.store.name == "copy"
-        later = keep(other, "two")
-        assert len(ours(space)) == 1
-        other.restore({"p": version})
-        assert (space.directory / "p" / "data").read_text() == "one"
-        other.restore({"p": later})
-    other.close()
-    again = Workspace(space.directory, "zfs")
-    with again.lock():
-        again.restore({"p": version})
-        assert (space.directory / "p" / "data").read_text() == "one"
-        again.restore({"p": later})
-    again.close()
+    space = opened("copy")
+    with space.lock():
+        later = keep(space, "two")
+        assert ours(space) == taken
+        space.restore({"p": version})
+        assert (place / "p" / "data").read_text() == "one"
+        space.restore({"p": later})
+    space.close()
+    space = opened("zfs")
+    with space.lock():
+        space.restore({"p": version})
+        assert (place / "p" / "data").read_text() == "one"
+        space.restore({"p": later})
+    space.close()
 
 
 @pytest.mark.parametrize("kind", ["of 2016", "without its library"])

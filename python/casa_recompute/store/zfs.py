@@ -33,7 +33,7 @@ _WRITE_AND_WAIT = 1 | 2 | 4  # SYNC_FILE_RANGE_WAIT_BEFORE | _WRITE | _WAIT_AFTE
 _VIEWS = 8
 """Clones kept at a time where snapshots are read through clones."""
 _LISTED_S = 1.0
-"""For how many seconds one believes that the snapshots are still those that ``zfs list`` told."""
+"""For how many seconds one believes that the snapshots are still those that were listed."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -162,13 +162,12 @@ class ZfsStore(CowStore):
             return {}
 
     def _exists(self, snapshot: str) -> bool:
-        if self._direct:
-            return os.path.lexists(self._snapdir + snapshot)
+        """Whether a snapshot is there; listed, because of a single one the kernel remembers that it was there once."""
         when, there = self._there
         if time.monotonic() - when > _LISTED_S:
             try:
-                there = set(self.zfs.snapshots())
-            except ZfsError:
+                there = set(os.listdir(self._snapdir) if self._direct else self.zfs.snapshots())
+            except OSError:
                 there = set()
             self._there = time.monotonic(), there
         return snapshot in there
