@@ -8,7 +8,7 @@
 # disk /dev/vda1 for a pool, no network, OpenZFS' commands, and libzfs_core's directory in $PYTHON_PYZFS.
 # What was built is kept in $ZFS_VM_CACHE (~/.cache/jupyterlab-casa/zfs-vm). Nothing is installed on this machine; see
 # system-packages.sh zfs-vm for what has to be there.
-# Environment: ZFS_VM_MEMORY=3072 (MiB), ZFS_VM_TIMEOUT=1500 (s), ZFS_VM_ACCEL=kvm|tcg (default: kvm if a guest boots)
+# Environment: ZFS_VM_MEMORY=3072 (MiB), ZFS_VM_TIMEOUT=2400 (s), ZFS_VM_ACCEL=kvm|tcg (default: kvm if a guest boots)
 set -euo pipefail
 cache=${ZFS_VM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/jupyterlab-casa/zfs-vm}
 memory=${ZFS_VM_MEMORY:-3072}
@@ -199,7 +199,7 @@ run() {
   trap 'rm -rf "$job"' EXIT
   local how=${ZFS_VM_ACCEL:-} started=$SECONDS
   [ -n "$how" ] || how=$(accel)
-  boot "$how" "${ZFS_VM_TIMEOUT:-1500}" "$(printf '%q ' "$@")"
+  boot "$how" "${ZFS_VM_TIMEOUT:-2400}" "$(printf '%q ' "$@")"
   say "$(cat "$cache/complete") (${how%%,*}): $((SECONDS - started)) s"
   if [ ! -e "$job/share/code" ]; then
     tail -n 20 "$job/serial" "$job/qemu.log" "$job/host.log" >&2

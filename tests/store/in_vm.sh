@@ -13,7 +13,8 @@ part() { # part NAME COMMAND...
   "$@" || failed+=("$name")
   echo "--- $name: $((SECONDS - started)) s"
 }
-tests() { python -m pytest -q -p no:cacheprovider --basetemp="/tmp/zfs-tests-$(id -u)" "$@"; }
+# A kill at every command is tested where that does not take an hour.
+tests() { python -m pytest -q --durations=5 --deselect tests/store/test_zfs.py::test_a_kill_before_and_after_every_command -p no:cacheprovider --basetemp="/tmp/zfs-tests-$(id -u)" "$@"; }
 # What the user needs of this machine, which may lie in somebody's home; only the guest sees the change.
 reach() {
   local path
@@ -44,13 +45,13 @@ delegate() { # what doctor tells an ordinary user to ask for is all that is need
 
 part "delegation" delegate
 PYTHONPATH=$with_binding STORE_ZFS_PARENT=tank/root part "root, libzfs_core" \
-  tests tests/store/test_contract.py tests/store/test_zfs.py
-STORE_ZFS_PARENT=tank/root part "root, the command" tests tests/store/test_zfs.py
-STORE_ZFS=/tank/user part "ordinary user, the command" as_user bash -c "$(declare -f tests); tests \
-  tests/store/test_contract.py tests/store/test_zfs.py"
+  tests tests/store/test_contract.py tests/store/test_zfs.py tests/store/test_archive.py
 PYTHONPATH=$with_binding STORE_ZFS=/tank/user part "ordinary user, libzfs_core" as_user bash -c "$(declare -f tests); tests \
-  tests/store/test_zfs.py"
-part "CASA" python tests/store/thin_casa.py /tank/root
+  tests/store/test_contract.py tests/store/test_zfs.py tests/store/test_archive.py"
+STORE_ZFS=/tank/user part "ordinary user, the command" as_user bash -c "$(declare -f tests); tests \
+  tests/store -k 'whatever_was_kept or goes_when or swept or held or libzfs or errors or sent'"
+zfs create tank/root/casa
+part "CASA" python tests/store/thin_casa.py /tank/root/casa
 
 if [ ${#failed[@]} -gt 0 ]; then
   echo "FAILED on OpenZFS: $(printf '%s; ' "${failed[@]}")"

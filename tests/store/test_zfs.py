@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import mmap
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from casa_recompute.store import StoreError, ZfsStore, open_store
 from casa_recompute.store.zfs_command import KEY, Dataset, Zfs, ZfsError, dataset_of, find_libzfs_core
 from casa_recompute.workspace import HOME, VersionLost, Workspace
 from tests.store.conftest import Grounds
+from tests.store.test_faults import B, Capture, Commit, Q, Remove, RestoreOverAnEdit, Scene, afterwards
 from tests.store.tiers import Ground
 
 ORDINARY = os.geteuid() != 0
@@ -244,6 +247,68 @@ def test_what_was_kept_as_snapshots_can_be_had_when_no_more_can_be_taken(place: 
         assert (place / "p" / "data").read_text() == "one"
         space.restore({"p": later})
     space.close()
+
+
+class Evict(Remove):
+    """All that a version of q consists of is removed, with which its snapshot goes."""
+
+    def operate(self, space: Workspace) -> None:
+        with space.lock():
+            version = space.ledger.version(self.q_version)
+            assert version is not None
+            space.store.remove(entry.object for entry in version.manifest.values() if entry.object)
+
+    def check(self, space: Workspace, done: bool) -> None:
+        assert self.products() == (B, Q, {})
+        assert not (done and space._intact(space.ledger.version(self.q_version).manifest))  # type: ignore[union-attr]
+
+    def serves_only_what_is_right(self, space: Workspace, lost: tuple[str, ...] = ()) -> None:
+        Scene.serves_only_what_is_right(self, space, (self.q_version,))
+
+
+@pytest.mark.parametrize("make", [Capture, Commit, RestoreOverAnEdit, Evict])
+def test_a_kill_before_and_after_every_command(ground: Ground, make: type[Scene]) -> None:
+    number, killed = 0, True
+    while killed:
+        directory = ground.make()
+        scene = make(directory, "zfs")
+        scene.prepare()
+        scene.space.close()
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                space = scene.open()
+                zfs = store_of(space).zfs
+                assert zfs.binding[0] is None
+                start, points = zfs._start, iter(range(1000))
+
+                def die() -> None:
+                    if next(points) == number:  # noqa: B023  # this process has but this one
+                        os.kill(os.getpid(), signal.SIGKILL)
+
+                def started(*arguments: str, **streams: Any) -> subprocess.CompletedProcess[bytes]:
+                    die()
+                    done = start(*arguments, **streams)  # noqa: B023
+                    die()
+                    return done
+
+                zfs._start = started  # type: ignore[method-assign]
+                scene.operate(space)
+                code = 0
+            finally:
+                os._exit(code)
+        status = os.waitpid(pid, 0)[1]
+        killed = os.WIFSIGNALED(status)
+        assert killed or os.WEXITSTATUS(status) == 0
+        space = scene.open()
+        afterwards(scene, space, not killed, f"command {number / 2}")
+        space.store.sweep()
+        assert not place_of(space, "snapshots-begun")
+        space.close()
+        ground.drop(directory)
+        number += 1
+    assert number > 2
 
 
 @pytest.mark.parametrize("kind", ["of 2016", "without its library"])

@@ -55,6 +55,7 @@ def export_workspace(space: Workspace, target: Path, *, portable: bool = False) 
     stream = isinstance(space.store, ZfsStore) and space.store.name == "zfs" and not portable
     try:
         with space.lock():
+            space.settle()
             (_write_streams if stream else _write_tar)(space, partial)
         partial.replace(target)
     finally:

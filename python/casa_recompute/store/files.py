@@ -221,7 +221,8 @@ class _FileStore(CowStore):
 
     def usage(self) -> Usage:
         places = (self._objects, self._young)
-        sizes = [entry.stat().st_size for place in places for entry in place.glob("*/*")]
+        found = (os.path.join(top, name) for place in places for top, _, names in os.walk(place) for name in names)
+        sizes = [os.stat(path).st_size for path in found]
         return Usage(len(sizes), sum(sizes), shutil.disk_usage(self.root).free)
 
 

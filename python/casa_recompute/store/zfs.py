@@ -26,7 +26,7 @@ from pathlib import Path
 
 from casa_recompute.products.signature import is_lock
 from casa_recompute.store.base import Capture, CowStore, StoreError, Usage
-from casa_recompute.store.files import ReflinkStore, copy, write_new
+from casa_recompute.store.files import ReflinkStore, copy, sync_directory, write_new
 from casa_recompute.store.zfs_command import KEY, Zfs, ZfsError, dataset_of
 
 _WRITE_AND_WAIT = 1 | 2 | 4  # SYNC_FILE_RANGE_WAIT_BEFORE | _WRITE | _WAIT_AFTER
@@ -99,6 +99,7 @@ class ZfsStore(CowStore):
     def keep(self, snapshot: str) -> None:
         """What :meth:`take` took is from now on in the store."""
         (self._begun / snapshot).rename(self._wanted / snapshot)
+        sync_directory(self._wanted)  # the snapshot itself is on the disk as soon as it is taken
         self._there[1].add(snapshot)
 
     def forget(self, snapshot: str) -> None:
@@ -106,6 +107,12 @@ class ZfsStore(CowStore):
         if (self._begun / snapshot).exists():
             self.zfs.destroy([snapshot])
             (self._begun / snapshot).unlink()
+
+    def settle(self) -> None:
+        self._files.settle()
+
+    def settled(self, names: Iterable[str]) -> bool:
+        return self._files.settled(name for name in names if not name.startswith("@"))
 
     # -- giving back -------------------------------------------------------------------------------------------
 
