@@ -207,7 +207,7 @@ def test_auto_takes_snapshots_only_of_what_is_a_dataset_of_its_own(ground: Groun
     (part / HOME).mkdir(parents=True)
     store = open_store(part / HOME / "store")
     assert store.name != "zfs"
-    assert "no ZFS dataset of its own" in store.advice
+    assert "no ZFS dataset of its own" in store.reason and "sudo zfs create " in store.advice
     dataset = dataset_of(part)
     assert dataset is not None
     (dataset.mountpoint / HOME).mkdir(exist_ok=True)

@@ -23,6 +23,8 @@ class Usage:
     """Sum of file sizes; with a copy-on-write store less is taken on disk."""
     free: int
     """Bytes left on the file system."""
+    on_disk: int | None = None
+    """Bytes that would be free if nothing were kept; None: what the files take, blocks that they share included."""
 
 
 class Capture(ABC):

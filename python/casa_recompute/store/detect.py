@@ -8,7 +8,7 @@ from pathlib import Path
 
 from casa_recompute.store.base import CowStore, StoreError
 from casa_recompute.store.files import CopyStore, ReflinkStore, clone
-from casa_recompute.store.zfs import earlier_zfs, open_zfs
+from casa_recompute.store.zfs import ZfsUnusable, earlier_zfs, open_zfs
 from casa_recompute.store.zfs_command import dataset_of
 
 
@@ -36,17 +36,19 @@ def open_store(root: Path, choice: str = "auto") -> CowStore:
         StoreError: the store that was asked for does not work here.
     """
     root.mkdir(parents=True, exist_ok=True)
-    advice = ""
+    why, cure = "", ""
     if choice in ("auto", "zfs"):
         try:
             return open_zfs(root, insist=choice == "zfs")
-        except StoreError as error:
+        except ZfsUnusable as error:
             if choice == "zfs":
                 raise
-            advice = str(error) if dataset_of(root) is not None else ""
+            if dataset_of(root) is not None:
+                why, cure = f"; {error.why}", error.cure
     files = _open_files(root, choice)
     store = earlier_zfs(root, files) or files
-    store.advice = advice
+    store.reason += why
+    store.advice = cure
     return store
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from casa_recompute.products.signature import is_lock
 from casa_recompute.store.base import Capture, CowStore, StoreError, Usage
 from casa_recompute.store.files import ReflinkStore, copy, sync_directory, write_new
-from casa_recompute.store.zfs_command import KEY, Zfs, ZfsError, dataset_of
+from casa_recompute.store.zfs_command import KEY, Dataset, Zfs, ZfsError, dataset_of
 
 _WRITE_AND_WAIT = 1 | 2 | 4  # SYNC_FILE_RANGE_WAIT_BEFORE | _WRITE | _WAIT_AFTER
 _VIEWS = 8
@@ -322,7 +322,10 @@ class ZfsStore(CowStore):
     def usage(self) -> Usage:
         files = self._files.usage()
         sizes = [size for path in self._wanted.glob("*") for size, _ in self._list(path.name).values()]
-        return Usage(files.objects + len(sizes), files.bytes + sum(sizes), shutil.disk_usage(self.root).free)
+        free, taken = shutil.disk_usage(self.root).free, None
+        with contextlib.suppress(ZfsError):  # of all snapshots, also of those that are not ours
+            taken = int(self.zfs.run("get", "-H", "-p", "-o", "value", "usedbysnapshots", self.zfs.dataset.name))
+        return Usage(files.objects + len(sizes), files.bytes + sum(sizes), free, taken)
 
 
 class _ZfsCapture(Capture):
@@ -397,6 +400,15 @@ def _wait_until_changes_show(info: os.stat_result) -> None:
 # -- detection -------------------------------------------------------------------------------------------------------
 
 
+class ZfsUnusable(StoreError):
+    """Snapshots cannot be had here; ``cure`` is what to type to have them, "" if that is not known."""
+
+    def __init__(self, why: str, cure: str = "") -> None:
+        super().__init__(f"{why}; {cure}" if cure else why)
+        self.why = why
+        self.cure = cure
+
+
 def open_zfs(root: Path, *, insist: bool = False) -> ZfsStore:
     """Open the store in ``root`` on ZFS.
 
@@ -407,23 +419,26 @@ def open_zfs(root: Path, *, insist: bool = False) -> ZfsStore:
         insist: also where the workspace is only a part of a dataset, so that snapshots keep all else in it, too.
 
     Raises:
-        StoreError: it does not work here; the message says why, and what to type.
+        ZfsUnusable: it does not work here.
     """
-    workspace = root.parents[1]
+    workspace = Path(os.path.realpath(root.parents[1]))
     dataset = dataset_of(workspace)
     if dataset is None:
-        raise StoreError(f"{workspace} is not in a ZFS dataset")
-    if not insist and os.path.realpath(workspace) != str(dataset.mountpoint):
-        raise StoreError(
-            f"{workspace} is no ZFS dataset of its own, but a part of {dataset.name}: snapshots would keep all of it"
+        raise ZfsUnusable(f"{workspace} is not in a ZFS dataset")
+    zfs = Zfs(dataset)
+    if not insist and workspace != dataset.mountpoint:
+        new = Zfs(Dataset(f"{dataset.name}/NAME", dataset.mountpoint / "NAME"))
+        raise ZfsUnusable(
+            f"{workspace} is no ZFS dataset of its own, but a part of {dataset.name}: snapshots would keep all of it",
+            f"for a new workspace: sudo zfs create {new.dataset.name} && "
+            f"sudo chown {new.user} {new.dataset.mountpoint} && {new.allow_line()}",
         )
     try:
-        zfs = Zfs(dataset)
         store = ZfsStore(root, zfs)
         _remembered_trial(store, zfs)
     except OSError as error:
-        cure = f"; to have it allowed: {zfs.allow_line()}" if error.errno == errno.EPERM else ""
-        raise StoreError(f"ZFS does not do in {dataset.name} what a store needs ({error.strerror}){cure}") from error
+        why = f"ZFS does not do in {dataset.name} what keeping versions as snapshots needs ({error.strerror})"
+        raise ZfsUnusable(why, zfs.allow_line() if error.errno == errno.EPERM else "") from error
     how = "" if store._direct else ", read through clones (zfs-fuse)"
     store.reason = f"{dataset.name} is a ZFS dataset: a version is a snapshot{how}"
     return store

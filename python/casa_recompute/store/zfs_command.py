@@ -193,13 +193,17 @@ class Zfs:
                 if not re.search("does not exist|no such tag", str(error)):
                     raise
 
+    @property
+    def user(self) -> str:
+        """Who we are, as ZFS wants to be told."""
+        try:
+            return pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:  # as in many containers
+            return str(os.getuid())
+
     def allow_line(self, permissions: str = PERMISSIONS) -> str:
         """The command with which an administrator lets this user keep versions in this dataset."""
-        try:
-            user = pwd.getpwuid(os.getuid()).pw_name
-        except KeyError:  # as in many containers
-            user = str(os.getuid())
-        return f"sudo zfs allow {user} {permissions} {self.dataset.name}"
+        return f"sudo zfs allow {self.user} {permissions} {self.dataset.name}"
 
 
 def _call(core: ModuleType, function: Any, *arguments: Any) -> Any:

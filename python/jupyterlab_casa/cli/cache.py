@@ -74,7 +74,7 @@ def info(arguments: argparse.Namespace) -> int:
         "bytes": {
             "versions": totals.logical_bytes,
             "objects": usage.bytes,
-            "on_disk": _physical(store),
+            "on_disk": usage.on_disk if usage.on_disk is not None else _physical(store),
             "free": shutil.disk_usage(workspace).free,
             "ledger": sum(path.stat().st_size for path in database if path.exists()),
             "logs": sum(path.stat().st_size for path in (workspace / HOME / "log").glob("*.log")),
@@ -95,7 +95,7 @@ def info(arguments: argparse.Namespace) -> int:
     print(f"saved       {duration(totals.saved_s)} in {totals.restored} restored calls")
     full = size(count["versions"])
     print(f"holds       {usage.objects} files, {size(usage.bytes)}; full copies of all versions would be {full}")
-    shared = " (shared blocks once; some of them belong to the products, too)" if store.name != "copy" else ""
+    shared = " (shared blocks once; some of them belong to the products, too)" if store.name == "reflink" else ""
     print(f"on disk     {size(count['on_disk'])}{shared}; {size(count['free'])} free")
     print(f"ledger      {size(count['ledger'])}; logs {size(count['logs'])}")
     print(f"threads     {found['threads'] or 'not decided yet'}")
