@@ -45,11 +45,11 @@ delegate() { # what doctor tells an ordinary user to ask for is all that is need
 
 part "delegation" delegate
 PYTHONPATH=$with_binding STORE_ZFS_PARENT=tank/root part "root, libzfs_core" \
-  tests tests/store/test_contract.py tests/store/test_zfs.py tests/store/test_archive.py
+  tests tests/store/test_contract.py tests/store/{openzfs,test_zfs,test_archive}.py
 PYTHONPATH=$with_binding STORE_ZFS=/tank/user part "ordinary user, libzfs_core" as_user bash -c "$(declare -f tests); tests \
-  tests/store/test_contract.py tests/store/test_zfs.py tests/store/test_archive.py"
+  tests/store/test_contract.py tests/store/{openzfs,test_zfs,test_archive}.py"
 STORE_ZFS=/tank/user part "ordinary user, the command" as_user bash -c "$(declare -f tests); tests \
-  tests/store -k 'whatever_was_kept or goes_when or swept or held or libzfs or errors or sent'"
+  tests/store/{test_contract,test_zfs,test_archive}.py -k 'whatever_was_kept or goes_when or swept or held or libzfs or errors or sent'"
 zfs create tank/root/casa
 part "CASA" python tests/store/thin_casa.py /tank/root/casa
 

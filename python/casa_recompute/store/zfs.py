@@ -222,10 +222,7 @@ class ZfsStore(CowStore):
         if not new and not old:
             return
         if self._holder is None:
-            tag = f"casa-{uuid.uuid4().hex}"
-            handle = os.open(self._holders / tag, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            fcntl.flock(handle, fcntl.LOCK_EX)  # as long as we live; see _release_dead
-            self._holder = handle, tag
+            self._holder = self._become_holder()
         handle, tag = self._holder
         listed = "".join(f"{snapshot}\n" for snapshot in sorted(wanted | old)).encode()
         os.pwrite(handle, listed, 0)
@@ -236,6 +233,16 @@ class ZfsStore(CowStore):
         if old:
             self.zfs.release(tag, sorted(old))
         self._held = there | (wanted & self._held)
+
+    def _become_holder(self) -> tuple[int, str]:
+        """A file that tells what we hold, locked as long as we live, and the tag of our holds, which is its name."""
+        while True:
+            tag = f"casa-{uuid.uuid4().hex}"
+            handle = os.open(self._holders / tag, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle).st_nlink:
+                return handle, tag
+            os.close(handle)  # before it was locked, somebody took it for a dead one's
 
     def close(self) -> None:
         for snapshot in self._views:
@@ -252,10 +259,11 @@ class ZfsStore(CowStore):
         self.zfs.release(tag, sorted(snapshots))
         (self._holders / tag).unlink(missing_ok=True)
 
-    def _release_dead(self) -> None:
+    def release_dead(self) -> None:
         """Release what processes hold that are no more: nobody has their file locked."""
         for path in self._holders.iterdir():
-            with path.open("rb") as stream, contextlib.suppress(BlockingIOError):
+            # Locked by one who lives, gone just now, or another user's.
+            with contextlib.suppress(BlockingIOError, FileNotFoundError, PermissionError), path.open("rb") as stream:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._release(path.name, stream.read().decode().split())
 
@@ -299,7 +307,7 @@ class ZfsStore(CowStore):
                     if error.errno not in (errno.EBUSY, errno.EPERM):
                         raise
                     if not last and error.errno == errno.EBUSY:
-                        self._release_dead()
+                        self.release_dead()
                     continue
                 (self._wanted / snapshot).unlink(missing_ok=True)
                 self._there[1].discard(snapshot)
@@ -312,7 +320,7 @@ class ZfsStore(CowStore):
                 path.unlink()
             else:
                 self.forget(path.name)
-        self._release_dead()
+        self.release_dead()
         if (self.root / "views").exists():
             for view in (self.root / "views").iterdir():
                 self._close_view(view.name)
@@ -436,6 +444,7 @@ def open_zfs(root: Path, *, insist: bool = False) -> ZfsStore:
     try:
         store = ZfsStore(root, zfs)
         _remembered_trial(store, zfs)
+        store.release_dead()
     except OSError as error:
         why = f"ZFS does not do in {dataset.name} what keeping versions as snapshots needs ({error.strerror})"
         raise ZfsUnusable(why, zfs.allow_line() if error.errno == errno.EPERM else "") from error
