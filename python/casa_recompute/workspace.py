@@ -469,8 +469,9 @@ class Workspace:
                 versions.append(Version(version_id, path, call, Manifest(entries | _linked(entries, links))))
                 presences.append((path, version_id, seal, tree))
             capture.commit()
-        for file in fresh:
-            self._chores.add(file)
+        if not self.store.checked:
+            for file in fresh:
+                self._chores.add(file)
         for version in versions:
             self._record(version.id, "version", _pack_version(version))
         with self.ledger.transaction():

@@ -70,6 +70,8 @@ class CowStore(ABC):
     """Why this store is the one in use, in words."""
     shares: bool = False
     """Whether blocks that became equal can be shared again (FIDEDUPERANGE)."""
+    checked: bool = False
+    """Whether the file system itself notices what a disk changes, so that nobody else has to look."""
     holds: bool = False
     """Whether :meth:`hold` does anything."""
     advice: str = ""

@@ -49,7 +49,8 @@ class ZfsStore(CowStore):
         self.zfs = zfs
         self.reason = instead.reason if instead is not None else ""
         self.name = instead.name if instead is not None else "zfs"
-        self.holds = instead is None
+        self.holds = self.checked = instead is None
+        self.shares = instead is not None and instead.shares
         self._instead = instead
         self._files = instead or ReflinkStore(root, readonly=readonly)
         self._wanted = root / "snapshots"
