@@ -1,17 +1,24 @@
 #!/usr/bin/env bash
 # In the virtual machine of scripts/zfs-vm.sh: the contract of the stores on OpenZFS, as root and as an ordinary user,
-# with libzfs_core and without; and CASA once. Each part is run, whatever became of the others.
+# with libzfs_core and without; and CASA once. Every part is run, whatever became of the others, two at a time.
 set -uo pipefail
-export CI=true STORE_TIERS=zfs STORE_EXAMPLES=${STORE_EXAMPLES:-20} STORE_MANY=${STORE_MANY:-10000}
-failed=()
+export CI=true STORE_TIERS=zfs STORE_EXAMPLES=${STORE_EXAMPLES:-20} STORE_MANY=${STORE_MANY:-5000}
+failed=() names=() jobs=()
 with_binding=$PYTHON_PYZFS:${PYTHONPATH:-}
 
-part() { # part NAME COMMAND...
-  local name=$1 started=$SECONDS
-  shift
-  echo "--- $name"
-  "$@" || failed+=("$name")
-  echo "--- $name: $((SECONDS - started)) s"
+start() { # start NAME COMMAND...
+  echo "--- $1: started" && names+=("$1")
+  { "${@:2}" && code=0 || code=$?; echo "($SECONDS s after the start)"; exit $code; } >"/tmp/part-$1" 2>&1 &
+  jobs+=($!)
+}
+finish() {
+  local number
+  for number in "${!jobs[@]}"; do
+    wait "${jobs[$number]}" || failed+=("${names[$number]}")
+    echo "--- ${names[$number]}"
+    cat "/tmp/part-${names[$number]}"
+  done
+  names=() jobs=()
 }
 # A kill at every command is tested where that does not take an hour.
 tests() { python -m pytest -q --durations=5 --deselect tests/store/test_zfs.py::test_a_kill_before_and_after_every_command -p no:cacheprovider --basetemp="/tmp/zfs-tests-$(id -u)" "$@"; }
@@ -43,15 +50,18 @@ delegate() { # what doctor tells an ordinary user to ask for is all that is need
   line=$(grep -o 'zfs allow .*' /tmp/said) && $line && look | tee /tmp/said && grep -q '^zfs: ' /tmp/said
 }
 
-part "delegation" delegate
-PYTHONPATH=$with_binding STORE_ZFS_PARENT=tank/root part "root, libzfs_core" \
-  tests tests/store/test_contract.py tests/store/{openzfs,test_zfs,test_archive}.py
-PYTHONPATH=$with_binding STORE_ZFS=/tank/user part "ordinary user, libzfs_core" as_user bash -c "$(declare -f tests); tests \
-  tests/store/test_contract.py tests/store/{openzfs,test_zfs,test_archive}.py"
-STORE_ZFS=/tank/user part "ordinary user, the command" as_user bash -c "$(declare -f tests); tests \
-  tests/store/{test_contract,test_zfs,test_archive}.py -k 'whatever_was_kept or goes_when or swept or held or libzfs or errors or sent'"
+start "delegation" delegate
+finish
+PYTHONPATH=$with_binding STORE_ZFS_PARENT=tank/root start "root, libzfs_core" \
+  tests tests/store/{test_contract,test_zfs,openzfs,test_archive}.py
+PYTHONPATH=$with_binding STORE_ZFS=/tank/user start "ordinary user, libzfs_core" as_user bash -c "$(declare -f tests)
+  tests tests/store/{test_contract,test_zfs,openzfs,test_archive}.py"
+finish
 zfs create tank/root/casa
-part "CASA" python tests/store/thin_casa.py /tank/root/casa
+STORE_ZFS=/tank/user start "ordinary user, the command" as_user bash -c "$(declare -f tests)
+  tests tests/store/{test_zfs,test_archive}.py -k 'carries or goes_when or held or libzfs or errors or sent'"
+start "CASA" python tests/store/thin_casa.py /tank/root/casa
+finish
 
 if [ ${#failed[@]} -gt 0 ]; then
   echo "FAILED on OpenZFS: $(printf '%s; ' "${failed[@]}")"

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from casa_recompute.ledger import Touch
+from casa_recompute.housekeeping import collect, plan_collection, verify
+from casa_recompute.ledger import CallRecord, Touch
 from casa_recompute.products import ABSENT, scan
 from casa_recompute.store import StoreError, ZfsStore, open_store
 from casa_recompute.store.zfs_command import KEY, Dataset, Zfs, ZfsError, dataset_of, find_libzfs_core
@@ -223,6 +224,26 @@ def test_what_was_kept_as_snapshots_can_be_had_when_no_more_can_be_taken(place: 
         assert (place / "p" / "data").read_text() == "one"
         space.restore({"p": later})
     space.close()
+
+
+def test_upkeep(space: Workspace) -> None:
+    with space.lock():
+        by_hand, call = keep(space, "one"), keep(space, "two", key="called")
+        space.remember(CallRecord("called", "", "task", {}, {}, {"p": call}, None, "", "", [], 1.0, 1.0))
+        last = keep(space, "three")
+        assert (found := verify(space)).files == 4 and not found.damaged and not found.missing
+        plan = plan_collection(space, -1, occupied=False)
+        assert [candidate.versions for candidate in plan.going] == [(call,)]
+        collect(space, plan)
+        assert len(ours(space)) == 2 and not space.restorable({"p": call}) and space.restorable({"p": by_hand})
+        kept = space.ledger.version(by_hand)
+        assert kept is not None and kept.manifest["data"].object is not None
+        space.store.close()
+        store_of(space).zfs.destroy([kept.manifest["data"].object[1:].split("/")[0]])
+        store_of(space)._there = (0.0, set())  # a second later
+        found = verify(space)
+        assert not found.damaged and ("p", by_hand) in found.lost
+    assert not space.restorable({"p": by_hand}) and space.look("p") == last
 
 
 class Evict(Remove):

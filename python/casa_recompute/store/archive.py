@@ -114,7 +114,7 @@ def _members(space: Workspace) -> Iterator[tuple[str, str, int]]:
             path = os.path.join(directory, name)
             yield path, os.path.relpath(path, space.directory), os.lstat(path).st_mtime_ns
     if isinstance(space.store, ZfsStore):
-        for name, mtime_ns in space.store.objects():
+        for name, mtime_ns in space.store.in_snapshots():
             yield str(space.store.path(name)), f"{HOME}/store/objects/{name}", mtime_ns
 
 

@@ -217,7 +217,8 @@ class _FileStore(CowStore):
 
     def objects(self) -> set[str]:
         places = (self._objects, self._young)
-        return {f"{entry.parent.name}/{entry.name}" for place in places for entry in place.glob("*/*")}
+        tops = ((os.path.relpath(top, place), names) for place in places for top, _, names in os.walk(place))
+        return {f"{top}/{name}" for top, names in tops for name in names}
 
     def usage(self) -> Usage:
         places = (self._objects, self._young)

@@ -27,7 +27,7 @@ from pathlib import Path
 from casa_recompute.products.signature import is_lock
 from casa_recompute.store.base import Capture, CowStore, StoreError, Usage
 from casa_recompute.store.files import ReflinkStore, copy, sync_directory, write_new
-from casa_recompute.store.zfs_command import KEY, Dataset, Zfs, ZfsError, dataset_of
+from casa_recompute.store.zfs_command import Dataset, Zfs, ZfsError, dataset_of
 
 _WRITE_AND_WAIT = 1 | 2 | 4  # SYNC_FILE_RANGE_WAIT_BEFORE | _WRITE | _WAIT_AFTER
 _VIEWS = 8
@@ -147,13 +147,27 @@ class ZfsStore(CowStore):
         if not name.startswith("@"):
             return self._files.path(name)
         snapshot, relative = _split(name)
-        return Path(self._view(snapshot) + relative) if relative in self._list(snapshot) else self._files.path(name)
+        if relative not in self._list(snapshot) or not self._exists(snapshot):
+            return self._files.path(name)
+        return Path(self._view(snapshot) + relative)
 
-    def objects(self) -> Iterator[tuple[str, int]]:
+    def in_snapshots(self) -> Iterator[tuple[str, int]]:
         """Every object that is in a snapshot, and its time."""
         for path in sorted(self._wanted.iterdir()):
             for relative, (_, mtime_ns) in self._list(path.name).items():
                 yield f"@{path.name}/{relative}", mtime_ns
+
+    def objects(self) -> set[str]:
+        return {name for name, _ in self.in_snapshots()} | self._files.objects()
+
+    def freed(self, names: Iterable[str]) -> int | None:
+        """Bytes that the pool would get back if these objects were removed; None if ZFS does not tell (zfs-fuse)."""
+        gone: dict[str, set[str]] = {}
+        for name in names:
+            snapshot, relative = _split(name)
+            gone.setdefault(snapshot, set()).add(relative)
+        going = [s for s, relatives in gone.items() if (wanted := self._list(s)) and wanted.keys() <= relatives]
+        return self.zfs.reclaims(going)
 
     def _list(self, snapshot: str) -> dict[str, tuple[int, int]]:
         """The files of a snapshot that are in the store: path -> size and time; others may have changed it."""
@@ -495,8 +509,6 @@ def try_zfs(store: ZfsStore, zfs: Zfs) -> None:
             seen = Path(store._view(trial) + own).read_bytes()
             if seen != b"before":
                 raise ZfsError(errno.EIO, f"{zfs.full(trial)} shows {seen!r} instead of what was there")
-            if zfs.run("get", "-H", "-p", "-o", "value", KEY, zfs.full(trial)).strip() != "trial":
-                raise ZfsError(errno.EIO, f"{zfs.full(trial)} has lost its property {KEY}")
             zfs.hold("casa-trial", [trial])
             zfs.release("casa-trial", [trial])
         finally:

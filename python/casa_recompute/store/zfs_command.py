@@ -164,6 +164,13 @@ class Zfs:
                 if error.errno != errno.ENOENT:
                     raise
 
+    def reclaims(self, names: Collection[str]) -> int | None:
+        """Bytes that destroying these snapshots together would give back; None if ZFS does not tell (zfs-fuse)."""
+        if not self.modern:
+            return None
+        told = self.run("destroy", "-n", "-v", "-p", self.full(",".join(names))) if names else ""
+        return sum(int(line.split("\t")[1]) for line in told.splitlines() if line.startswith("reclaim\t"))
+
     def hold(self, tag: str, names: Collection[str]) -> None:
         """Let nobody destroy these snapshots until they are released.
 

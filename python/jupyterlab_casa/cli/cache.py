@@ -232,14 +232,8 @@ def list_versions(arguments: argparse.Namespace) -> int:
 def export(arguments: argparse.Namespace) -> int:
     """A workspace with its history into a file."""
     directory: Path = arguments.workspace.resolve()
-    with _ledger(directory):
-        pass
-    with _failing():
-        space = Workspace(directory, load_settings().store)
-        try:
-            moved = export_workspace(space, arguments.file, portable=arguments.portable)
-        finally:
-            space.close()
+    with _failing(), _workspace(directory) as (space, _):
+        moved = export_workspace(space, arguments.file, portable=arguments.portable)
     return _tell(arguments, directory, moved)
 
 
@@ -261,7 +255,7 @@ def _failing() -> Iterator[None]:
     """
     try:
         yield
-    except (SettingsError, StoreError, WorkspaceError, WorkspaceBusy, LedgerError) as error:
+    except StoreError as error:
         raise CommandError(str(error), FAILED) from error
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
