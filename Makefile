@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint test-js test-py test-oracle test-ui bench bench-ipyflow clean
+.PHONY: help demo install test lint test-js test-py test-zfs test-oracle test-ui bench bench-ipyflow clean
 
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -67,6 +67,11 @@ test-py: $(VENV)/.test-tools ## pytest
 	@scripts/system-packages.sh run
 	scripts/system-packages.sh stores
 	python -m pytest
+
+test-zfs: $(VENV)/.test-tools ## the stores' contract, and CASA, on OpenZFS in a virtual machine
+	@scripts/system-packages.sh zfs-vm
+	scripts/zfs-vm.sh build
+	scripts/zfs-vm.sh run -- tests/store/in_vm.sh
 
 test-oracle: $(VENV)/.test-tools ## 5,000 random notebooks, edited and re-run (ORACLE_SEED, ORACLE_EXAMPLES)
 	@ORACLE_EXAMPLES=$${ORACLE_EXAMPLES:-5000} python -m pytest tests/oracle tests/core/test_oracle.py

@@ -6,6 +6,7 @@
 #   system-packages.sh run           what CASA's graphical tasks need (plotms, imview, ...)
 #   system-packages.sh ui            the browser of the user-interface tests
 #   system-packages.sh stores        file systems on which the stores are tested, as far as they can be mounted here
+#   system-packages.sh zfs-vm        what makes the virtual machine in which OpenZFS is tested (zfs-vm.sh)
 #   system-packages.sh bench         a file system with reflinks to measure on
 set -euo pipefail
 
@@ -38,13 +39,24 @@ case ${1:-} in
     if [ "$(id -u)" -eq 0 ]; then
       PATH=$PATH:/sbin:/usr/sbin need_command mkfs.btrfs btrfs-progs
       PATH=$PATH:/sbin:/usr/sbin need_command mkfs.xfs xfsprogs
+      # Where there is OpenZFS, that is what is tested; Debian has zfs-fuse take its place otherwise.
+      PATH=$PATH:/sbin:/usr/sbin need_command zfs zfs-fuse
     fi
+    ;;
+  zfs-vm)
+    need_command qemu-system-x86_64 qemu-system-x86
+    need_command cpio cpio
+    need_command gcc gcc
+    need_command make make
+    need_command bc bc
+    need_library libelf.so.1 libelf1
+    need_command xz xz-utils
     ;;
   bench)
     PATH=$PATH:/sbin:/usr/sbin need_command mkfs.btrfs btrfs-progs
     ;;
   *)
-    echo "usage: $0 venv PYTHON | run | ui | stores | bench" >&2
+    echo "usage: $0 venv PYTHON | run | ui | stores | zfs-vm | bench" >&2
     exit 2
     ;;
 esac

@@ -14,6 +14,7 @@ from casa_recompute.ledger import CallRecord, Version
 from casa_recompute.products import ABSENT, Manifest, scan
 from casa_recompute.store.chores import seal
 from casa_recompute.store.extents import Blocks, Pieces, all_extents
+from casa_recompute.store.zfs import ZfsStore
 from casa_recompute.workspace import Workspace
 
 _OFTEN = 1 << 30
@@ -224,7 +225,7 @@ def plan_collection(space: Workspace, budget: int, occupied: bool, now: float | 
             group.versions.append(version)
     users = Counter(name for group in groups.values() for name in group.objects)
     users.update({picture["object"] for call in wanted.calls for picture in call.pictures})
-    blocks = Blocks(_all_extents(space, wanted.files))
+    blocks = _blocks(space, wanted.files)
     physical = blocks.taken(wanted.files)
     goal = allowance(space, budget, physical)
     excess = physical - goal
@@ -344,3 +345,30 @@ def _all_extents(space: Workspace, names: Iterable[str]) -> dict[str, Pieces]:
             if stamp.kind == "f" and path.stat().st_dev == device:
                 paths[f"/{path}"] = path
     return all_extents(paths)
+
+
+def _blocks(space: Workspace, names: Iterable[str]) -> Blocks | _Snapshots:
+    if isinstance(space.store, ZfsStore) and space.store.freed(()) is not None:
+        return _Snapshots(space.store)
+    return Blocks(_all_extents(space, names))
+
+
+class _Snapshots:
+    """What ZFS says of the same: a snapshot gives back what no other needs, once none of its files is wanted."""
+
+    def __init__(self, store: ZfsStore) -> None:
+        self._store = store
+        self._going: set[str] = set()
+
+    def taken(self, names: Iterable[str]) -> int:
+        """Bytes that all snapshots take."""
+        return self._store.usage().on_disk or 0
+
+    def freed(self, names: Iterable[str]) -> int:
+        """Bytes that these give back, after those that went."""
+        more = self._store.freed(self._going.union(names)) or 0
+        return more - (self._store.freed(self._going) or 0)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """These go."""
+        self._going.update(names)

@@ -37,7 +37,7 @@ class Settings:
     """OpenMP threads of a task. 0: as many as there were cores when the workspace was first used; the workspace
     remembers the number, because it changes results in their last bits."""
     store: str = "auto"
-    """How versions are kept: "auto" (the best that works here), "reflink" or "copy"."""
+    """How versions are kept: "auto" (the best that works here), "zfs", "reflink" or "copy"."""
     budget: int = 0
     """GB (10^9 bytes) of disk that kept versions may take. 0: where blocks are shared, as much as leaves a tenth of the
     file system free; where they are copied, half of what would be free without them."""
@@ -54,8 +54,8 @@ class Settings:
     """MiB of a Python value up to which it is kept on disk, so that it comes back after a restart of the kernel."""
 
     def __post_init__(self) -> None:
-        if self.store not in ("auto", "reflink", "copy"):
-            raise SettingsError(f"store = {self.store!r}: use 'auto', 'reflink' or 'copy'")
+        if self.store not in ("auto", "zfs", "reflink", "copy"):
+            raise SettingsError(f"store = {self.store!r}: use 'auto', 'zfs', 'reflink' or 'copy'")
         if self.state not in ("story", "present"):
             raise SettingsError(f"state = {self.state!r}: use 'story' or 'present'")
         if self.display not in ("own", "inherit"):

@@ -38,7 +38,7 @@ from casa_recompute.products import (
     signature,
 )
 from casa_recompute.products.signature import is_lock, stamp_of
-from casa_recompute.store import CopyStore, CowStore, StoreError, open_store
+from casa_recompute.store import CowStore, StoreError, open_store, view_store
 from casa_recompute.store.chores import Chores, Fresh
 from casa_recompute.store.files import boot_id, sync_filesystem
 
@@ -127,6 +127,7 @@ class Workspace:
         self._hurry = threading.Event()
         self._noted = self._on_disk = ""  # products that the disk may not have, as last noted; and as last written out
         self._boot = boot_id()
+        self._captures: dict[str, frozenset[str]] = {}  # of a version: the captures in which its files are
         self.store: CowStore = open_store(self.home / "store", store)
         _log.info("%s: versions are kept by the store %r: %s", self.directory, self.store.name, self.store.reason)
         self._chores = Chores(self.store)
@@ -158,7 +159,7 @@ class Workspace:
         space._glanced = None
         space.on_replace, space.replaced, space.brought = [], set(), {}
         space.ledger = ledger
-        space.store = CopyStore(space.home / "store", readonly=True)
+        space.store = view_store(space.home / "store")
         return space
 
     def _make_reserve(self) -> None:
@@ -181,6 +182,9 @@ class Workspace:
             self._hurry.set()
             self._settler.join()
             self._write_seals()
+        if self._lock_file >= 0:
+            with contextlib.suppress(OSError):  # what it held is then released by the next who cleans up
+                self.store.close()
         self.ledger.close()
         if self._lock_file >= 0:
             os.close(self._lock_file)
@@ -227,6 +231,21 @@ class Workspace:
                     self.reopen_ledger()
                     self.recover()
             yield
+            if self._depth == 1:
+                self._hold()
+
+    def _hold(self) -> None:
+        """Let nobody destroy, while we have the workspace open, what its notebooks need: what cells read or left."""
+        if not self.store.holds:
+            return
+        needed = {version for touch in self.ledger.touches() for version in (touch.before, touch.after)}
+        for version_id in needed - self._captures.keys():
+            version = self.ledger.version(version_id)
+            if version is not None and version.manifest.kept:
+                objects = (entry.object or "" for entry in version.manifest.files.values())
+                self._captures[version_id] = frozenset(name.split("/")[0] for name in objects)
+        with contextlib.suppress(OSError):  # then it is protected less, but nothing is wrong
+            self.store.hold({name for version_id in needed for name in self._captures.get(version_id, ())})
 
     def _same_ledger(self) -> None:
         """Somebody may have deleted the ledger's file, which SQLite would not notice."""
@@ -422,7 +441,7 @@ class Workspace:
         versions: list[Version] = []
         presences = []
         fresh = []
-        with self.store.capture() as capture:
+        with self.store.capture(call or "") as capture:
             for path, (version_id, tree) in made.items():
                 root = self.absolute(path)
                 held, links = self._held(path, tree), hard_links(tree)
@@ -450,8 +469,9 @@ class Workspace:
                 versions.append(Version(version_id, path, call, Manifest(entries | _linked(entries, links))))
                 presences.append((path, version_id, seal, tree))
             capture.commit()
-        for file in fresh:
-            self._chores.add(file)
+        if not self.store.checked:
+            for file in fresh:
+                self._chores.add(file)
         for version in versions:
             self._record(version.id, "version", _pack_version(version))
         with self.ledger.transaction():

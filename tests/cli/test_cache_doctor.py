@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from .conftest import Done
 
 Casa = Callable[..., Done]
@@ -24,7 +26,7 @@ def test_cache_tells_what_is_remembered_also_while_a_kernel_is_busy(casa: Casa, 
         words = casa("cache", "info").out + casa("cache", "list").out
     found = info.json
     assert found["calls"] == 6 and found["restored"] == 6 and found["threads"] == 1
-    assert found["store"]["kind"] in ("copy", "reflink") and found["store"]["reason"]
+    assert found["store"]["kind"] in ("copy", "reflink", "zfs") and found["store"]["reason"]
     sizes = found["bytes"]
     assert sizes["versions"] >= sizes["objects"] > 0 and sizes["on_disk"] > 0 and sizes["ledger"] > 0
     rows = versions.json["versions"]
@@ -72,6 +74,24 @@ def test_garbage_is_told_and_collected(casa: Casa, workspace: Path) -> None:
     assert casa("cache", "gc", "--budget", "much").code == 2
 
 
+def test_a_workspace_is_moved_with_its_history(
+    casa: Casa, workspace: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    casa("run", "nb.ipynb")
+    place = tmp_path_factory.mktemp("moved")
+    done = casa("cache", "export", str(place / "a.tar"), "--json")
+    assert done.code == 0 and done.json["kind"] in ("tar", "zfs") and done.json["bytes"] > 0, done.err
+    refused = casa("cache", "export", "a.tar")
+    assert refused.code == 1 and "choose another place" in refused.err
+    assert casa("cache", "import", str(place / "a.tar"), ".").code == 1
+    done = casa("cache", "import", str(place / "a.tar"), str(place / "new"))
+    assert done.code == 0, done.err
+    (place / "new" / "a.ms").rename(place / "new" / "kept.ms")
+    again = casa("run", str(place / "new" / "nb.ipynb"), "--all", "--json").json
+    calls = [call for cell in again["cells"] for call in cell["calls"]]
+    assert calls and {call["action"] for call in calls} == {"restored"}
+
+
 def test_cache_where_nothing_is_remembered(casa: Casa, tmp_path: Path) -> None:
     done = casa("cache", "info", str(tmp_path), "--json")
     assert (done.code, done.out) == (1, "")
@@ -113,7 +133,7 @@ def test_doctor_names_a_wrong_setting(casa: Casa, environment: dict[str, str]) -
     assert done.json["checks"][-1] | {"cure": ""} == {
         "name": "settings",
         "status": "fail",
-        "message": "store = 'tape': use 'auto', 'reflink' or 'copy'",
+        "message": "store = 'tape': use 'auto', 'zfs', 'reflink' or 'copy'",
         "cure": "",
     }
 

@@ -24,7 +24,6 @@ MANY = int(os.environ.get("STORE_MANY", "100000"))
 """Files in a large product."""
 PRODUCT = "product.ms"
 FOREVER = settings(
-    max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -64,43 +63,44 @@ def put(space: Workspace, shape: Shape) -> Path:
 # -- as a workspace uses it --------------------------------------------------------------------------------------
 
 
-@FOREVER
-@given(shapes=st.lists(SHAPES, min_size=2, max_size=3), order=st.randoms(use_true_random=False))
-def test_whatever_was_kept_comes_back_and_never_changes(
-    ground: Ground, shapes: list[Shape], order: random.Random
-) -> None:
-    directory = ground.make()
-    product = directory / PRODUCT
-    states, versions = [], []
-    with opened(directory, ground.store) as space:
-        for shape in shapes:
-            put(space, shape)
-            states.append(observe(product))
-            versions.append(keep(space))
-        for _ in range(2):
-            for number in order.sample(range(len(shapes)), len(shapes)):
-                space.restore({PRODUCT: versions[number]})
+def test_whatever_was_kept_comes_back_and_never_changes(ground: Ground) -> None:
+    @settings(FOREVER, max_examples=max(2, EXAMPLES // ground.scale))
+    @given(shapes=st.lists(SHAPES, min_size=2, max_size=3), order=st.randoms(use_true_random=False))
+    def comes_back(shapes: list[Shape], order: random.Random) -> None:
+        directory = ground.make()
+        product = directory / PRODUCT
+        states, versions = [], []
+        with opened(directory, ground.store) as space:
+            for shape in shapes:
+                put(space, shape)
+                states.append(observe(product))
+                versions.append(keep(space))
+            for _ in range(2):
+                for number in order.sample(range(len(shapes)), len(shapes)):
+                    space.restore({PRODUCT: versions[number]})
+                    assert observe(product) == states[number]
+                    spoil(product)  # what was restored must share nothing that writing would change
+        with opened(directory, ground.store) as space:  # another kernel, later
+            for number, version in enumerate(versions):
+                space.restore({PRODUCT: version})
                 assert observe(product) == states[number]
-                spoil(product)  # what was restored must share nothing that writing would change
-    with opened(directory, ground.store) as space:  # another kernel, later
-        for number, version in enumerate(versions):
-            space.restore({PRODUCT: version})
-            assert observe(product) == states[number]
-    ground.drop(directory)
+        ground.drop(directory)
+
+    comes_back()
 
 
-def test_many_versions(space: Workspace) -> None:
-    rng = random.Random(4)
+def test_many_versions(space: Workspace, ground: Ground) -> None:
+    rng, many = random.Random(4), 100 // ground.scale
     product = put(space, {b"%d" % n: Node("f", os.urandom(10_000)) for n in range(8)})
     states, versions = [], []
-    for number in range(100):
+    for number in range(many):
         with (product / str(rng.randrange(8))).open("r+b") as stream:
             stream.seek(rng.randrange(9_000))
             stream.write(b"version %d" % number)
         states.append(observe(product))
         versions.append(keep(space))
-    assert len(set(versions)) == 100
-    for number in rng.sample(range(100), 40):
+    assert len(set(versions)) == many
+    for number in rng.sample(range(many), many * 2 // 5):
         space.restore({PRODUCT: versions[number]})
         assert observe(product) == states[number]
 
@@ -165,9 +165,9 @@ def test_names_that_look_like_options_or_patterns(space: Workspace) -> None:
         assert (space.directory / name / "f").read_text() == name
 
 
-def test_a_very_large_number_of_small_files(space: Workspace) -> None:
-    product = space.directory / PRODUCT
-    for number in range(MANY):
+def test_a_very_large_number_of_small_files(space: Workspace, ground: Ground) -> None:
+    product, many = space.directory / PRODUCT, MANY // ground.scale
+    for number in range(many):
         if number % 1000 == 0:
             (product / str(number // 1000)).mkdir(parents=True)
         (product / str(number // 1000) / str(number)).write_bytes(b"%d" % number)
@@ -177,15 +177,16 @@ def test_a_very_large_number_of_small_files(space: Workspace) -> None:
     space.restore({PRODUCT: version})
     again = scan(product)
     assert {name: s[:4] for name, s in again.items()} == {name: s[:4] for name, s in tree.items()}
-    for number in random.Random(1).sample(range(MANY), 500):
+    for number in random.Random(1).sample(range(many), 500):
         assert (product / str(number // 1000) / str(number)).read_bytes() == b"%d" % number
     (product / "0" / "0").write_bytes(b"another")
     space.keep([PRODUCT])
-    assert space.store.usage().objects <= MANY + 1
+    assert space.store.usage().objects <= many + 1
 
 
-def test_a_large_sparse_file_stays_sparse(space: Workspace) -> None:
-    size, islands = 8 << 30, {0: b"first", 3 << 30: b"third", (8 << 30) - 4: b"last"}
+def test_a_large_sparse_file_stays_sparse(space: Workspace, ground: Ground) -> None:
+    size = (8 << 30) // ground.scale
+    islands = {0: b"first", size // 3: b"third", size - 4: b"last"}
     product = space.directory / PRODUCT
     product.mkdir()
     with (product / "cube").open("wb") as stream:
@@ -205,7 +206,7 @@ def test_a_large_sparse_file_stays_sparse(space: Workspace) -> None:
         for offset, text in islands.items():
             stream.seek(offset)
             assert stream.read(len(text)) == text
-        stream.seek(1 << 30)
+        stream.seek(size // 8)
         assert not any(stream.read(1 << 20))
     info = (product / "cube").stat()
     assert info.st_size == size and info.st_blocks * 512 < 16 << 20

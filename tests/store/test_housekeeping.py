@@ -17,9 +17,15 @@ from casa_recompute.store.extents import extents
 from casa_recompute.workspace import Workspace
 from tests.store.conftest import Grounds
 from tests.store.test_contract import opened
-from tests.store.tiers import Ground
+from tests.store.tiers import Ground, selected
 
 MB = 1 << 20
+
+
+@pytest.fixture(scope="module", params=[name for name in selected() if name != "zfs"])
+def ground(request: pytest.FixtureRequest, grounds: Grounds) -> Ground:
+    """Where a stored file can be spoilt, and takes as many bytes as it has. ZFS: test_zfs.py, openzfs.py."""
+    return grounds[request.param]
 
 
 @pytest.fixture

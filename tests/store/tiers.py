@@ -34,6 +34,8 @@ class Ground:
     """A new, empty directory for a workspace."""
     drop: Callable[[Path], None]
     """Take such a directory away again, with all that is in it."""
+    scale: int = 1
+    """By how much tests have to be smaller here, because the tier is slow."""
 
 
 def plain(directory: Path, store: str) -> Ground:
@@ -108,7 +110,21 @@ def xfs(directory: Path) -> Iterator[Ground]:
         yield plain(mounted, "reflink")
 
 
-TIERS: dict[str, Callable[[Path], AbstractContextManager[Ground]]] = {"copy": copy, "btrfs": btrfs, "xfs": xfs}
+@contextmanager
+def zfs(directory: Path) -> Iterator[Ground]:
+    """Snapshots, on whatever ZFS this machine has (OpenZFS itself: `make test-zfs`)."""
+    from tests.store.zfs import zfs as tier
+
+    with tier(directory) as ground:
+        yield ground
+
+
+TIERS: dict[str, Callable[[Path], AbstractContextManager[Ground]]] = {
+    "copy": copy,
+    "btrfs": btrfs,
+    "xfs": xfs,
+    "zfs": zfs,
+}
 """All tiers, by name. ``STORE_TIERS=name,name`` in the environment selects."""
 
 

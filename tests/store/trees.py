@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -71,12 +72,20 @@ def build(root: Path, shape: Shape) -> None:
             with open(path, "wb") as stream:
                 stream.write(node.data)
             os.chmod(path, node.mode)
-            os.utime(path, ns=(node.mtime_ns, node.mtime_ns))
+            _set_time(path, node.mtime_ns)
             first = first or path
         elif first is not None:
             os.link(first, path)
     for path, mode in reversed(modes):
         os.chmod(path, mode)
+
+
+def _set_time(path: bytes, mtime_ns: int) -> None:
+    try:
+        os.utime(path, ns=(mtime_ns, mtime_ns))
+    except OSError as error:
+        if error.errno != errno.EOVERFLOW:  # zfs-fuse knows no time after 2038: then the file keeps the present one
+            raise
 
 
 def _parents(top: bytes, path: bytes) -> list[bytes]:

@@ -23,6 +23,8 @@ class Usage:
     """Sum of file sizes; with a copy-on-write store less is taken on disk."""
     free: int
     """Bytes left on the file system."""
+    on_disk: int | None = None
+    """Bytes that would be free if nothing were kept; None: what the files take, blocks that they share included."""
 
 
 class Capture(ABC):
@@ -68,6 +70,12 @@ class CowStore(ABC):
     """Why this store is the one in use, in words."""
     shares: bool = False
     """Whether blocks that became equal can be shared again (FIDEDUPERANGE)."""
+    checked: bool = False
+    """Whether the file system itself notices what a disk changes, so that nobody else has to look."""
+    holds: bool = False
+    """Whether :meth:`hold` does anything."""
+    advice: str = ""
+    """What to type to have a better one; "" when there is nothing to say."""
 
     @abstractmethod
     def capture(self, label: str = "") -> Capture:
@@ -104,6 +112,19 @@ class CowStore(ABC):
     @abstractmethod
     def remove(self, names: Iterable[str]) -> None:
         """Forget objects; those that are not there are no error."""
+
+    def hold(self, captures: Iterable[str]) -> None:  # noqa: B027  # most stores have nobody to hold them against
+        """Let nobody, not even another program, destroy these captures while this store is open; and no others.
+
+        Args:
+            captures: names of captures, which are what objects' names have before their first slash.
+
+        Raises:
+            OSError: the file system refuses.
+        """
+
+    def close(self) -> None:  # noqa: B027
+        """Release what is held."""
 
     @abstractmethod
     def sweep(self) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from casa_recompute.store.base import CowStore, StoreError
 from casa_recompute.store.files import CopyStore, ReflinkStore, clone
+from casa_recompute.store.zfs import ZfsUnusable, earlier_zfs, open_zfs
+from casa_recompute.store.zfs_command import dataset_of
 
 
 def can_reflink(directory: Path) -> str:
@@ -28,12 +30,29 @@ def open_store(root: Path, choice: str = "auto") -> CowStore:
 
     Args:
         root: the directory of the store.
-        choice: "auto", or the store to insist on: "reflink", "copy".
+        choice: "auto", or the store to insist on: "zfs", "reflink", "copy".
 
     Raises:
         StoreError: the store that was asked for does not work here.
     """
     root.mkdir(parents=True, exist_ok=True)
+    why, cure = "", ""
+    if choice in ("auto", "zfs"):
+        try:
+            return open_zfs(root, insist=choice == "zfs")
+        except ZfsUnusable as error:
+            if choice == "zfs":
+                raise
+            if dataset_of(root) is not None:
+                why, cure = f"; {error.why}", error.cure
+    files = _open_files(root, choice)
+    store = earlier_zfs(root, files) or files
+    store.reason += why
+    store.advice = cure
+    return store
+
+
+def _open_files(root: Path, choice: str) -> CowStore:
     if choice == "copy":
         return CopyStore(root, "asked for by the settings")
     obstacle = can_reflink(root)
@@ -49,3 +68,8 @@ def open_store(root: Path, choice: str = "auto") -> CowStore:
         f"this file system does not share blocks ({obstacle}): every changed file is copied; "
         "a workspace on btrfs, XFS or OpenZFS >= 2.2 would cost nothing",
     )
+
+
+def view_store(root: Path) -> CowStore:
+    """The store in ``root`` to look at only: nothing is tried and nothing written."""
+    return earlier_zfs(root) or CopyStore(root, readonly=True)

@@ -171,7 +171,7 @@ class _FileStore(CowStore):
     def place(self, name: str, destination: str, mode: int, mtime_ns: int) -> None:
         source = self._open(name)
         try:
-            _transfer(type(self).transfer, source, destination, mode, mtime_ns)
+            write_new(type(self).transfer, source, destination, mode, mtime_ns)
         finally:
             os.close(source)
 
@@ -217,11 +217,13 @@ class _FileStore(CowStore):
 
     def objects(self) -> set[str]:
         places = (self._objects, self._young)
-        return {f"{entry.parent.name}/{entry.name}" for place in places for entry in place.glob("*/*")}
+        tops = ((os.path.relpath(top, place), names) for place in places for top, _, names in os.walk(place))
+        return {f"{top}/{name}" for top, names in tops for name in names}
 
     def usage(self) -> Usage:
         places = (self._objects, self._young)
-        sizes = [entry.stat().st_size for place in places for entry in place.glob("*/*")]
+        found = (os.path.join(top, name) for place in places for top, _, names in os.walk(place) for name in names)
+        sizes = [os.stat(path).st_size for path in found]
         return Usage(len(sizes), sum(sizes), shutil.disk_usage(self.root).free)
 
 
@@ -238,7 +240,7 @@ class _FileCapture(Capture):
             self._incoming.mkdir()
         handle = os.open(source, os.O_RDONLY)
         try:
-            _transfer(self._transfer, handle, f"{self._incoming}{os.sep}{self._count}", 0o400, mtime_ns)
+            write_new(self._transfer, handle, f"{self._incoming}{os.sep}{self._count}", 0o400, mtime_ns)
         finally:
             os.close(handle)
         self._count += 1
@@ -253,7 +255,8 @@ class _FileCapture(Capture):
             shutil.rmtree(self._incoming)
 
 
-def _transfer(transfer: Callable[[int, int], None], source: int, destination: str, mode: int, mtime_ns: int) -> None:
+def write_new(transfer: Callable[[int, int], None], source: int, destination: str, mode: int, mtime_ns: int) -> None:
+    """Make a file at ``destination``, where there must be nothing, with what ``transfer`` brings from ``source``."""
     target = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         transfer(source, target)

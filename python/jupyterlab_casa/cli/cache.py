@@ -1,6 +1,6 @@
 """``jupyter casa cache``: what a workspace remembers, and the upkeep of its store.
 
-``info`` and ``list`` only read, so they answer while a kernel is busy.
+``info`` and ``list`` only read, so they answer while a kernel is busy; the others wait for it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from casa_recompute.ledger import LedgerError
 from casa_recompute.ledger.reader import LedgerReader
 from casa_recompute.settings import Settings, SettingsError, load_settings
 from casa_recompute.store import CowStore, StoreError, open_store
+from casa_recompute.store.archive import Moved, export_workspace, import_workspace
 from casa_recompute.store.extents import Blocks, all_extents
 from casa_recompute.words import duration
 from casa_recompute.workspace import HOME, Workspace, WorkspaceBusy, WorkspaceError
@@ -73,7 +74,7 @@ def info(arguments: argparse.Namespace) -> int:
         "bytes": {
             "versions": totals.logical_bytes,
             "objects": usage.bytes,
-            "on_disk": _physical(store),
+            "on_disk": usage.on_disk if usage.on_disk is not None else _physical(store),
             "free": shutil.disk_usage(workspace).free,
             "ledger": sum(path.stat().st_size for path in database if path.exists()),
             "logs": sum(path.stat().st_size for path in (workspace / HOME / "log").glob("*.log")),
@@ -94,7 +95,7 @@ def info(arguments: argparse.Namespace) -> int:
     print(f"saved       {duration(totals.saved_s)} in {totals.restored} restored calls")
     full = size(count["versions"])
     print(f"holds       {usage.objects} files, {size(usage.bytes)}; full copies of all versions would be {full}")
-    shared = " (shared blocks once; some of them belong to the products, too)" if store.name != "copy" else ""
+    shared = " (shared blocks once; some of them belong to the products, too)" if store.name == "reflink" else ""
     print(f"on disk     {size(count['on_disk'])}{shared}; {size(count['free'])} free")
     print(f"ledger      {size(count['ledger'])}; logs {size(count['logs'])}")
     print(f"threads     {found['threads'] or 'not decided yet'}")
@@ -225,4 +226,48 @@ def list_versions(arguments: argparse.Namespace) -> int:
             right=(4,),
         )
     )
+    return 0
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """A workspace with its history into a file."""
+    directory: Path = arguments.workspace.resolve()
+    with _failing(), _workspace(directory) as (space, _):
+        moved = export_workspace(space, arguments.file, portable=arguments.portable)
+    return _tell(arguments, directory, moved)
+
+
+def import_(arguments: argparse.Namespace) -> int:
+    """A workspace with its history out of a file."""
+    if not arguments.file.is_file():
+        raise CommandError(f"{arguments.file} is no file")
+    directory: Path = arguments.workspace.resolve()
+    with _failing():
+        moved = import_workspace(arguments.file, directory)
+    return _tell(arguments, directory, moved)
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    """
+    Raises:
+        CommandError: what went wrong, in words.
+    """
+    try:
+        yield
+    except StoreError as error:
+        raise CommandError(str(error), FAILED) from error
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise CommandError(f"{where}{error.strerror or error}", FAILED) from error
+
+
+def _tell(arguments: argparse.Namespace, workspace: Path, moved: Moved) -> int:
+    if arguments.json:
+        emit({"schema": SCHEMA, "workspace": str(workspace), "file": str(arguments.file), **asdict(moved)})
+    else:
+        kind = "a ZFS stream" if moved.kind == "zfs" else "a tar archive"
+        print(f"{workspace}\n{arguments.file}: {kind}, {size(moved.bytes)}")
+    if moved.todo:
+        say(f"An administrator has to mount it yet, which Linux lets nobody else do:\n  {moved.todo}")
     return 0

@@ -19,7 +19,7 @@ from typing import Literal
 from casa_recompute.runner import CasaNotLoaded, WorkerDied
 from casa_recompute.session import Session
 from casa_recompute.settings import Settings, SettingsError, config_files, load_settings
-from casa_recompute.store import StoreError, open_store
+from casa_recompute.store import StoreError, ZfsStore, open_store
 from jupyterlab_casa.cli.text import FAILED, CommandError, emit, say, size
 
 SCHEMA = 1
@@ -283,6 +283,7 @@ def _disk(directory: Path, settings: Settings) -> Iterator[Check]:
     try:
         with tempfile.TemporaryDirectory(prefix=".casa-doctor-", dir=directory) as scratch:
             store = open_store(Path(scratch) / "store", settings.store)
+            store.close()
     except OSError as error:
         message = f"{directory} cannot be written ({error.strerror})"
         yield Check("workspace", "fail", message, "work in a directory of your own: jupyter casa doctor DIR")
@@ -292,7 +293,10 @@ def _disk(directory: Path, settings: Settings) -> Iterator[Check]:
         return
     copies = store.name == "copy" and settings.store != "copy"
     cure = "work in a directory on btrfs, XFS or OpenZFS >= 2.2, or say store = 'copy' and a budget in the settings"
-    yield Check("store", "warn" if copies else "ok", f"{store.name}: {store.reason}", cure if copies else "")
+    cure = store.advice or (cure if copies else "")
+    yield Check("store", "warn" if copies else "ok", f"{store.name}: {store.reason}", cure)
+    if isinstance(store, ZfsStore):
+        yield Check("libzfs_core", "ok", store.zfs.binding[1])
     free = shutil.disk_usage(directory).free
     tight = free < _TIGHT
     cure = "jupyter casa cache info shows what is kept" if tight else ""

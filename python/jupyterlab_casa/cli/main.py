@@ -83,6 +83,18 @@ def parser() -> argparse.ArgumentParser:
         _json(part)
         part.set_defaults(command=f"cache:{function}")
 
+    export = parts.add_parser("export", help="write a workspace with its history to a file")
+    export.add_argument("file", metavar="FILE", type=Path)
+    export.add_argument("workspace", metavar="DIR", nargs="?", type=Path, default=Path("."))
+    export.add_argument("--portable", action="store_true", help="a tar archive, also where versions are ZFS snapshots")
+    _json(export)
+    export.set_defaults(command="cache:export")
+    part = parts.add_parser("import", help="make a workspace of what was exported")
+    part.add_argument("file", metavar="FILE", type=Path)
+    part.add_argument("workspace", metavar="DIR", type=Path, help="new, or empty")
+    _json(part)
+    part.set_defaults(command="cache:import_")
+
     doctor = commands.add_parser("doctor", help="what works on this machine, and what cures the rest")
     doctor.add_argument("directory", metavar="DIR", nargs="?", type=Path, default=Path("."), help="a workspace")
     doctor.add_argument("--gui", action="store_true", help="make a plot with plotms, too (takes some seconds)")
