@@ -332,7 +332,7 @@ class Session:
             if not self._place.ordered and not self._told:
                 self._told = True
                 self._notes.append("which cells stand above this one is not known here: it acts on what is there")
-            self.workspace.ledger.inherit_found(self._place.notebook, [cell.id, *(cell.order or ())])
+            self.workspace.inherit_found(self._place.notebook, [cell.id, *(cell.order or ())])
             self._notice_outside_changes()
             now = meaning(cell.source)
             edited = self.workspace.ledger.swap_source(self.cell, now) != now
@@ -422,12 +422,10 @@ class Session:
         if self._batch is not None and place.touched:
             self._batch.settle(place)
         known = self.workspace.ledger.found(place.notebook)
-        for path, first in place.first.items():
-            if path not in known:
-                origin = found_version(first, [t for t in self._touches if t.path == path])
-                self.workspace.ledger.set_found(place.notebook, path, origin)
-                known[path] = origin
-        self.workspace.record_cell(place.cell, place.touched.values(), known)
+        news = {path: first for path, first in place.first.items() if path not in known}
+        origins = {p: found_version(first, [t for t in self._touches if t.path == p]) for p, first in news.items()}
+        self.workspace.set_found(place.notebook, origins)
+        self.workspace.record_cell(place.cell, place.touched.values())
 
     def _record(
         self, recorder: Recorder, place: Place, outcome: str, error: str, outputs: Sequence[Mapping[str, Any]]
@@ -441,7 +439,7 @@ class Session:
             note(files)
             for path in map(self._name_of, files.values()):
                 reads.setdefault(f"p:{path}", self.workspace.look(path))
-            found = impure_chains(self._uses.chains | self._uses.reads, self._uses.bare_calls, names.namespace)
+            found = impure_chains(names.chains(self._uses), names.bare_calls(self._uses), names.namespace)
             impure += [what for what in found if what not in impure]
         now = meaning(self._source)
         if self._uses.history:
@@ -659,7 +657,7 @@ class Session:
                 notebooks = {touch.notebook for touch in self._touches if touch.path == path}
                 ledger.drop_touches(path=path)
                 for notebook in notebooks:
-                    ledger.set_found(notebook, path, present)
+                    self.workspace.set_found(notebook, {path: present})
             else:
                 self._keep(path)
                 ledger.set_touch(change, ledger.next_run())

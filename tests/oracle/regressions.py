@@ -462,4 +462,140 @@ REGRESSIONS: dict[str, Story] = {
             ('rerun', 'new'),
         ),
     ),
+    "one of two that shared, bound anew by a cell that did not run": Story(
+        cells=(
+            ('c1', 'g = 4'),
+            ('c3', 'import numpy as np\nf = np.zeros(5) + g + 2\nc = f[1:]'),
+            ('c4', 'from helper import twice\nf = twice(9)'),
+            ('c6', "d = {'k': int(c.sum()), 'm': 6}"),
+        ),
+        steps=(
+            ('rerun', 'new'),
+            ('set', 'c3', 'import numpy as np\nf = np.zeros(5) + g + 2\nc = f[4:]'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "a class brought back that an instance left over shares": Story(
+        cells=(
+            ('c1', 'g = 6'),
+            ('c2', "class L:\n    tally = 4\n\n    def __init__(self, v):\n        self.v = v\n\n    def __repr__(self):\n        return f'L({self.v}, {self.tally})'\n\n    def add(self, x):\n        self.v += x\n        L.tally += 3\n        return self.v"),
+            ('c3', 'e = g * 2 % 97'),
+            ('c9', 'f = L(e)'),
+            ('c11', "class L:\n    tally = 8\n\n    def __init__(self, v):\n        self.v = v\n\n    def __repr__(self):\n        return f'L({self.v}, {self.tally})'\n\n    def add(self, x):\n        self.v += x\n        L.tally += 9\n        return self.v"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('set', 'c3', 'e = g * 2 % 97\ng = [L.tally, 2]'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "seeded again with the same seed": Story(
+        cells=(
+            ('c5', 'import numpy as np\nnp.random.seed(0)'),
+        ),
+        steps=(
+            ('rerun', 'new'),
+            ('run', 'c5'),
+            ('insert', 8, 'c9', 'g = int(np.random.randint(0, 99))'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "sharing ended by a cell that did not run, then a list": Story(
+        cells=(
+            ('c1', 'import math\nf = math.floor(5 / 2)'),
+            ('c2', "importuvfits(fitsfile='raw.fits', vis='b.ms')"),
+            ('c4', 'a = f'),
+            ('c5', 'e = math.floor(a / 2)'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('set', 'c2', "b = [f + 7, 1]\ne = {'in': b}"),
+            ('insert', 6, 'c7', 'e += sum(b)'),
+            ('rerun', 'new'),
+        ),
+    ),
+    "names that a function defined anew would use": Story(
+        cells=(
+            ('c3', 'def pair():\n    items = []\n\n    def put(x):\n        items.append(x)\n\n    def get():\n        return items\n    return (put, get)\nfb, fd = pair()'),
+            ('c7', 'a = fd()'),
+            ('c11', 'c, *f = [2, 7]'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('set', 'c7', "a = fd()\ndef fd():\n    print('called', c)"),
+            ('rerun', 'living'),
+        ),
+    ),
+    "appending after a lost ledger, renamed": Story(
+        cells=(
+            ('c1', "with open('z.txt', 'w') as s:\n    s.write(f'{6} 6\\n')"),
+            ('c2', "with open('z.txt') as s:\n    e = len(s.read())"),
+            ('c4', "with open('x.txt', 'a') as s:\n    s.write(f'{e} 8\\n')"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('lose ledger',),
+            ('rename',),
+            ('rerun', 'living'),
+        ),
+    ),
+    "listing after a lost ledger, renamed": Story(
+        cells=(
+            ('c2', "f = 2\nimport os\nprint(sorted(n for n in os.listdir('.') if n.endswith('.txt')))"),
+            ('c3', "with open('x.txt', 'w') as s:\n    s.write('1')"),
+        ),
+        steps=(
+            ('rerun', 'new'),
+            ('lose ledger',),
+            ('rename',),
+            ('rerun', 'living'),
+        ),
+    ),
+    "a view seen from its other end": Story(
+        cells=(
+            ('c2', "class L:\n    tally = 0\n\n    def __init__(self, v):\n        self.v = v\n\n    def __repr__(self):\n        return f'L({self.v}, {self.tally})'\n\n    def add(self, x):\n        self.v += x\n        L.tally += 9\n        return self.v"),
+            ('c6', 'f = 1'),
+            ('c9', 'import numpy as np\ne = np.zeros(5) + f'),
+            ('c12', 'd = e[::-1]'),
+            ('c14', 'e = [L.tally, 6]'),
+            ('c16', 'c = d[::-1]'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+        ),
+    ),
+    "an iterator needed by a cell that turned out to run": Story(
+        cells=(
+            ('c1', 'e = 0'),
+            ('c2', 'del e'),
+            ('c3', 'b = 7'),
+            ('c4', 'e = b * 2 % 97'),
+            ('c5', 'import math'),
+            ('c6', 'a = iter([1, 2, 3, 4])'),
+            ('c7', 'def make(count):\n\n    def step():\n        nonlocal count\n        count += 1\n        return count\n    return step'),
+            ('c8', "d = {'k': e, 'm': 6}"),
+            ('c9', 'd = [b + 1, 0]'),
+            ('c10', 'f = [d, d]\nh = next(a, 0)'),
+            ('c12', 'c = f[0]'),
+            ('c14', 'f.append([5])'),
+            ('c15', 'g = next(a, 0)\nc[-1:] = []'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('delete', 'c14'),
+            ('insert', 9, 'c31', 'd = [b + 1, 0]\nfd = make(5)'),
+            ('rerun', 'new'),
+        ),
+    ),
+    "a closed file that a block which failed did not bind": Story(
+        cells=(
+            ('c2', 'with open(\'x.txt\', \'a\') as s:\n    s.write(f"{5} 7\\n")'),
+            ('c4', "try:\n    with open('z.txt') as s:\n        d = s.read(9)\nexcept FileNotFoundError:\n    d = ''"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('set', 'c2', 'd = [fd(0), 4]'),
+            ('rerun', 'living'),
+        ),
+    ),
 }

@@ -20,7 +20,7 @@ from typing import Any
 from casa_recompute.notebook.model import CallUse, CellRun
 from casa_recompute.products import ABSENT, Manifest, Stamp, Tree
 
-SCHEMA_VERSION = "4"
+SCHEMA_VERSION = "5"
 _REMEMBERED = 256  # versions, and states of paths, held in memory
 
 
@@ -81,6 +81,17 @@ class Touch:
     notebook: str
     before: str
     after: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is known of a value of a Python name."""
+
+    version: str
+    uses: tuple[str, ...]  # names that functions in it use
+    size: int = 0  # bytes of its packed form; 0: it has none
+    data: bytes | None = None  # that form, unless it lies in a file
+    within: str | None = None  # "<version> <name>": it is kept as part of that one
 
 
 @dataclass(frozen=True)
@@ -483,14 +494,17 @@ class Ledger:
 
     def notebook_of(self, cells: Sequence[str]) -> str | None:
         """The name of the notebook in which most of these cells ran last; None: they never ran."""
-        counts: Counter[str] = Counter()
-        for start in range(0, len(cells), 500):
-            some = cells[start : start + 500]
-            marks = ",".join("?" * len(some))
-            last = f"SELECT max(id) FROM cell_run WHERE cell IN ({marks}) GROUP BY cell"
-            query = f"SELECT notebook, count(*) FROM cell_run WHERE id IN ({last}) GROUP BY notebook"
-            counts.update(dict(self._db.execute(query, some).fetchall()))
-        return counts.most_common(1)[0][0] if counts else None
+        last = "SELECT max(id) FROM cell_run WHERE cell IN ({}) GROUP BY cell"
+        runs = f"SELECT notebook, count(*) FROM cell_run WHERE id IN ({last}) GROUP BY notebook"
+        touches = "SELECT notebook, count(DISTINCT cell) FROM touch WHERE cell IN ({}) GROUP BY notebook"
+        for query in (runs, touches):  # a ledger that was rebuilt knows no runs
+            counts: Counter[str] = Counter()
+            for start in range(0, len(cells), 500):
+                some = cells[start : start + 500]
+                counts.update(dict(self._db.execute(query.format(",".join("?" * len(some))), some).fetchall()))
+            if counts:
+                return counts.most_common(1)[0][0]
+        return None
 
     def add_written(self, path: str, version: str) -> None:
         """Some cell run left a product in this state."""
@@ -508,10 +522,11 @@ class Ledger:
 
     # -- values of names ---------------------------------------------------------------------------------------------
 
-    def value(self, version: str) -> tuple[tuple[str, ...], int, bytes | None] | None:
-        """Of a value: names its functions use; bytes of its packed form (0: not kept); that form, if it is in here."""
-        row = self._db.execute("SELECT uses, bytes, data FROM value WHERE version = ?", (version,)).fetchone()
-        return (tuple(json.loads(row[0])), row[1], row[2]) if row else None
+    def value(self, version: str) -> Value | None:
+        """What is known of a value."""
+        query = "SELECT uses, bytes, data, within FROM value WHERE version = ?"
+        row = self._db.execute(query, (version,)).fetchone()
+        return Value(version, tuple(json.loads(row[0])), *row[1:]) if row else None
 
     def value_state(self, version: str) -> tuple[tuple[str, ...], bool] | None:
         """Of a value: names its functions use; whether it is kept. None: not known."""
@@ -522,16 +537,17 @@ class Ledger:
         found: dict[str, tuple[tuple[str, ...], bool] | None] = dict.fromkeys(versions)
         for start in range(0, len(versions), 500):
             some = versions[start : start + 500]
-            query = f"SELECT version, uses, bytes FROM value WHERE version IN ({','.join('?' * len(some))})"
-            for version, uses, size in self._db.execute(query, some):
-                found[version] = () if uses == "[]" else tuple(json.loads(uses)), bool(size)
+            marks = ",".join("?" * len(some))
+            query = f"SELECT version, uses, bytes > 0 OR within IS NOT NULL FROM value WHERE version IN ({marks})"
+            for version, uses, kept in self._db.execute(query, some):
+                found[version] = () if uses == "[]" else tuple(json.loads(uses)), bool(kept)
         return found
 
-    def add_values(self, rows: Iterable[tuple[str, Iterable[str], int, bytes | None]]) -> None:
-        """Remember values: version, names its functions use, bytes of the packed form, that form unless in a file."""
+    def add_values(self, values: Iterable[Value]) -> None:
+        """Remember values."""
         self._db.executemany(
-            "INSERT OR REPLACE INTO value VALUES (?, ?, ?, ?)",
-            [(version, json.dumps(sorted(uses)) if uses else "[]", size, data) for version, uses, size, data in rows],
+            "INSERT OR REPLACE INTO value VALUES (?, ?, ?, ?, ?)",
+            [(v.version, json.dumps(sorted(v.uses)) if v.uses else "[]", v.size, v.data, v.within) for v in values],
         )
 
     # -- what a notebook found ---------------------------------------------------------------------------------------
@@ -539,13 +555,6 @@ class Ledger:
     def found(self, notebook: str) -> dict[str, str]:
         """Path -> version that the notebook found before any of its cells ran."""
         return dict(self._db.execute("SELECT path, version FROM found WHERE notebook = ?", (notebook,)).fetchall())
-
-    def inherit_found(self, notebook: str, cells: Sequence[str]) -> None:
-        """A notebook that was renamed or copied goes on with what it had found under its former name."""
-        if not self._db.execute("SELECT 1 FROM found WHERE notebook = ? LIMIT 1", (notebook,)).fetchone():
-            former = self.notebook_of(cells)
-            query = "INSERT OR IGNORE INTO found SELECT ?, path, version FROM found WHERE notebook = ?"
-            self._db.execute(query, (notebook, former))
 
     def set_found(self, notebook: str, path: str, version: str) -> None:
         """Remember what a notebook found."""

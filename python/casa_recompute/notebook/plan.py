@@ -109,12 +109,19 @@ def may_write(judged: Judged, facts: PlanFacts) -> set[str]:
     return written
 
 
-def reach(uses: source.Uses, state: State, facts: PlanFacts) -> set[str]:
-    """Names that a cell may read: those it says, those that functions in them use, those that share an object."""
+def reach(uses: source.Uses, state: State, facts: PlanFacts, later: bool = False) -> set[str]:
+    """Names that a cell may read: those it says, those that functions in them use.
+
+    Args:
+        uses: of the cell.
+        state: at its place.
+        facts: what is known.
+        later: with those that functions use which the cell defines: some other function may call them.
+    """
     if uses.everything:
         return set(state.names())
     found: set[str] = set()
-    todo = list(uses.reads)
+    todo = [*uses.reads, *(uses.later if later else ())]
     while todo:
         name = todo.pop()
         if name in found:
@@ -129,7 +136,7 @@ def reach(uses: source.Uses, state: State, facts: PlanFacts) -> set[str]:
 def needed(judged: Judged, facts: PlanFacts) -> dict[str, str]:
     """What a cell that has to run needs of the cells above and cannot be brought back: resource -> its maker."""
     state = judged.before
-    names = reach(source.uses(judged.verdict.cell.source), state, facts)
+    names = reach(source.uses(judged.verdict.cell.source), state, facts, later=True)
     resources = {f"n:{name}" for name in names}
     for run in (judged.verdict.likely, facts.last_run(judged.verdict.cell.id)):
         resources |= run.reads.keys() if run is not None else set()

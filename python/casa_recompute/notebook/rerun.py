@@ -96,9 +96,8 @@ class Rerun:
         with self._space.lock():
             found = self._desk.survey(self._everything)
             plan = self._desk.plan(found)
-            self._space.ledger.inherit_found(self._notebook, list(self._places))
-            for path, version in self._facts.news().items():  # once it is modified in place, nobody could tell
-                self._space.ledger.set_found(self._notebook, path, version)
+            self._space.inherit_found(self._notebook, list(self._places))
+            self._space.set_found(self._notebook, self._facts.news())  # once modified in place, nobody could tell
         must, planned = found.must, {cell.id: cell for cell in plan.cells}
         for cell in self._cells:
             if not cell.source.strip():
@@ -150,9 +149,10 @@ class Rerun:
         position = self._places
         todo, late = [one], set[str]()
         while todo:
-            for resource, maker in needed(todo.pop(), self._facts).items():
+            wanting = todo.pop()
+            for resource, maker in needed(wanting, self._facts).items():
                 held = self._memory.get(resource[2:]) if resource.startswith("n:") else None
-                if held == self._state[resource] or maker in late or maker not in position:
+                if held == wanting.before[resource] or maker in late or maker not in position:
                     continue
                 late.add(maker)
                 run = next(run for cell, run, _ in self._behind if cell == maker)
@@ -173,7 +173,7 @@ class Rerun:
         late = any(passed == cell.id for passed, _, _ in self._behind)
         before = self._at(cell.id) if late else self._state
         uses = source.uses(cell.source)
-        names = reach(uses, before, self._facts)
+        names = reach(uses, before, self._facts, later=True)
         perhaps = {name: before[f"n:{name}"] for name in uses.binds - uses.surely - names}
         names |= {name for name, version in perhaps.items() if shared(version)}
         versions = {name: before[f"n:{name}"] for name in names}
@@ -284,9 +284,8 @@ class Rerun:
                     if resource.startswith("p:") and resource not in run.writes:
                         ledger.set_touch(Touch(cell, resource[2:], self._notebook, version, version), run.id)
             known = ledger.found(self._notebook)
-            for path in self._facts.known_products():
-                if path not in known:
-                    ledger.set_found(self._notebook, path, self._facts.found(path))
+            news = {path: self._facts.found(path) for path in self._facts.known_products() if path not in known}
+            self._space.set_found(self._notebook, news)
 
     def close(self) -> None:
         """Close the workspace."""

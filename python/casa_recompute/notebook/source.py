@@ -20,7 +20,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property, lru_cache
 from itertools import islice
@@ -138,6 +138,10 @@ class Uses:
     cell imports the root under another name, the chain is given with the imported name, too."""
     bare_calls: frozenset[str] = frozenset()
     """Those of such chains that are called without an argument."""
+    first_calls: frozenset[str] = frozenset()
+    """Such chains that are called as statements before the cell does anything but import."""
+    later: frozenset[str] = frozenset()
+    """Global names that functions defined here use, which nothing in the text runs: other functions may."""
     everything: bool = False
     """Whether the cell may read or bind any name unseen."""
     shell: bool = False
@@ -518,8 +522,9 @@ class _Walker:
         while fresh:
             fresh = [other for name in fresh for other in self.shares[name] - mutated]
             mutated.update(fresh)
-        return Uses(
+        found = Uses(
             reads=frozenset(self.reads),
+            first_calls=frozenset(_first_calls(self.nodes[0])),
             binds=frozenset(self.binds),
             surely=frozenset(self.binds if self.now is None else self.binds & self.now.settled),
             mutates=frozenset((mutated | self.augmented) & (self.reads | self.binds)),
@@ -532,6 +537,14 @@ class _Walker:
             history=self.history,
             calls=tuple(call for _, call in sorted(self.calls.values(), key=lambda item: item[0])),
         )
+        return replace(found, later=self.later()) if self.bodies else found
+
+    def later(self) -> frozenset[str]:
+        """What the functions read that nothing has run; ends the walk."""
+        read, self.now = set(self.reads), self.flow
+        for body in [body for bodies in self.bodies.values() for body in bodies if body.node not in self.ran]:
+            self.run(body)
+        return frozenset(self.reads - read)
 
     def module(self, nodes: Sequence[ast.AST]) -> None:
         """Walk over a cell, or a text that it runs: a module, and all that is in it."""
@@ -1349,6 +1362,18 @@ def _is_shell(node: ast.expr) -> bool:
 
 def _named(node: ast.AST | None) -> str:
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def _first_calls(tree: ast.AST) -> Iterator[str]:
+    """The chains that a cell calls, as statements, before it does anything but import."""
+    for statement in tree.body if isinstance(tree, ast.Module) else ():
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            call = statement.value
+            if not all(isinstance(value, ast.Constant) for value in (*call.args, *(k.value for k in call.keywords))):
+                return
+            yield _dotted(call.func)
+        elif not isinstance(statement, ast.Import | ast.ImportFrom):
+            return
 
 
 def _dotted(node: ast.expr) -> str:

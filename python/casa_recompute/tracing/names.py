@@ -21,6 +21,7 @@ from typing import Any
 from casa_recompute.notebook.model import ABSENT
 from casa_recompute.notebook.simulate import GENERATORS, NUMPY_RANDOM, RANDOM, own, shared
 from casa_recompute.notebook.source import Uses
+from casa_recompute.tracing.impure import generators
 from casa_recompute.values.digest import Budget, Digest, digest, digest_together
 from casa_recompute.values.shelf import ONE, ValueLost, ValueStore
 
@@ -125,11 +126,11 @@ class NameTracker:
         uses, self._uses = self._uses, None
         assert uses is not None
         changes = NameChanges()
-        self._put_back(key)
+        untouched = self._put_back(key)
         visible = set(self._visible())
         partners = self._partners(self._reach)
         moved = {name for name in visible if id(self.namespace[name]) != self._ids.get(name)}
-        candidates = (self._reach | uses.binds | partners | moved) & visible
+        candidates = (self._reach | uses.binds | partners | moved) & visible - untouched
         if any(self.versions.get(name, "")[:2] in ("d-", "k-") for name in self._reach):
             candidates |= self._vague & visible
         gone = self.versions.keys() - visible - set(GENERATORS)
@@ -145,7 +146,7 @@ class NameTracker:
         for name in gone:
             changes.writes[name] = ABSENT
             changes.rebound.add(name)
-        for name in regroup & visible:
+        for name in (regroup & visible) - untouched:
             self._account(name, uses, moved, changes)
         for name in uses.surely - visible:  # bound and deleted, or deleted whatever it was
             if _MACHINERY.fullmatch(name):
@@ -266,26 +267,38 @@ class NameTracker:
 
     # -- random numbers ----------------------------------------------------------------------------------------------
 
+    def chains(self, uses: Uses) -> set[str]:
+        """Attribute chains and names in a cell's text, and in functions that it may have called."""
+        reached = [self._digests[name] for name in self._reach_now(self._reach) if name in self._digests]
+        return {*uses.chains, *uses.reads}.union(*(found.chains | found.uses for found in reached))
+
+    def bare_calls(self, uses: Uses) -> set[str]:
+        """Those of them that are called without an argument."""
+        reached = [self._digests[name] for name in self._reach_now(self._reach) if name in self._digests]
+        return set(uses.bare_calls).union(*(found.bare_calls for found in reached))
+
     def _account_generators(self, uses: Uses, changes: NameChanges) -> None:
+        certainly, _ = generators(uses.first_calls, self.namespace)
+        perhaps, drawn = generators(self.chains(uses), self.namespace)
         for name, state in _generator_states().items():
-            if state == self._generators.get(name, state):
-                continue
             before = self._before.get(name, ABSENT)
-            seeded = any(chain.endswith("seed") for chain in uses.chains) or "seed" in uses.reads
-            if not seeded:
+            # Of one that came with this cell nobody knows how it began.
+            changed = state != self._generators[name] if name in self._generators else name in perhaps | drawn
+            if name not in certainly and (changed or (name in perhaps and before != ABSENT)):
                 changes.reads[name] = before
-            if not seeded and before == ABSENT:
+            if changed and before == ABSENT and name not in perhaps:
                 changes.unseeded = True
-                continue
-            changes.writes[name] = self.versions[name] = "d-" + _hash(repr(state))
-            if seeded:
-                changes.rebound.add(name)
+            elif changed or name in certainly:
+                changes.writes[name] = self.versions[name] = "d-" + _hash(repr(state))
+                if name in perhaps:
+                    changes.rebound.add(name)
 
     # -- values ------------------------------------------------------------------------------------------------------
 
     def _keep(self, changes: NameChanges) -> None:
         entries: dict[str, dict[str, object]] = {}
         uses: dict[str, Iterable[str]] = {}
+        within: dict[str, tuple[str, str]] = {}
         owners: dict[str, set[str]] = {}
         for name, version in changes.writes.items():
             if version == ABSENT:
@@ -298,9 +311,10 @@ class NameTracker:
             uses[own(version)] = self._digests[name].uses
             if group:
                 entries.setdefault(group, {})[name] = self.namespace[name]
+                within[own(version)] = group, name  # when the others are bound anew, it will share nothing
             else:
                 entries[version] = {ONE: self.namespace[name]}
-        refused = self._shelf.keep(entries, uses, self.namespace, self._limit)
+        refused = self._shelf.keep(entries, uses, within, self.namespace, self._limit)
         for version, why in refused.items():
             changes.unkept |= dict.fromkeys(owners[version], why)
 
@@ -366,7 +380,7 @@ class NameTracker:
             for name in (suspects & self._digests.keys()) - wanted.keys():
                 if place.get(name) != self.versions[name]:
                     self._unbind(name)
-            self._leave_alone(suspects - wanted.keys())
+            self._leave_alone(suspects)
         if self._uses is not None:
             self._before |= wrong
         return sorted(wrong)
@@ -387,15 +401,16 @@ class NameTracker:
             self._unbind(name)
             self._aside[name] = version, value
 
-    def _put_back(self, key: str) -> None:
+    def _put_back(self, key: str) -> set[str]:
+        """Of the names that were set aside, those that the cell did not bind: it has not touched them."""
         visible = set(self._visible()) if self._aside else ()
-        for name, (version, value) in self._aside.items():
-            if name not in visible and value is not _NOTHING:
-                self.namespace[name] = value
-                self._digest(name, key)
-                if self.versions[name][:2] == "k-":
-                    self.versions[name] = version
+        back = {name: known for name, known in self._aside.items() if name not in visible and known[1] is not _NOTHING}
+        for name, (version, value) in back.items():
+            self.namespace[name] = value
+            self._digest(name, key)
+            self.versions[name] = self._before[name] = version
         self._aside.clear()
+        return set(back)
 
     def _whole(self, name: str, labels: Mapping[str, set[str]]) -> bool:
         """Whether a name shares with all those, and only those, with which its version says that it does."""

@@ -65,13 +65,16 @@ class Digest(NamedTuple):
     when there is no digest. ``parts``: ``id`` of every object reached that can be changed in place; for an array
     the owner of its memory. ``complete``: False when the walk was cut short, or met something that it cannot look
     into: then ``parts`` and ``uses`` may lack something. ``uses``: the global names in the code of the functions
-    and methods reached whose globals are the namespace, whether they are bound there or not.
+    and methods reached whose globals are the namespace, whether they are bound there or not. ``chains`` and
+    ``bare_calls``: in that code; see Code.
     """
 
     version: str
     parts: frozenset[int]
     complete: bool
     uses: frozenset[str]
+    chains: frozenset[str] = frozenset()
+    bare_calls: frozenset[str] = frozenset()
 
 
 _BUDGET = Budget()
@@ -96,6 +99,8 @@ def digest(value: object, namespace: dict[str, Any], budget: Budget = _BUDGET) -
         frozenset(walk.parts),
         walk.complete,
         frozenset(walk.uses),
+        frozenset(walk.chains),
+        frozenset(walk.bare_calls),
     )
 
 
@@ -267,18 +272,32 @@ _named: dict[type, bytes] = {}
 # ---- code ----
 
 _GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"}
-_codes: dict[int, tuple[types.CodeType, bytes, frozenset[str]]] = {}
 
 
-def code_of(code: types.CodeType) -> tuple[bytes, frozenset[str]]:
-    """Digest of what ``code`` does, wherever it stands, and the global names in it and in the code inside it."""
+class Code(NamedTuple):
+    """What ``code_of`` found in code and in the code inside it."""
+
+    digest: bytes  # of what it does, wherever it stands
+    names: frozenset[str]  # global ones
+    chains: frozenset[str]  # dotted, as ``random.seed``; what the code itself imports has its own name
+    bare_calls: frozenset[str]  # names and chains that are called without an argument
+
+
+_codes: dict[int, tuple[types.CodeType, Code]] = {}
+
+
+def code_of(code: types.CodeType) -> Code:
+    """What code does and names."""
     known = _codes.get(id(code))
     if known is not None:
-        return known[1:]
-    uses = {i.argval for i in dis.get_instructions(code) if i.opname in _GLOBAL}
-    constants: list[bytes] = []
-    for constant in code.co_consts:
-        constants.append(_constant(constant, uses))
+        return known[1]
+    uses, chains, bare_calls = _named_in(code)
+    inner: list[Code] = []
+    constants = [_constant(constant, inner) for constant in code.co_consts]
+    for one in inner:
+        uses |= one.names
+        chains |= one.chains
+        bare_calls |= one.bare_calls
     stream = [
         _str(code.co_name), _str(code.co_qualname),
         b"i%x;%x;%x;%x;" % (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags),
@@ -289,20 +308,52 @@ def code_of(code: types.CodeType) -> tuple[bytes, frozenset[str]]:
     result = hashlib.blake2b(b"".join(stream), digest_size=16).digest()
     if len(_codes) > 10_000:
         _codes.clear()
-    _codes[id(code)] = code, result, frozenset(uses)  # the code itself is kept, so that its id stays its own
-    return result, frozenset(uses)
+    found = Code(result, frozenset(uses), frozenset(chains), frozenset(bare_calls))
+    _codes[id(code)] = code, found  # the code itself is kept, so that its id stays its own
+    return found
 
 
-def _constant(value: Any, uses: set[str]) -> bytes:
+def _named_in(code: types.CodeType) -> tuple[set[str], set[str], set[str]]:
+    """Global names, chains and bare calls of code, without the code inside it."""
+    names: set[str] = set()
+    chains: set[str] = set()
+    bare_calls: set[str] = set()
+    imported: dict[str, str] = {}  # local name -> chain
+    chain = module = found = ""
+    for step in dis.get_instructions(code):
+        if step.opname in _GLOBAL:
+            names.add(step.argval)
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FAST"):
+            chain = imported.get(step.argval, step.argval)
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and chain:
+            chain += "." + step.argval
+            chains.add(chain)
+        elif step.opname == "CALL" and step.arg == 0 and chain:
+            bare_calls.add(chain)
+            chain = ""
+        elif step.opname == "IMPORT_NAME":
+            module = found = step.argval
+        elif step.opname == "IMPORT_FROM":
+            found = f"{module}.{step.argval}"
+            chains.add(found)
+        elif step.opname == "STORE_FAST" and found:
+            first = found.partition(".")[0]
+            imported[step.argval] = first if step.argval == first else found
+            chain = found = ""
+        elif step.opname not in ("PRECALL", "PUSH_NULL", "EXTENDED_ARG"):
+            chain = ""
+    return names, chains, bare_calls
+
+
+def _constant(value: Any, inner: list[Code]) -> bytes:
     kind = type(value)
     if kind is types.CodeType:
-        data, inner = code_of(value)
-        uses |= inner
-        return b"C" + data
+        inner.append(code_of(value))
+        return b"C" + inner[-1].digest
     if kind is tuple:
-        return b"t%x;" % len(value) + b"".join([_constant(item, uses) for item in value])
+        return b"t%x;" % len(value) + b"".join([_constant(item, inner) for item in value])
     if kind is frozenset:
-        return b"z%x;" % len(value) + b"".join(sorted(_constant(item, uses) for item in value))
+        return b"z%x;" % len(value) + b"".join(sorted(_constant(item, inner) for item in value))
     return _LEAVES[kind](value)
 
 
@@ -325,6 +376,8 @@ class Walk:
         self.memo: dict[int, int] = {}  # id of an object -> its number
         self.parts: set[int] = set()
         self.uses: set[str] = set()
+        self.chains: set[str] = set()
+        self.bare_calls: set[str] = set()
         self.complete = True
         self.arrays: dict[int, list[Any]] = {}  # id of an owner of memory -> the arrays that look into it
         self.kept: list[Any] = []  # what ``__reduce_ex__`` returned: alive, so that no id is used twice
@@ -633,10 +686,12 @@ def _function(walk: Walk, value: types.FunctionType) -> None:
     state, cells = value.__dict__, value.__closure__
     if (state or cells) and not walk.first(value):
         return
-    code, uses = code_of(value.__code__)
+    code = code_of(value.__code__)
     if globals_ is walk.namespace:
-        walk.uses |= uses
-    walk.out.append(b"L%b%b%b" % (_str(value.__name__), _str(value.__qualname__), code))
+        walk.uses |= code.names
+        walk.chains |= code.chains
+        walk.bare_calls |= code.bare_calls
+    walk.out.append(b"L%b%b%b" % (_str(value.__name__), _str(value.__qualname__), code.digest))
     local = local_module(home)
     if local is not None:
         walk.family(local)
@@ -864,7 +919,8 @@ def owner_of(value: Any) -> Any:
 
 
 def _memory(walk: Walk, value: Any) -> bool:
-    """Note whose memory an array uses, and write how it lies relative to the first array of the same owner."""
+    """Note whose memory an array uses, and write how it lies there: for itself, and relative to the first array of
+    the same owner."""
     owner = value if value.base is None else owner_of(value)
     if type(owner) is mmap.mmap:
         _opaque(walk, value)
@@ -882,6 +938,9 @@ def _memory(walk: Walk, value: Any) -> bool:
             walk.out.append(b"v%x;%x;%b" % (number, offset, _str(f"{before.strides}{value.strides}")))
         else:
             walk.out.append(b"v%x;" % number)
+    if not value.flags.c_contiguous:  # `ravel` and `reshape` give a view of some and a copy of others
+        strides = [stride for stride, length in zip(value.strides, value.shape, strict=True) if length > 1]
+        walk.out.append(b"s%b" % _str(str(strides)))
     return True
 
 
