@@ -631,6 +631,11 @@ class Session:
         if (touch.before, touch.after) != (ABSENT, ABSENT):
             self.workspace.ledger.set_touch(touch, self._place.run)
 
+    def missed(self, path: str) -> None:
+        """See :class:`calls.Place`."""
+        if self._recorder is not None:
+            self._recorder.task_missed(path)
+
     def called(self, task: str, key: str | None, action: str, seconds: float, absolute: bool = False) -> None:
         """See :class:`calls.Place`."""
         self._calls.append(CallUse(task, key, action, seconds))

@@ -916,4 +916,6 @@ class Author:
             yield self._rerun()
 
     def _rare(self, cells: Sequence[tuple[str, str]]) -> Iterator[Step]:
-        yield self.chance.choice((("rename",), ("move workspace",), ("lose ledger",)))
+        number = self.chance.randrange(1000)
+        rare: tuple[Step, ...] = ("rename",), ("move workspace",), ("lose ledger",), ("lose values", number)
+        yield self.chance.choice((*rare, ("lose versions", number)))

@@ -396,7 +396,9 @@ def execute(source: str, namespace: dict[str, Any], directory: Path) -> Shown:
         try:
             exec(compile(source, "<cell>", "exec", dont_inherit=True), namespace)
         except Exception as caught:  # whatever a cell raises is what it shows
-            error = neutral(f"{type(caught).__name__}: {caught}", directory)
+            # How deep the stack was, is part of the message of a RecursionError.
+            message = "" if isinstance(caught, RecursionError) else str(caught)
+            error = neutral(f"{type(caught).__name__}: {message}", directory)
     return Shown(not error, neutral(text.getvalue(), directory), error)
 
 

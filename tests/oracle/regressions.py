@@ -598,4 +598,115 @@ REGRESSIONS: dict[str, Story] = {
             ('rerun', 'living'),
         ),
     ),
+    "a task that found nothing where there is something now": Story(
+        cells=(
+            ('c4', "importuvfits(fitsfile='raw.fits', vis='a.ms')"),
+            ('c6', "tclean(vis='a.ms', imagename='map', niter=0)"),
+            ('c12', "immoments(imagename='map.image', outfile='mom')"),
+        ),
+        steps=(
+            ('delete', 'c6'),
+            ('rerun', 'living'),
+            ('undo', 2),
+            ('rerun', 'living'),
+        ),
+    ),
+    "values lost: a group made again by a cell that ran late": Story(
+        cells=(
+            ('c1', 'import numpy as np\nf = np.arange(6)'),
+            ('c3', 'def make(count):\n    def step():\n        nonlocal count\n        count += 1\n        return count\n    return step\nfc = make(int(f.sum()))'),
+            ('c4', 'e = fc()'),
+            ('c9', 'def pair():\n    items = []\n    def put(x):\n        items.append(x)\n    def get():\n        return list(items)\n    return put, get\nfc, fa = pair()\nimport math\nd = math.floor(9 / 2)\nh = [9, 4]'),
+            ('c11', 'c = f\na = {2, e}\ntry:\n    f = h[5]\nexcept IndexError:\n    f = -1'),
+            ('c13', 'print(d, f, h)'),
+            ('c14', "b = {'in': c}"),
+            ('c15', 'a = np.zeros(5) + 7'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('lose values', 601),
+            ('delete', 'c3'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "values lost: found out cell by cell": Story(
+        cells=(
+            ('c1', 'g = [5, 4]'),
+            ('c5', "class L:\n    tally = 7\n\n    def __init__(self, v):\n        self.v = v\n\n    def __repr__(self):\n        return f'L({self.v}, {self.tally})'\n\n    def add(self, x):\n        self.v += x\n        L.tally += 4\n        return self.v\nd = [len(g), 3]"),
+            ('c7', 'from helper import twice\nb = twice(len(g))'),
+            ('c18', "def make(count):\n    def step():\n        nonlocal count\n        count += 1\n        return count\n    return step\nfb = make(4)\nd = {'k': b, 'm': 8}"),
+            ('c20', 'b = fb()\ng = L(fb())'),
+            ('c21', "class K:\n    tally = 2\n    def __init__(self, v):\n        self.v = v\n    def __repr__(self):\n        return f'K({self.v}, {self.tally})'\n    def add(self, x):\n        self.v += x\n        K.tally += 4\n        return self.v"),
+            ('c23', 'c = g'),
+            ('c24', 'f = d'),
+            ('c25', 'b = [c.v, 1]\nf = 4\nfb = make(g.tally)'),
+            ('c26', 'a = K(twice(f))'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('lose values', 550),
+            ('delete', 'c21'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "versions lost of a file that an edited cell reads": Story(
+        cells=(
+            ('c3', 'from pathlib import Path\ncode = Path(\'x.txt\').write_text(f"{4} 5")'),
+            ('c5', 'a = 5'),
+            ('c7', "with open('x.txt', 'w') as s:\n    s.write(f'{code + 8} 4\\n')"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('lose versions', 723),
+            ('set', 'c5', "with open('x.txt') as s:\n    print(s.read()[-30:])"),
+            ('rerun', 'new'),
+        ),
+    ),
+    "values lost: of names that were taken away meanwhile": Story(
+        cells=(
+            ('c1', 'd = 7\ng = d + 7'),
+            ('c2', "importuvfits(fitsfile='raw.fits', vis='b.ms')"),
+            ('c3', 'f = [8, 1]\nprint(d, g)'),
+            ('c5', 'from helper import twice\nc = twice(d)'),
+            ('c6', "g = gaincal(vis='b.ms', caltable='a.gcal', solint=f'{1}s')\nd = sorted(f)\nimport numpy as np\nc = np.zeros(5) + twice(c)"),
+            ('c7', 'f = c[:]'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('lose values', 251),
+            ('lose values', 640),
+            ('rerun', 'living'),
+            ('raw', 'raw.fits', 2),
+            ('rerun', 'new'),
+        ),
+    ),
+    "a file that a program made and the cell removed": Story(
+        cells=(
+            ('c2', 'g = 8\nimport os'),
+            ('c3', 'h = [g + 3, 6]'),
+            ('c7', 'with open(\'x.txt\', \'w\') as s:\n    s.write(f"{sum(h)} 7\\n")'),
+            ('c15', "os.remove('z.txt')"),
+            ('c23', "import subprocess\ncode = subprocess.run(['cp', 'x.txt', 'z.txt']).returncode\nif os.path.exists('z.txt'):\n    os.remove('z.txt')"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+        ),
+    ),
+    "values lost: the state of the random numbers": Story(
+        cells=(
+            ('c2', 'd = [7, 2]\nimport numpy as np\nf = np.zeros(5) + sum(d)'),
+            ('c3', 'np.random.seed(2)'),
+            ('c4', 'for x in range(1):\n    d.append(x)'),
+            ('c5', 'g = [x, 1]'),
+            ('c6', 'h = np.zeros(5) + 6'),
+        ),
+        steps=(
+            ('run', 'c2'),
+            ('run', 'c3'),
+            ('run', 'c4'),
+            ('run', 'c5'),
+            ('lose values', 730),
+            ('rerun', 'living'),
+        ),
+    ),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ from casa_recompute.notebook.model import (
     PlannedCall,
     Reason,
 )
-from casa_recompute.notebook.simulate import UNKNOWN, Facts, State, Verdict, judge, ordinal, shared
+from casa_recompute.notebook.simulate import GENERATORS, UNKNOWN, Facts, State, Verdict, judge, ordinal, shared
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.workspace import Workspace
 
@@ -97,16 +97,22 @@ def may_write(judged: Judged, facts: PlanFacts) -> set[str]:
             written.add(f"n:{name}")
             group = shared(version)
             written |= {r for r, v in state.versions.items() if group and shared(v) == group}
-    products = facts.known_products() | state.products().keys()
     if uses.shell:
-        written |= {f"p:{path}" for path in products}
+        written |= {f"p:{path}" for path in facts.known_products() | state.products().keys()}
     else:
         told = {word for call in judged.calls if call.arguments for word in strings(call.arguments)}
-        words = {os.path.normpath(text) for text in uses.texts if text and text not in told}
-        written |= {f"p:{path}" for path in products if any(w == path or w.startswith(path + "/") for w in words)}
+        written |= {f"p:{path}" for path in _named(judged, facts, told)}
     for call in judged.calls:
         written |= {f"p:{path}" for path in call.changing}
     return written
+
+
+def _named(judged: Judged, facts: PlanFacts, told: Collection[str] = ()) -> set[str]:
+    """Products that a cell's text names, other than by the words ``told``."""
+    texts = source.uses(judged.verdict.cell.source).texts
+    words = {os.path.normpath(text) for text in texts if text and text not in told}
+    products = facts.known_products() | judged.before.products().keys()
+    return {path for path in products if any(word == path or word.startswith(path + "/") for word in words)}
 
 
 def reach(uses: source.Uses, state: State, facts: PlanFacts, later: bool = False) -> set[str]:
@@ -137,7 +143,7 @@ def needed(judged: Judged, facts: PlanFacts) -> dict[str, str]:
     """What a cell that has to run needs of the cells above and cannot be brought back: resource -> its maker."""
     state = judged.before
     names = reach(source.uses(judged.verdict.cell.source), state, facts, later=True)
-    resources = {f"n:{name}" for name in names}
+    resources = {f"n:{name}" for name in names.union(GENERATORS)} | {f"p:{path}" for path in _named(judged, facts)}
     for run in (judged.verdict.likely, facts.last_run(judged.verdict.cell.id)):
         resources |= run.reads.keys() if run is not None else set()
     makers = {resource: state.maker(resource) for resource in resources}

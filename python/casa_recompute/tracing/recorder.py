@@ -76,6 +76,8 @@ class Recorder:
                 self._arrive(known)
             if path:
                 self._arrive(path)
+            if self._tree is not None and os.path.lexists(self._space.absolute(path)) != (path in self._tree):
+                self._compare()  # a program that the cell has started has made or removed it
             if path not in self._written:
                 self._note(f"e:{path}", existence(self._space.absolute(path), known=product is not None))
         elif how == "list" and product is None:
@@ -125,6 +127,11 @@ class Recorder:
         """A task read a product."""
         if path not in self._written:
             self.reads.setdefault(f"p:{path}", version)
+
+    def task_missed(self, path: str) -> None:
+        """A task found nothing at a path."""
+        if path not in self._written and f"p:{path}" not in self.reads:
+            self._note(f"e:{path}", existence(self._space.absolute(path), known=path in self._products))
 
     def task_wrote(self, path: str, before: str) -> None:
         """A task made or changed a product."""

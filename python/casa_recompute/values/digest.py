@@ -919,8 +919,7 @@ def owner_of(value: Any) -> Any:
 
 
 def _memory(walk: Walk, value: Any) -> bool:
-    """Note whose memory an array uses, and write how it lies there: for itself, and relative to the first array of
-    the same owner."""
+    """Note whose memory an array uses, and write how it lies relative to the first array of the same owner."""
     owner = value if value.base is None else owner_of(value)
     if type(owner) is mmap.mmap:
         _opaque(walk, value)
@@ -938,9 +937,6 @@ def _memory(walk: Walk, value: Any) -> bool:
             walk.out.append(b"v%x;%x;%b" % (number, offset, _str(f"{before.strides}{value.strides}")))
         else:
             walk.out.append(b"v%x;" % number)
-    if not value.flags.c_contiguous:  # `ravel` and `reshape` give a view of some and a copy of others
-        strides = [stride for stride, length in zip(value.strides, value.shape, strict=True) if length > 1]
-        walk.out.append(b"s%b" % _str(str(strides)))
     return True
 
 
@@ -953,7 +949,39 @@ def _ndarray(walk: Walk, value: Any) -> None:
     walk.memo[here] = len(walk.memo)
     if _memory(walk, value):
         walk.out.append(b"a")
+        if holds_bytes(value.dtype):
+            if not value.flags.writeable:
+                walk.out.append(b"w")
+            if not value.flags.c_contiguous:
+                walk.out.append(b"s%b" % _str(str(layout(value))))
         _contents_of(walk, value)
+
+
+def holds_bytes(dtype: Any) -> bool:
+    """Whether the memory of an array holds its elements themselves, not where they are."""
+    return not dtype.hasobject and dtype.kind != "T"
+
+
+class Axis(NamedTuple):
+    """How one axis of an array lies in memory."""
+
+    number: int
+    sign: int  # of its stride; 0: the same element over and over
+    gap: bool  # whether there is room between what neighbours on it hold
+
+
+def layout(array: Any) -> list[Axis]:
+    """How an array lies in memory: its axes (those of length 1 left out), the one with the smallest stride first.
+
+    That decides whether `ravel` and `reshape` give a view of it or a copy, and so what is shared with what.
+    """
+    axes = [number for number, length in enumerate(array.shape) if length != 1]
+    lies, dense = [], array.itemsize
+    for number in sorted(axes, key=lambda number: (abs(array.strides[number]), -number)):
+        stride = array.strides[number]
+        lies.append(Axis(number, (stride > 0) - (stride < 0), stride != 0 and abs(stride) != dense))
+        dense = abs(stride) * array.shape[number] if stride else dense
+    return lies
 
 
 def _contents_of(walk: Walk, value: Any) -> None:

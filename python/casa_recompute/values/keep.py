@@ -35,7 +35,9 @@ from casa_recompute.values.digest import (
     Walk,
     by_reference,
     constants,
+    holds_bytes,
     known_by_name,
+    layout,
     opaque_type,
     owner_of,
     registered_in,
@@ -290,14 +292,32 @@ class _Pickler(cp.Pickler):  # type: ignore[misc]
         if self.shared is None:
             if array.base is not None:
                 raise _Views
-            return NotImplemented
+            return self._alone(array, kind, numpy)
         sharing = self.shared.get(id(array))
         if sharing is None:
-            return NotImplemented
+            return self._alone(array, kind, numpy)
         address, memory = self._bytes_of(sharing, numpy)
         offset = array.__array_interface__["data"][0] - address
-        args = (memory, kind, array.dtype, array.shape, offset, array.strides)
+        args = (memory, kind, array.dtype, array.shape, offset, array.strides, array.flags.writeable)
         return _view, args, getattr(array, "__dict__", None) or None, None, None, _fill_dict
+
+    def _alone(self, array: Any, kind: Any, numpy: Any) -> Any:
+        """An array whose memory nothing else looks into, in as little memory as has the same layout (see there)."""
+        flags = array.flags
+        dense_and_open = (flags.c_contiguous or flags.f_contiguous) and flags.writeable
+        if kind is not numpy.ndarray or dense_and_open or not holds_bytes(array.dtype):
+            return NotImplemented
+        strides, offset, dense = [0] * array.ndim, 0, array.itemsize
+        for axis in layout(array):
+            if axis.sign:
+                stride = dense + array.itemsize * axis.gap
+                strides[axis.number] = axis.sign * stride
+                offset += stride * (array.shape[axis.number] - 1) if axis.sign < 0 else 0
+                dense = stride * array.shape[axis.number]
+        memory = numpy.zeros(dense, numpy.uint8)
+        where = numpy.ndarray(array.shape, array.dtype, memory, offset, strides)
+        where[...] = array
+        return _view, (memory, kind, array.dtype, array.shape, offset, strides, flags.writeable)
 
     def _bytes_of(self, sharing: list[Any], numpy: Any) -> tuple[int, Any]:
         """The address and the contents of the memory that these arrays look into."""
@@ -476,9 +496,10 @@ def _fill_class(cls: Any, state: Any) -> None:
         cls.register(one)
 
 
-def _view(memory: Any, kind: Any, dtype: Any, shape: Any, offset: int, strides: Any) -> Any:
+def _view(memory: Any, kind: Any, dtype: Any, shape: Any, offset: int, strides: Any, writeable: bool) -> Any:
     numpy = importlib.import_module("numpy")
     array = numpy.ndarray(shape, dtype, memory, offset, strides)
+    array.flags.writeable = writeable
     return array if kind is numpy.ndarray else array.view(kind)
 
 
