@@ -208,6 +208,7 @@ class Rerun:
         aside = {name: version for name, version in perhaps.items() if name not in versions}
         place = {"names": versions | dict.fromkeys(anew, ABSENT), "anew": anew, "aside": aside, "bound": bound}
         place |= {"products": products, "makers": makers}
+        kept = [version for version in versions.values() if version != ABSENT and self._facts.kept(version)]
 
         def is_refused() -> bool:
             last = self._space.ledger.last_cell_run(cell.id)
@@ -216,7 +217,8 @@ class Rerun:
             self._look_again()
             self._memory.clear()  # part of the names may have been brought, and others taken away
             self._refusals[one.verdict.cell.id] += 1
-            return bool(self._late(one)) and self._refusals[one.verdict.cell.id] <= len(self._cells)
+            is_new = any(not self._facts.kept(version) for version in kept) or self._late(one)
+            return bool(is_new) and self._refusals[one.verdict.cell.id] <= len(self._cells)
 
         step = Step(cell, "execute", reasons, estimate_s, place, _is_refused=is_refused)
         yield step

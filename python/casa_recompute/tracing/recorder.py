@@ -12,7 +12,7 @@ from typing import Protocol
 from casa_recompute.notebook.facts import IGNORED
 from casa_recompute.notebook.simulate import existence, listing
 from casa_recompute.products import ABSENT, Tree, scan
-from casa_recompute.workspace import Workspace
+from casa_recompute.workspace import VersionLost, Workspace
 
 _UNASKED = 64 << 20  # bytes: larger data that no cell has used and no command line names count as not read
 
@@ -184,7 +184,11 @@ class Recorder:
 
     def _arrive(self, product: str) -> None:
         if product not in self._arrived:
-            self._arrived[product] = self._host.arrive(product)
+            try:
+                self._arrived[product] = self._host.arrive(product)
+            except VersionLost as lost:
+                self._note(f"p:{product}", lost.version)  # so that it is known what is to be made again
+                raise
 
     def _read(self, product: str) -> None:
         if product not in self._written:
