@@ -100,7 +100,7 @@ CREATE TABLE value (
     bytes   INTEGER NOT NULL,
     data    BLOB,                       -- signed, see values/keep.py; NULL: not kept, or (bytes > 0) in a file of its own
     within  TEXT                        -- "<version> <name>": it is kept as part of this one; NULL: it is not
-) WITHOUT ROWID;
+);
 
 -- The version of each product that a notebook found before any of its cells ran.
 CREATE TABLE found (

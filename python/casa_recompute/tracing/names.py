@@ -16,6 +16,7 @@ import sys
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from casa_recompute.notebook.model import ABSENT
@@ -55,7 +56,8 @@ class NameTracker:
         self.versions: dict[str, str] = {}
         self._digests: dict[str, Digest] = {}
         self._ids: dict[str, int] = {}
-        self._holders: dict[int, set[str]] = {}  # part of a value -> names that reach it
+        self._holder: dict[int, str] = {}  # part of a value -> a name that reaches it
+        self._common: dict[int, set[str]] = {}  # parts that several names reach -> these
         self._vague: set[str] = set()  # names whose parts are not all known
         self._generators: dict[str, Any] = {}
         self._aside: dict[str, tuple[str, object]] = {}
@@ -131,7 +133,7 @@ class NameTracker:
         partners = self._partners(self._reach)
         moved = {name for name in visible if id(self.namespace[name]) != self._ids.get(name)}
         candidates = (self._reach | uses.binds | partners | moved) & visible - untouched
-        if any(self.versions.get(name, "")[:2] in ("d-", "k-") for name in self._reach):
+        if self._vague and any(self.versions.get(name, "")[:2] in ("d-", "k-") for name in self._reach):
             candidates |= self._vague & visible
         gone = self.versions.keys() - visible - set(GENERATORS)
         regroup = self._partners(candidates | gone) & visible
@@ -149,13 +151,12 @@ class NameTracker:
         for name in (regroup & visible) - untouched:
             self._account(name, uses, moved, changes)
         for name in uses.surely - visible:  # bound and deleted, or deleted whatever it was
-            if _MACHINERY.fullmatch(name):
-                continue
-            changes.writes[name] = ABSENT
-            changes.rebound.add(name)
-        for name in visible - changes.writes.keys():
-            group = shared(self.versions[name])  # who binds a name to a shared object makes the group anew
-            if group and any(shared(version) == group for version in changes.writes.values()):
+            if not _is_machinery(name):
+                changes.writes[name] = ABSENT
+                changes.rebound.add(name)
+        groups = {shared(version) for version in changes.writes.values()} - {""}
+        for name in visible - changes.writes.keys() if groups else ():
+            if shared(self.versions[name]) in groups:  # who binds a name to a shared object makes the group anew
                 changes.writes[name] = self.versions[name]
                 changes.reads.setdefault(name, self._before.get(name, ABSENT))
         self._account_generators(uses, changes)
@@ -185,35 +186,38 @@ class NameTracker:
             name
             for name, value in self.namespace.items()
             if not (name in hidden and hidden[name] is value and name not in self.exposed)
-            and not _MACHINERY.fullmatch(name)
+            and not _is_machinery(name)
         ]
 
     def _notice_strangers(self) -> None:
         """Names that something between cells has bound."""
-        for name in self._visible():
+        visible = self._visible()
+        for name in visible:
             if id(self.namespace[name]) != self._ids.get(name):
                 self._digest(name, "between cells")
                 self._regroup({name}, "between cells")
-        for name in self.versions.keys() - set(self._visible()) - set(GENERATORS):
+        for name in self.versions.keys() - set(visible) - set(GENERATORS):
             self._drop(name)
 
     # -- versions ----------------------------------------------------------------------------------------------------
 
     def _digest(self, name: str, key: str) -> None:
-        self._drop_parts(name)
         value = self.namespace[name]
         found = digest(value, self.namespace, self._budget)
-        self._digests[name] = found
-        self._ever.add(name)
-        self._ids[name] = id(value)
+        self._vague.discard(name)
         if not found.complete:
             seen = _reachable(value, self.namespace)
             if seen is None:
                 self._vague.add(name)
             else:
-                found = self._digests[name] = found._replace(parts=found.parts | seen)
-        for part in found.parts:
-            self._holders.setdefault(part, set()).add(name)
+                found = found._replace(parts=found.parts | seen)
+        known = self._digests.get(name)
+        if known is None or known.parts != found.parts:
+            self._drop_parts(name)
+            self._add_parts(name, found.parts)
+        self._digests[name] = found
+        self._ever.add(name)
+        self._ids[name] = id(value)
         self.versions[name] = found.version or "k-" + _hash(key, name)
 
     def _unbind(self, name: str) -> None:
@@ -225,41 +229,51 @@ class NameTracker:
 
     def _drop(self, name: str) -> None:
         self._drop_parts(name)
+        self._vague.discard(name)
         for table in (self.versions, self._digests, self._ids):
             table.pop(name, None)
 
+    def _add_parts(self, name: str, parts: frozenset[int]) -> None:
+        for part in parts:
+            holder = self._holder.setdefault(part, name)
+            if holder != name:
+                self._common.setdefault(part, {holder}).add(name)
+
     def _drop_parts(self, name: str) -> None:
-        self._vague.discard(name)
         known = self._digests.get(name)
         for part in known.parts if known is not None else ():
-            holders = self._holders.get(part)
-            if holders is not None:
-                holders.discard(name)
-                if not holders:
-                    del self._holders[part]
+            holders = self._common.get(part)
+            if holders is None:
+                del self._holder[part]
+                continue
+            holders.discard(name)
+            self._holder[part] = next(iter(holders))
+            if len(holders) == 1:
+                del self._common[part]
 
     def _partners(self, names: Iterable[str]) -> set[str]:
         """Names that share an object with one of these, directly or through others."""
-        found: set[str] = set()
-        todo = [name for name in names if name in self._digests]
+        found = {name for name in names if name in self._digests and self._digests[name].parts}
+        todo = [name for name in found if not self._digests[name].parts.isdisjoint(self._common)]
         while todo:
-            for part in self._digests[todo.pop()].parts:
-                for holder in self._holders.get(part, ()):
-                    if holder not in found:
-                        found.add(holder)
-                        todo.append(holder)
+            for part in self._digests[todo.pop()].parts & self._common.keys():
+                new = self._common[part] - found
+                found |= new
+                todo += new
         return found
 
     def _regroup(self, names: set[str], key: str) -> None:
         """Take values that share objects together."""
-        todo = set(names)
-        while todo:
-            group = self._partners({todo.pop()})
-            todo -= group
-            if len(group) < 2:
-                for name in group:
-                    self.versions[name] = own(self.versions[name])
-                continue
+        sharing = set()
+        for name in names & self._digests.keys():
+            parts = self._digests[name].parts
+            if not parts.isdisjoint(self._common):
+                sharing.add(name)
+            elif parts:
+                self.versions[name] = own(self.versions[name])
+        while sharing:
+            group = self._partners({sharing.pop()})
+            sharing -= group
             values = {name: self.namespace[name] for name in sorted(group)}
             together = digest_together(values, self.namespace, self._budget) or "k" + _hash(key, *sorted(group))
             for name in group:
@@ -299,24 +313,23 @@ class NameTracker:
         entries: dict[str, dict[str, object]] = {}
         uses: dict[str, Iterable[str]] = {}
         within: dict[str, tuple[str, str]] = {}
-        owners: dict[str, set[str]] = {}
         for name, version in changes.writes.items():
             if version == ABSENT:
                 continue
-            group = shared(version)
-            owners.setdefault(group or version, set()).add(name)
             if name in GENERATORS:
                 entries[version] = {ONE: _get_generator(name)}
                 continue
-            uses[own(version)] = self._digests[name].uses
+            mine, _, group = version.partition("+")
+            uses[mine] = self._digests[name].uses
             if group:
                 entries.setdefault(group, {})[name] = self.namespace[name]
-                within[own(version)] = group, name  # when the others are bound anew, it will share nothing
+                within[mine] = group, name  # when the others are bound anew, it will share nothing
             else:
                 entries[version] = {ONE: self.namespace[name]}
         refused = self._shelf.keep(entries, uses, within, self.namespace, self._limit)
-        for version, why in refused.items():
-            changes.unkept |= dict.fromkeys(owners[version], why)
+        for name, version in changes.writes.items() if refused else ():
+            if (shared(version) or version) in refused:
+                changes.unkept[name] = refused[shared(version) or version]
 
     def bring(self, wanted: Mapping[str, str], place: Mapping[str, str] | None = None) -> list[str]:
         """Bring names to versions; a cell that runs already has then found them so.
@@ -429,6 +442,11 @@ class NameTracker:
         changed = {name: self.versions[name] for name in names if self.versions[name] != former[name]}
         if changed:
             self._keep(NameChanges(writes=changed))
+
+
+@lru_cache(maxsize=10_000)
+def _is_machinery(name: str) -> bool:
+    return _MACHINERY.fullmatch(name) is not None
 
 
 _NOTHING = object()

@@ -88,14 +88,22 @@ def digest(value: object, namespace: dict[str, Any], budget: Budget = _BUDGET) -
     ``namespace`` holds the names of the notebook. Calls nothing of the value but ``__reduce_ex__`` and what that
     needs; an exception there means that the value has no digest.
     """
-    leaf = _LEAVES.get(type(value))
-    if leaf is not None and (type(value) not in _SIZED or len(value) < _LARGE):  # type: ignore[arg-type]
+    kind: Any = type(value)
+    leaf = _LEAVES.get(kind)
+    if leaf is not None and (kind not in _SIZED or len(value) < _LARGE):  # type: ignore[arg-type]
         return Digest("i-" + hashlib.blake2b(leaf(value), digest_size=16).hexdigest(), _NONE, True, _NONE)
+    if kind in _CONTAINERS and value is not namespace and budget.nodes > 2 * _LONG:
+        stream = _short(value, kind)
+        if stream is not None:
+            version = hashlib.blake2b(stream, digest_size=16).hexdigest()
+            if kind is tuple:
+                return Digest("i-" + version, _NONE, True, _NONE)
+            return Digest("d-" + version, frozenset((id(value),)), True, _NONE)
     walk = Walk(namespace, budget)
     walk.run(value)
-    kind = "d-" if walk.mutable else "i-"
+    form = "d-" if walk.mutable else "i-"
     return Digest(
-        kind + walk.hexdigest() if walk.complete else "",
+        form + walk.hexdigest() if walk.complete else "",
         frozenset(walk.parts),
         walk.complete,
         frozenset(walk.uses),
@@ -169,6 +177,30 @@ _LEAVES: dict[type, Callable[[Any], bytes]] = {
 }
 _SIZED = {str, bytes}
 _LARGE = 1 << 20  # bytes; from here on data are hashed by themselves, on all cores
+_CONTAINERS = {list, tuple, dict}
+_LONG = 64  # items; from here on it is worth while to look whether they are all of one kind
+
+
+def _short(value: Any, kind: type) -> bytes | None:
+    """What a walk writes of a short container of leaves, in a fifth of the time; None: a walk is needed."""
+    if kind is dict:
+        names, values = _leaves([*value]), _leaves([*value.values()])
+        return b"d%b%b" % (names, values) if names is not None and values is not None else None
+    items = _leaves(value)
+    return None if items is None else (b"l" if kind is list else b"t") + items
+
+
+def _leaves(values: list[Any] | tuple[Any, ...]) -> bytes | None:
+    if len(values) >= _LONG:
+        return None
+    out = [b"%x;" % len(values)]
+    for value in values:
+        kind = type(value)
+        leaf = _LEAVES.get(kind)
+        if leaf is None or (kind in _SIZED and len(value) >= _LARGE):
+            return None
+        out.append(leaf(value))
+    return b"".join(out)
 
 
 # ---- what belongs to whom ----
@@ -454,7 +486,7 @@ class Walk:
         out, leaves = self.out, _LEAVES.get
         count = len(values)
         out.append(b"%x;" % count)
-        if count >= 64:
+        if count >= _LONG:
             packed = _packed(values)
             if packed is not None:
                 out.append(b"=")

@@ -104,17 +104,19 @@ def _make_secret(path: Path) -> None:
 
 
 @functools.cache
-def _key() -> bytes:
-    return secret()
+def _signer() -> hashlib.blake2b:
+    return hashlib.blake2b(key=secret(), digest_size=_SIGNATURE, person=_FORMAT)
 
 
 def forget_secret() -> None:
     """Read the secret again when it is next needed: for tests."""
-    _key.cache_clear()
+    _signer.cache_clear()
 
 
 def _sign(payload: bytes) -> bytes:
-    return hashlib.blake2b(payload, key=_key(), digest_size=_SIGNATURE, person=_FORMAT).digest()
+    signature = _signer().copy()
+    signature.update(payload)
+    return signature.digest()
 
 
 # ---- writing ----
@@ -125,7 +127,7 @@ def pack(values: Mapping[str, object], namespace: dict[str, Any], limit: int) ->
 
     ``namespace`` holds the names of the notebook. Raises Unkeepable, also when it takes more than ``limit`` bytes.
     """
-    if all(type(value) in _PLAIN or _is_plain_array(value, limit) for value in values.values()):
+    if all(_is_plain(value) or _is_plain_array(value, limit) for value in values.values()):
         payload = pickle.dumps(dict(values), 5)
         if len(payload) > limit:
             raise Unkeepable(f"takes more than {limit} bytes")
@@ -144,6 +146,23 @@ def pack(values: Mapping[str, object], namespace: dict[str, Any], limit: int) ->
 
 
 _PLAIN = {int, float, complex, str, bytes, bool, type(None)}
+_MANY = 1000  # items: longer containers are measured while they are written
+
+
+def _is_plain(value: Any, depth: int = 3) -> bool:
+    """Is it nothing but numbers and texts, in a few small containers? Pickle itself writes these, and quickly."""
+    kind: Any = type(value)
+    if kind in _PLAIN:
+        return True
+    if kind is dict:
+        items: Any = [*value, *value.values()]
+    elif kind in (list, tuple, set, frozenset):
+        items = value
+    else:
+        return False
+    if len(items) > _MANY or not depth:
+        return False
+    return _PLAIN.issuperset(map(type, items)) or all(_is_plain(item, depth - 1) for item in items)
 
 
 def _is_plain_array(value: Any, limit: int) -> bool:
