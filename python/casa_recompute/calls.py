@@ -213,8 +213,9 @@ def foresee(
     bound: Mapping[str, Any],
     environment: Mapping[str, str],
     implied: Callable[[str], str],
+    directory: Path,
 ) -> Foresight:
-    """What a call would do on products at the versions that ``implied`` tells; nothing is run or changed."""
+    """What a call in a directory would do on products at the versions that ``implied`` tells; nothing is run."""
     place = _Vision(implied)
     bench = Bench(
         workspace=space,
@@ -228,7 +229,7 @@ def foresee(
         gui=dict,
     )
     call = _Call(bench, task, noninteractive(task, dict(bound))[0], [])
-    call.cwd = space.directory
+    call.cwd = directory
     plan = call._plan()
     call._take_key(plan)
     unknown = UNKNOWN in plan.inputs.values() or not plan.effects.cacheable or not plan.effects.trusted

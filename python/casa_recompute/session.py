@@ -45,6 +45,7 @@ from casa_recompute.tracing.files import FileWatch
 from casa_recompute.tracing.impure import impure_chains
 from casa_recompute.tracing.modules import forget_changed, local_files, note
 from casa_recompute.tracing.names import NameChanges, NameTracker
+from casa_recompute.tracing.process import senses
 from casa_recompute.tracing.recorder import Recorder
 from casa_recompute.values.digest import Budget
 from casa_recompute.values.shelf import ValueLost, ValueStore
@@ -260,6 +261,7 @@ class Session:
         budget = Budget(bytes=self.settings.digest_limit << 20)
         hidden = namespace if hidden is None else hidden
         self._names = NameTracker(namespace, hidden, self._shelf(), budget, self.settings.keep_limit << 20)
+        self._names.entering = self._make_directory
 
     def hide(self, names: Mapping[str, Any]) -> None:
         """These names of the namespace are not the user's as long as they have these values."""
@@ -291,6 +293,11 @@ class Session:
         self._source = cell.source if cell is not None else source or ""
         self._uses = uses(self._source) if cell is not None or source is not None else EVERYTHING
         self._started, self._clock = time.time(), time.monotonic()
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            os.chdir(self.workspace.directory)
+            self._notes.append("the working directory is no longer there: this cell runs in the workspace's own")
         if self._names is not None and self._state is not None:
             self._names.bring(self._state["names"], self._state["bound"])
             self._names.set_aside(self._state["aside"])
@@ -316,6 +323,14 @@ class Session:
             self._recorder = Recorder(self.workspace, self, self._uses.texts if self._uses.shell else ())
             self._watch = FileWatch(self._recorder, directory=self.workspace.directory)
             self._watch.start()
+
+    def _make_directory(self, path: str) -> None:
+        """See to it that a directory is there which a cell above has made, as far as the running cell's place goes."""
+        path = self._name_of(path)
+        products = self._state["products"] if self._state is not None else {}
+        targets = {product: v for product, v in products.items() if path == product or path.startswith(product + "/")}
+        with self.workspace.lock(self._tell_waiting):
+            self.workspace.restore(targets)
 
     def _enter(self, patience: float | None = None) -> None:
         if self._entering is None:
@@ -391,7 +406,7 @@ class Session:
             self._place = None
         if self._names is not None and not recorded:
             self._names.end(uuid.uuid4().hex)
-        self._recorder = self._watch = None
+        self._recorder = self._watch = self._state = None
         return tuple(self._notes)
 
     @property
@@ -447,7 +462,12 @@ class Session:
         salt = [uuid.uuid4().hex] if impure else []
         before = names.before() if names is not None else {}
         key = _hash_of([now, sorted(reads.items()), sorted(before.items()), *salt])
-        changes = names.end(key) if names is not None else NameChanges()
+        changes = NameChanges()
+        if names is not None:
+            chains = names.chains(self._uses)
+            used = bool(recorder.reads or recorder.outside or recorder.written() or self._calls)
+            parts = senses(chains, self._source, names.namespace, outputs, used, recorder.has_spawned)
+            changes = names.end(key, parts)
         if changes.unseeded and "random numbers" not in impure:
             impure.append("random numbers")
         writes = {f"p:{t.path}": t.after for t in place.touched.values() if t.before != t.after}

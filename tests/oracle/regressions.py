@@ -709,4 +709,27 @@ REGRESSIONS: dict[str, Story] = {
             ('rerun', 'living'),
         ),
     ),
+    "a directory that a cell goes to": Story(
+        cells=(
+            ('c4', 'import os'),
+            ('c24', "os.makedirs('sub', exist_ok=True)\nos.chdir('sub')"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('set', 'c4', 'import os\nb = 4'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "options of numpy set to what they were": Story(
+        cells=(
+            ('c2', 'def fc(x):\n    return x + 0'),
+            ('c14', 'print(np.array([1 / 3]))'),
+        ),
+        steps=(
+            ('set', 'c2', 'import numpy as np\nnp.set_printoptions(precision=2)'),
+            ('rerun', 'living'),
+            ('run', 'c2'),
+            ('rerun', 'new'),
+        ),
+    ),
 }

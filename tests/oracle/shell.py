@@ -88,6 +88,7 @@ class ShellKernel:
         """The living kernel's, started when there is none."""
         if self._session is None:
             plain.forget_modules()
+            plain.begin_process(self.directory)
             random.seed()
             np.random.seed()
             self._session = session = Session(self.directory, SETTINGS)

@@ -24,7 +24,7 @@ from casa_recompute.notebook.model import (
     PlannedCall,
     Reason,
 )
-from casa_recompute.notebook.simulate import GENERATORS, UNKNOWN, Facts, State, Verdict, judge, ordinal, shared
+from casa_recompute.notebook.simulate import DIRECTORY, PROCESS, UNKNOWN, Facts, State, Verdict, judge, ordinal, shared
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.workspace import Workspace
 
@@ -143,7 +143,7 @@ def needed(judged: Judged, facts: PlanFacts) -> dict[str, str]:
     """What a cell that has to run needs of the cells above and cannot be brought back: resource -> its maker."""
     state = judged.before
     names = reach(source.uses(judged.verdict.cell.source), state, facts, later=True)
-    resources = {f"n:{name}" for name in names.union(GENERATORS)} | {f"p:{path}" for path in _named(judged, facts)}
+    resources = {f"n:{name}" for name in names.union(PROCESS)} | {f"p:{path}" for path in _named(judged, facts)}
     for run in (judged.verdict.likely, facts.last_run(judged.verdict.cell.id)):
         resources |= run.reads.keys() if run is not None else set()
     makers = {resource: state.maker(resource) for resource in resources}
@@ -391,6 +391,8 @@ def _call_it(resource: str) -> str:
     kind, what = resource[:2], resource[2:]
     if kind == "d:":
         return f"the directory `{what or '.'}`"
+    if what in PROCESS:
+        return PROCESS[what]
     return f"`{what}`"
 
 
@@ -465,7 +467,8 @@ class CallPredictor:
         wanted = [call for call in uses.calls if call.name in catalogue and state[f"n:{call.name}"] == ABSENT]
         if not wanted:
             return []
-        names = self._lookups.plain_values(uses.reads, state)
+        names = self._lookups.plain_values({*uses.reads, DIRECTORY}, state)
+        directory = str(names.pop(DIRECTORY, "."))
         found = []
         for call in wanted:
             task = catalogue[call.name]
@@ -482,6 +485,7 @@ class CallPredictor:
                         bound,
                         self._casa.key_environment(task.package, self._threads),
                         lambda path: state[f"p:{path}"],
+                        self._lookups.space.directory / directory,
                     )
                 )
             except (source.Unknown, TypeError, ValueError, OSError):

@@ -16,7 +16,7 @@ from casa_recompute.ledger import Touch
 from casa_recompute.notebook import source
 from casa_recompute.notebook.model import ABSENT, CellRun, CellSource, Plan, Reason
 from casa_recompute.notebook.plan import Desk, Judged, needed, reach, why
-from casa_recompute.notebook.simulate import GENERATORS, State, Verdict, judge, ordinal, shared
+from casa_recompute.notebook.simulate import PROCESS, State, Verdict, judge, ordinal, shared
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.workspace import VersionLost, Workspace
 
@@ -191,7 +191,7 @@ class Rerun:
         perhaps = {name: before[f"n:{name}"] for name in uses.binds - uses.surely - names}
         names |= {name for name, version in perhaps.items() if shared(version)}
         versions = {name: before[f"n:{name}"] for name in names}
-        versions |= {name: before[f"n:{name}"] for name in GENERATORS}
+        versions |= {name: before[f"n:{name}"] for name in PROCESS}
         # Names that share an object come together. Who leaves two or more others behind is to be seen leaving.
         bound = before.names()
         size = Counter(shared(version) for version in bound.values())

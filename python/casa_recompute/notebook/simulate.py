@@ -23,6 +23,19 @@ RANDOM = "<random>"
 NUMPY_RANDOM = "<numpy.random>"
 GENERATORS = (RANDOM, NUMPY_RANDOM)
 """The states of the global random number generators, treated like names: ``absent`` means that nobody seeded them."""
+DIRECTORY, ENVIRONMENT, SEARCH_PATH = "<directory>", "<environment>", "<search path>"
+PRINTING, PLOTTING, PANDAS = "<printing>", "<plotting>", "<pandas>"
+PROCESS = {
+    RANDOM: "the state of `random`",
+    NUMPY_RANDOM: "the state of `numpy.random`",
+    DIRECTORY: "the working directory",
+    ENVIRONMENT: "the environment variables",
+    SEARCH_PATH: "the search path of modules",
+    PRINTING: "how numpy prints",
+    PLOTTING: "the settings of matplotlib",
+    PANDAS: "the options of pandas",
+}
+"""All that cells share without a name and that is treated like one, in words: ``absent`` means as in a new kernel."""
 
 
 class Facts(Protocol):
@@ -143,9 +156,9 @@ class State:
         names = set(self._facts.entries(directory))
         for path, version in self._products.items():
             if _within(path, directory):
-                below = os.path.relpath(path, directory or ".")
+                below = path[len(directory) + 1 :] if directory else path
                 name, _, deeper = below.partition("/")
-                if name == ".":
+                if not name:
                     continue
                 if version == UNKNOWN:
                     return UNKNOWN

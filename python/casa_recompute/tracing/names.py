@@ -14,15 +14,26 @@ import random
 import re
 import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from casa_recompute.notebook.model import ABSENT
-from casa_recompute.notebook.simulate import GENERATORS, NUMPY_RANDOM, RANDOM, own, shared
+from casa_recompute.notebook.simulate import (
+    DIRECTORY,
+    ENVIRONMENT,
+    GENERATORS,
+    NUMPY_RANDOM,
+    PROCESS,
+    RANDOM,
+    SEARCH_PATH,
+    own,
+    shared,
+)
 from casa_recompute.notebook.source import Uses
 from casa_recompute.tracing.impure import generators
+from casa_recompute.tracing.process import Process
 from casa_recompute.values.digest import Budget, Digest, digest, digest_together
 from casa_recompute.values.shelf import ONE, ValueLost, ValueStore
 
@@ -60,6 +71,10 @@ class NameTracker:
         self._common: dict[int, set[str]] = {}  # parts that several names reach -> these
         self._vague: set[str] = set()  # names whose parts are not all known
         self._generators: dict[str, Any] = {}
+        self._process = Process()
+        self.entering: Callable[[str], None] = lambda path: None
+        """Told before the working directory is brought to be this one."""
+        self._parts: dict[str, Any] = {}
         self._aside: dict[str, tuple[str, object]] = {}
         self._reach: set[str] = set()
         self._ever: set[str] = set()
@@ -93,6 +108,7 @@ class NameTracker:
         self._reach = self.reach(uses)
         self._before = dict(self.versions)
         self._generators = _generator_states()
+        self._parts = self._process.now()
         return self._reach
 
     def assume(self, versions: Mapping[str, str]) -> None:
@@ -119,11 +135,12 @@ class NameTracker:
                 todo += self._digests[name].uses if name in self._digests else ()
         return found
 
-    def end(self, key: str) -> NameChanges:
+    def end(self, key: str, senses: Collection[str] = ()) -> NameChanges:
         """The cell has run.
 
         Args:
             key: identity of this run, from which versions of values that cannot be digested are named.
+            senses: parts of the process (see there) on whose state the cell may depend.
         """
         uses, self._uses = self._uses, None
         assert uses is not None
@@ -135,7 +152,7 @@ class NameTracker:
         candidates = (self._reach | uses.binds | partners | moved) & visible - untouched
         if self._vague and any(self.versions.get(name, "")[:2] in ("d-", "k-") for name in self._reach):
             candidates |= self._vague & visible
-        gone = self.versions.keys() - visible - set(GENERATORS)
+        gone = self.versions.keys() - visible - PROCESS.keys()
         regroup = self._partners(candidates | gone) & visible
         for name in gone:
             self._drop(name)
@@ -160,6 +177,7 @@ class NameTracker:
                 changes.writes[name] = self.versions[name]
                 changes.reads.setdefault(name, self._before.get(name, ABSENT))
         self._account_generators(uses, changes)
+        self._account_parts(uses, senses, changes)
         self._keep(changes)
         return changes
 
@@ -196,7 +214,7 @@ class NameTracker:
             if id(self.namespace[name]) != self._ids.get(name):
                 self._digest(name, "between cells")
                 self._regroup({name}, "between cells")
-        for name in self.versions.keys() - set(visible) - set(GENERATORS):
+        for name in self.versions.keys() - set(visible) - PROCESS.keys():
             self._drop(name)
 
     # -- versions ----------------------------------------------------------------------------------------------------
@@ -307,6 +325,33 @@ class NameTracker:
                 if name in perhaps:
                     changes.rebound.add(name)
 
+    # -- what else cells share ---------------------------------------------------------------------------------------
+
+    def _account_parts(self, uses: Uses, senses: Collection[str], changes: NameChanges) -> None:
+        former, self._parts = self._parts, self._process.now()
+        for name in PROCESS.keys() - set(GENERATORS):
+            before, after = former.get(name), self._parts.get(name)
+            if before != after and name in (ENVIRONMENT, SEARCH_PATH) and name not in senses:
+                self._process.get_used_to(name)  # a library that was imported has done that
+                self._parts.pop(name, None)
+            elif before != after:
+                version = "d-" + _hash(repr(after)) if after is not None else ABSENT
+                changes.writes[name] = self.versions[name] = version
+                changes.reads[name] = self._before.get(name, ABSENT)
+            elif name in senses:
+                changes.reads[name] = self._before.get(name, ABSENT)
+
+    def _put(self, name: str, value: Any) -> None:
+        if name in GENERATORS:
+            _set_generator(name, value)
+            return
+        try:
+            if name == DIRECTORY and value is not None:
+                self.entering(self._process.whole(value))
+            self._process.put(name, value)
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueLost(f"{PROCESS[name]} cannot be brought back: {error}") from error
+
     # -- values ------------------------------------------------------------------------------------------------------
 
     def _keep(self, changes: NameChanges) -> None:
@@ -316,8 +361,8 @@ class NameTracker:
         for name, version in changes.writes.items():
             if version == ABSENT:
                 continue
-            if name in GENERATORS:
-                entries[version] = {ONE: _get_generator(name)}
+            if name in PROCESS:
+                entries[version] = {ONE: _get_generator(name) if name in GENERATORS else self._parts[name]}
                 continue
             mine, _, group = version.partition("+")
             uses[mine] = self._digests[name].uses
@@ -367,15 +412,15 @@ class NameTracker:
                     self._shelf.forget(kept_as)
                     raise ValueLost(f"`{name}` cannot be brought back: {lost}") from lost
         for name, version in wrong.items():
-            if name in GENERATORS:
-                _set_generator(name, loaded[name][ONE] if version != ABSENT else None)
+            if name in PROCESS:
+                self._put(name, loaded[name][ONE] if version != ABSENT else None)
                 self.versions[name] = version
             elif version == ABSENT:
                 self._unbind(name)
             else:
                 values = loaded[shared(version) or name]
                 self.namespace[name] = values[name if shared(version) else ONE]
-        bound = {name for name, version in wrong.items() if version != ABSENT and name not in GENERATORS}
+        bound = {name for name, version in wrong.items() if version != ABSENT and name not in PROCESS}
         for name in bound:
             self._digest(name, "brought")
             if self.versions[name][:2] == "k-":

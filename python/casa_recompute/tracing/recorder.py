@@ -155,6 +155,11 @@ class Recorder:
         gone = {path for path in self.outside if not os.path.lexists(path) and path.startswith(tempfile.gettempdir())}
         self.outside -= gone
 
+    @property
+    def has_spawned(self) -> bool:
+        """Whether the cell has started another program."""
+        return self._tree is not None
+
     def written(self) -> set[str]:
         """Products that the cell may have changed."""
         return set(self._written)
