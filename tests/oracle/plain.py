@@ -488,11 +488,11 @@ def hidden_state(source: str) -> dict[str, Any]:
     and modules that are imported already."""
     held: dict[str, Any] = {}
     files = r"open\(|Path\(|os\.[lmprc]|subprocess|np\.(save|load)|vis=|imagename|tablenames|import helper"
-    if re.search(files, source):
-        held["directory"] = os.path.basename(os.getcwd()) if os.path.basename(os.getcwd()) == DIRECTORY else ""
+    if re.search(files, source) and os.path.basename(os.getcwd()) == DIRECTORY:
+        held["directory"] = DIRECTORY
     if VARIABLE in source:
         held[VARIABLE] = os.environ.get(VARIABLE)
-    if "print" in source:
+    if "print" in source and np.get_printoptions()["precision"] != 8:
         held["printing"] = np.get_printoptions()["precision"]
     if "import" in source and "helper" in source:
         held["helper.py"] = tree_digest("helper.py")

@@ -124,7 +124,7 @@ def senses(
         files: whether it has used any.
         programs: whether it has started any.
     """
-    said = " ".join((source, *chains))
+    said = "( ".join((source, *chains, ""))
     # Who sets a part to what it was already depends on it, too: so its run stands only where that was so.
     found = {part for part, words in _SETTERS.items() if any(word in said for word in words)}
     if files or programs or any(chain.endswith(("cwd", "abspath", "realpath", "resolve")) for chain in chains):
