@@ -642,9 +642,7 @@ class Workspace:
     def inherit_found(self, notebook: str, cells: Sequence[str]) -> None:
         """A notebook that was renamed or copied goes on with what it had found under its former name."""
         if not self.ledger.found(notebook):
-            former = self.ledger.notebook_of(cells)
-            if former is not None:
-                self.set_found(notebook, self.ledger.found(former))
+            self.set_found(notebook, self.ledger.inherited(notebook, cells))
 
     def record_cell(self, cell: str, touches: Iterable[Touch]) -> None:
         """Write a copy of what a cell did."""

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from casa_recompute.notebook.model import CallUse, CellRun
@@ -422,7 +423,7 @@ class Ledger:
         self._db.execute(
             "INSERT OR REPLACE INTO cell_run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (run.id, run.cell, run.notebook, text, run.meaning, run.source, run.started, run.seconds, run.outcome)
-            + (run.shown, json.dumps(record, separators=(",", ":"))),
+            + (run.shown, json.dumps({name: part for name, part in record.items() if part}, separators=(",", ":"))),
         )
         self._db.executemany(
             "INSERT OR IGNORE INTO written VALUES (?, ?)",
@@ -449,8 +450,7 @@ class Ledger:
                 f"WHERE meaning IN ({marks}) AND outcome = 'ok' GROUP BY meaning"
             )
             rows += self._db.execute(f"SELECT {_RUN}, count FROM ({query}) JOIN cell_run ON id = newest", some)
-        runs = _unpack_runs([row[:-1] for row in rows])
-        return {run.meaning: (run, row[-1]) for run, row in zip(runs, rows, strict=True)}
+        return {run.meaning: (run, row[-1]) for run, row in zip(_unpack_runs(rows), rows, strict=True)}
 
     def last_cell_runs(self, cells: Sequence[str], known: Mapping[int, CellRun]) -> dict[str, CellRun]:
         """How each of these cells ran last. ``known``: runs, by their numbers, that need not be read again."""
@@ -556,6 +556,14 @@ class Ledger:
         """Path -> version that the notebook found before any of its cells ran."""
         return dict(self._db.execute("SELECT path, version FROM found WHERE notebook = ?", (notebook,)).fetchall())
 
+    def inherited(self, notebook: str, cells: Sequence[str]) -> dict[str, str]:
+        """The same; a notebook that was renamed or copied goes on with what it had found under its former name."""
+        found = self.found(notebook)
+        if found or not self._db.execute("SELECT 1 FROM found LIMIT 1").fetchone():
+            return found
+        former = self.notebook_of(cells)
+        return self.found(former) if former is not None else {}
+
     def set_found(self, notebook: str, path: str, version: str) -> None:
         """Remember what a notebook found."""
         self._db.execute("INSERT OR REPLACE INTO found VALUES (?, ?, ?)", (notebook, path, version))
@@ -582,7 +590,14 @@ class Ledger:
         return [Pending(row[0], row[1], row[2], json.loads(row[3]), json.loads(row[4])) for row in rows]
 
 
-_RUN = "id, cell, notebook, meaning, source, started, seconds, outcome, shown, record"
+_EMPTY: dict[str, Any] = {
+    "error": "",
+    **dict.fromkeys(("reads", "writes", "origins", "environment"), MappingProxyType({})),
+    **dict.fromkeys(("impure", "outside", "unkept", "calls"), ()),
+}
+"""What is not written of the record of a cell run."""
+_COLUMNS = ("id", "cell", "notebook", "meaning", "source", "started", "seconds", "outcome", "shown")
+_RUN = f"record, {', '.join(_COLUMNS)}"
 
 
 def _unpack_run(row: tuple[Any, ...]) -> CellRun:
@@ -590,33 +605,22 @@ def _unpack_run(row: tuple[Any, ...]) -> CellRun:
 
 
 def _unpack_runs(rows: Sequence[tuple[Any, ...]]) -> list[CellRun]:
-    records = json.loads(f"[{','.join([row[-1] for row in rows])}]")
+    """Runs of which the rows begin with ``_RUN``."""
+    records = json.loads(f"[{','.join([row[0] for row in rows])}]")
     return [_cell_run(row, record) for row, record in zip(rows, records, strict=True)]
 
 
 def _cell_run(row: tuple[Any, ...], record: dict[str, Any]) -> CellRun:
-    number, cell, notebook, meaning, source, started, seconds, outcome, shown, _ = row
-    return CellRun(
-        id=number,
-        cell=cell,
-        notebook=notebook,
-        meaning=meaning,
-        source=source,
-        started=started,
-        seconds=seconds,
-        outcome=outcome,
-        error=record["error"],
-        reads=record["reads"],
-        writes=record["writes"],
-        rebound=frozenset(record["rebound"]),
-        origins=record["origins"],
-        impure=tuple(record["impure"]),
-        outside=tuple(record["outside"]),
-        unkept=tuple(record["unkept"]),
-        calls=tuple(CallUse(*call) for call in record["calls"]),
-        environment=record["environment"],
-        shown=shown,
-    )
+    for name in ("impure", "outside", "unkept"):
+        if name in record:
+            record[name] = tuple(record[name])
+    if "calls" in record:
+        record["calls"] = tuple([CallUse(*call) for call in record["calls"]])
+    record["rebound"] = frozenset(record.get("rebound", ()))
+    run = object.__new__(CellRun)  # to set one field after another takes as long as all else
+    vars(run).update(_EMPTY, **record)
+    vars(run).update(zip(_COLUMNS, row[1:], strict=False))
+    return run
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:

@@ -79,8 +79,8 @@ CREATE TABLE cell_run (
     shown    TEXT NOT NULL,             -- digest of what it showed, see `shown`
     record   TEXT NOT NULL              -- JSON: all else
 );
-CREATE INDEX cell_run_text ON cell_run (text);
-CREATE INDEX cell_run_meaning ON cell_run (meaning, id);
+CREATE INDEX cell_run_text ON cell_run (text, meaning);
+CREATE INDEX cell_run_meaning ON cell_run (meaning, outcome, id);
 CREATE INDEX cell_run_cell ON cell_run (cell, id);
 
 -- Every state in which a cell run left a product.

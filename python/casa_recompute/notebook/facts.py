@@ -35,16 +35,14 @@ class Lookups:
         self.cells = cells
         ids = [cell.id for cell in cells]
         self._notebook = notebook
-        self._found = self._ledger.found(notebook)
-        if not self._found:  # renamed or copied: the story goes on under the new name
-            former = self._ledger.notebook_of(ids)
-            self._found = self._ledger.found(former) if former is not None else {}
+        self._found = self._ledger.inherited(notebook, ids)
         here = set(ids)
         touches = [touch for touch in self._ledger.touches() if touch.before != touch.after]
         self._made = {touch.path for touch in touches if touch.cell in here}
         self._story = {touch.path for touch in touches}
-        known = self._ledger.meanings([text_hash(cell.source) for cell in cells])
-        self._meanings = {cell.source: known[text] for cell in cells if (text := text_hash(cell.source)) in known}
+        texts = {cell.source: text_hash(cell.source) for cell in cells}
+        known = self._ledger.meanings([*texts.values()])
+        self._meanings = {source: known[text] for source, text in texts.items() if text in known}
         self._values = ValueStore(space)
         self._asked: set[str] = set()  # meanings of which `_newest` tells
         self._newest: dict[str, tuple[CellRun, int]] = {}

@@ -106,19 +106,22 @@ class State:
 
     def set(self, resource: str, version: str, maker: str) -> None:
         """A cell made ``version`` of a resource."""
-        if resource.startswith("n:"):
+        kind = resource[:2]
+        if kind == "n:":
             self._leave_group(resource)
-            group = shared(version)
-            if group:
-                self._groups.setdefault(group, set()).add(resource)
-        elif resource.startswith("p:"):
+            if "+" in version:
+                self._groups.setdefault(shared(version), set()).add(resource)
+        elif kind == "p:":
             self._products[resource[2:]] = version
         self.versions[resource] = version
         self.makers[resource] = maker
 
     def _leave_group(self, resource: str) -> None:
-        group = shared(self.versions.get(resource, ""))
-        if not group or group not in self._groups:
+        known = self.versions.get(resource)
+        if known is None or "+" not in known:
+            return
+        group = shared(known)
+        if group not in self._groups:
             return
         left = self._groups[group]
         left.discard(resource)
