@@ -36,10 +36,10 @@ class Lookups:
         ids = [cell.id for cell in cells]
         self._notebook = notebook
         self._found = self._ledger.inherited(notebook, ids)
-        here = set(ids)
-        touches = [touch for touch in self._ledger.touches() if touch.before != touch.after]
-        self._made = {touch.path for touch in touches if touch.cell in here}
-        self._story = {touch.path for touch in touches}
+        self._made: set[str] = set()
+        self._story: set[str] = set()
+        self._products: frozenset[str] = frozenset()
+        self._note_products()
         texts = {cell.source: text_hash(cell.source) for cell in cells}
         known = self._ledger.meanings([*texts.values()])
         self._meanings = {source: known[text] for source, text in texts.items() if text in known}
@@ -145,10 +145,14 @@ class Lookups:
         self._last = None
         self._kept.clear()
         self._found |= self._ledger.found(self._notebook)
+        self._note_products()
+
+    def _note_products(self) -> None:
         here = {cell.id for cell in self.cells}
         touches = [touch for touch in self._ledger.touches() if touch.before != touch.after]
         self._made |= {touch.path for touch in touches if touch.cell in here}
         self._story |= {touch.path for touch in touches}
+        self._products = frozenset(self._found) | self._story
 
     def foreign(self, path: str, version: str) -> bool:
         """Whether a state of a product was made by something that is no cell."""
@@ -214,7 +218,7 @@ class Lookups:
 
     def known_products(self) -> frozenset[str]:
         """Every product that the notebook's cells ever touched."""
-        return frozenset(self._found) | self._story
+        return self._products
 
     def close(self) -> None:
         """Close what was opened."""

@@ -95,8 +95,8 @@ def may_write(judged: Judged, facts: PlanFacts) -> set[str]:
         version = state[f"n:{name}"]
         if version[:2] in ("d-", "k-") and (name not in direct or name in uses.mutates):
             written.add(f"n:{name}")
-            group = shared(version)
-            written |= {r for r, v in state.versions.items() if group and shared(v) == group}
+            if group := shared(version):
+                written |= {r for r, v in state.versions.items() if shared(v) == group}
     if uses.shell:
         written |= {f"p:{path}" for path in facts.known_products() | state.products().keys()}
     else:
@@ -109,9 +109,11 @@ def may_write(judged: Judged, facts: PlanFacts) -> set[str]:
 
 def _named(judged: Judged, facts: PlanFacts, told: Collection[str] = ()) -> set[str]:
     """Products that a cell's text names, other than by the words ``told``."""
+    products = facts.known_products() | judged.before.products().keys()
+    if not products:
+        return set()
     texts = source.uses(judged.verdict.cell.source).texts
     words = {os.path.normpath(text) for text in texts if text and text not in told}
-    products = facts.known_products() | judged.before.products().keys()
     return {path for path in products if any(word == path or word.startswith(path + "/") for word in words)}
 
 
@@ -146,8 +148,8 @@ def needed(judged: Judged, facts: PlanFacts) -> dict[str, str]:
     resources = {f"n:{name}" for name in names.union(PROCESS)} | {f"p:{path}" for path in _named(judged, facts)}
     for run in (judged.verdict.likely, facts.last_run(judged.verdict.cell.id)):
         resources |= run.reads.keys() if run is not None else set()
-    makers = {resource: state.maker(resource) for resource in resources}
-    return _lost({resource: state[resource] for resource in resources}, makers, facts)
+    makers = {resource: maker for resource in resources if (maker := state.maker(resource))}
+    return _lost({resource: state[resource] for resource in makers}, makers, facts)
 
 
 def _lost(versions: Mapping[str, str], makers: Mapping[str, str], facts: PlanFacts) -> dict[str, str]:
@@ -265,43 +267,33 @@ def _plan_cell(one: Judged, found: Survey, facts: PlanFacts) -> CellPlan:
     verdict = one.verdict
     cell, run = verdict.cell, verdict.run
     last = run or verdict.likely or facts.last_run(cell.id)
-    reads = tuple(sorted(_shown(last.reads))) if last else ()
-    writes = tuple(sorted(_shown(last.writes))) if last else ()
-    common = {
-        "id": cell.id,
-        "index": cell.index,
-        "reads": reads,
-        "writes": writes,
-        "impure": last.impure if last else (),
-        "outside": last.outside if last else (),
-    }
-    if run is not None and cell.id in found.must:
-        calls = tuple(_planned(call, facts) for call in one.calls) or _as_before(run, facts)
-        return CellPlan(
-            **common,  # type: ignore[arg-type]
-            state="stale",
-            reasons=tuple(found.must[cell.id]),
-            calls=calls,
-            estimate_s=_python_seconds(run) + sum(call.estimate_s for call in calls),
-        )
-    if run is not None:
+    price = 0.0
+    if run is not None and cell.id not in found.must:
         reasons = _restorable(one, run, found, facts)
-        calls = tuple(PlannedCall(call.task, call.key, "none", 0.0) for call in run.calls)
         state = "restorable" if reasons else "fresh"
-        return CellPlan(**common, state=state, reasons=tuple(reasons), calls=calls)  # type: ignore[arg-type]
-    calls = tuple(_planned(call, facts) for call in one.calls) or (_as_before(last, facts) if last else ())
+        calls = tuple([PlannedCall(call.task, call.key, "none", 0.0) for call in run.calls])
+    else:
+        reasons = found.must[cell.id] if run is not None else one.reasons
+        state = "stale" if verdict.likely is None else "maybe"
+        calls = tuple([_planned(call, facts) for call in one.calls]) or (_as_before(last, facts) if last else ())
+        price = (_python_seconds(last) if last else 0.0) + sum([call.estimate_s for call in calls])
     return CellPlan(
-        **common,  # type: ignore[arg-type]
-        state="maybe" if verdict.likely is not None else "stale",
-        reasons=tuple(one.reasons),
-        calls=calls,
-        estimate_s=(_python_seconds(last) if last else 0.0) + sum(call.estimate_s for call in calls),
+        cell.id,
+        cell.index,
+        state,
+        tuple(reasons),
+        _shown(last.reads) if last else (),
+        _shown(last.writes) if last else (),
+        calls,
+        price,
+        last.impure if last else (),
+        last.outside if last else (),
     )
 
 
-def _shown(resources: Mapping[str, str]) -> list[str]:
+def _shown(resources: Mapping[str, str]) -> tuple[str, ...]:
     """Names and products, as people read them; what was not there is left out."""
-    return [r[2:] for r, version in resources.items() if r[:2] in ("n:", "p:") and version != ABSENT]
+    return tuple(sorted([r[2:] for r, v in resources.items() if v != ABSENT and r[:2] in ("n:", "p:")]))
 
 
 def _planned(call: Foresight, facts: PlanFacts) -> PlannedCall:
