@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
@@ -127,7 +128,8 @@ class Ledger:
         self._data_version = 0
         if readonly and not path.is_file():
             raise LedgerError(f"{path}: there is none")
-        self._refuse_newer()
+        if not readonly:
+            self._look_first()
         try:
             if readonly:
                 self._db = connect_readonly(path)
@@ -150,8 +152,8 @@ class Ledger:
         if check != "ok":
             raise LedgerError(f"{path}: damaged ({check})")
 
-    def _refuse_newer(self) -> None:
-        """Look before anything could be written, even by opening the file."""
+    def _look_first(self) -> None:
+        """Before anything could be written, even by opening the file."""
         if not self.path.is_file() or not self.path.stat().st_size:
             return
         try:
@@ -159,14 +161,18 @@ class Ledger:
                 row = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
         except sqlite3.Error:
             return  # damaged: that is told when it is opened
-        if row is not None and row[0].isdigit() and int(row[0]) > int(SCHEMA_VERSION):
+        self._refuse_newer(row[0] if row is not None else None)
+
+    def _refuse_newer(self, found: str | None) -> None:
+        if found is not None and found.isdigit() and int(found) > int(SCHEMA_VERSION):
             raise NewerLedger(
-                f"{self.path}: made by a newer version of JupyterLab-CASA (schema {row[0]}, here {SCHEMA_VERSION}): "
+                f"{self.path}: made by a newer version of JupyterLab-CASA (schema {found}, here {SCHEMA_VERSION}): "
                 "update this one, or work in another directory"
             )
 
     def _check_schema(self) -> None:
         found = self.meta("schema")
+        self._refuse_newer(found)
         if found != SCHEMA_VERSION:
             raise LedgerError(f"{self.path}: made by another version of this software (schema {found})")
 
@@ -449,8 +455,8 @@ class Ledger:
                 "SELECT max(id) AS newest, count(*) AS count FROM cell_run "
                 f"WHERE meaning IN ({marks}) AND outcome = 'ok' GROUP BY meaning"
             )
-            rows += self._db.execute(f"SELECT {_RUN}, count FROM ({query}) JOIN cell_run ON id = newest", some)
-        return {run.meaning: (run, row[-1]) for run, row in zip(_unpack_runs(rows), rows, strict=True)}
+            rows += self._db.execute(f"SELECT count, {_RUN} FROM ({query}) JOIN cell_run ON id = newest", some)
+        return {(run := _unpack_run(row[1:])).meaning: (run, row[0]) for row in rows}
 
     def last_cell_runs(self, cells: Sequence[str], known: Mapping[int, CellRun]) -> dict[str, CellRun]:
         """How each of these cells ran last. ``known``: runs, by their numbers, that need not be read again."""
@@ -465,7 +471,7 @@ class Ledger:
         for start in range(0, len(wanted), 500):
             marks = ",".join("?" * len(wanted[start : start + 500]))
             query = f"SELECT {_RUN} FROM cell_run WHERE id IN ({marks})"
-            runs += _unpack_runs(self._db.execute(query, wanted[start : start + 500]).fetchall())
+            runs += map(_unpack_run, self._db.execute(query, wanted[start : start + 500]))
         return {run.cell: run for run in runs}
 
     def last_cell_run(self, cell: str) -> CellRun | None:
@@ -597,20 +603,13 @@ _EMPTY: dict[str, Any] = {
 }
 """What is not written of the record of a cell run."""
 _COLUMNS = ("id", "cell", "notebook", "meaning", "source", "started", "seconds", "outcome", "shown")
-_RUN = f"record, {', '.join(_COLUMNS)}"
+_RUN = f"{', '.join(_COLUMNS)}, record"
 
 
+@lru_cache(maxsize=4096)
 def _unpack_run(row: tuple[Any, ...]) -> CellRun:
-    return _unpack_runs([row])[0]
-
-
-def _unpack_runs(rows: Sequence[tuple[Any, ...]]) -> list[CellRun]:
-    """Runs of which the rows begin with ``_RUN``."""
-    records = json.loads(f"[{','.join([row[0] for row in rows])}]")
-    return [_cell_run(row, record) for row, record in zip(rows, records, strict=True)]
-
-
-def _cell_run(row: tuple[Any, ...], record: dict[str, Any]) -> CellRun:
+    """The run of a row of ``_RUN``; cached, because a plan is made again and again of the same runs."""
+    record = json.loads(row[-1])
     for name in ("impure", "outside", "unkept"):
         if name in record:
             record[name] = tuple(record[name])
@@ -618,8 +617,8 @@ def _cell_run(row: tuple[Any, ...], record: dict[str, Any]) -> CellRun:
         record["calls"] = tuple([CallUse(*call) for call in record["calls"]])
     record["rebound"] = frozenset(record.get("rebound", ()))
     run = object.__new__(CellRun)  # to set one field after another takes as long as all else
+    vars(run).update(zip(_COLUMNS, row[:-1], strict=True))
     vars(run).update(_EMPTY, **record)
-    vars(run).update(zip(_COLUMNS, row[1:], strict=False))
     return run
 
 

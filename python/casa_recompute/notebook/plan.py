@@ -135,8 +135,8 @@ def reach(uses: source.Uses, state: State, facts: PlanFacts, later: bool = False
         if name in found:
             continue
         found.add(name)
-        version = state[f"n:{name}"]
-        if version != ABSENT:
+        version = state.versions.get(f"n:{name}", ABSENT)
+        if version not in (ABSENT, UNKNOWN):
             todo += facts.uses(version)
     return found
 

@@ -107,20 +107,18 @@ class State:
     def set(self, resource: str, version: str, maker: str) -> None:
         """A cell made ``version`` of a resource."""
         kind = resource[:2]
-        if kind == "n:":
-            self._leave_group(resource)
+        if kind == "p:":
+            self._products[resource[2:]] = version
+        elif kind == "n:":
+            known = self.versions.get(resource, "")
+            if "+" in known:
+                self._leave_group(resource, shared(known))
             if "+" in version:
                 self._groups.setdefault(shared(version), set()).add(resource)
-        elif kind == "p:":
-            self._products[resource[2:]] = version
         self.versions[resource] = version
         self.makers[resource] = maker
 
-    def _leave_group(self, resource: str) -> None:
-        known = self.versions.get(resource)
-        if known is None or "+" not in known:
-            return
-        group = shared(known)
+    def _leave_group(self, resource: str, group: str) -> None:
         if group not in self._groups:
             return
         left = self._groups[group]
@@ -134,8 +132,9 @@ class State:
         """What the cells below find after a cell for which ``run`` stands."""
         self.passed.append(run.meaning)
         for resource in run.rebound:
-            self._leave_group(resource)
-            self.versions.pop(resource, None)
+            known = self.versions.pop(resource, "")
+            if "+" in known:
+                self._leave_group(resource, shared(known))
         for resource, version in run.writes.items():
             self.set(resource, version, cell)
 
