@@ -23,7 +23,7 @@ from casa_recompute.calls import Bench, Outcome, Picture, SilentWatcher, Watcher
 from casa_recompute.installation import Installation
 from casa_recompute.ledger import Touch
 from casa_recompute.notebook.facts import text_hash
-from casa_recompute.notebook.model import WORKSPACE, CallUse, CellRun
+from casa_recompute.notebook.model import THREADS, WORKSPACE, CallUse, CellRun
 from casa_recompute.notebook.outputs import digest as outputs_digest
 from casa_recompute.notebook.simulate import history
 from casa_recompute.notebook.source import EVERYTHING, meaning, uses
@@ -478,6 +478,7 @@ class Session:
         environment = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
         if self._calls:
             environment |= {name: v for name, v in self.casa.versions.items() if name in _CASA_PACKAGES}
+            environment[THREADS] = str(self.threads)
         if self._absolute:
             environment[WORKSPACE] = str(self.workspace.directory)
         run = CellRun(

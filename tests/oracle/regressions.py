@@ -732,4 +732,22 @@ REGRESSIONS: dict[str, Story] = {
             ('rerun', 'new'),
         ),
     ),
+    "brought without those that it had shared with": Story(
+        cells=(
+            ('c1', 'fb = lambda x: x * 2 % 97 + 1\ne = [fb(5), 9]'),
+            ('c2', 'b = e\nh = fb(fb(0))'),
+            ('c4', "c = {'k': h + 2, 'm': 4}"),
+            ('c6', 'e.reverse()'),
+            ('c7', 'del e'),
+            ('c8', 'print(b, c)'),
+            ('c9', "c.setdefault('n', len(b))"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('restart', 'orderly'),
+            ('run', 'c9'),
+            ('run', 'c6'),
+            ('rerun', 'living'),
+        ),
+    ),
 }

@@ -9,7 +9,7 @@ from itertools import islice
 
 from casa_recompute.ledger import CallRecord
 from casa_recompute.notebook import source
-from casa_recompute.notebook.model import ABSENT, WORKSPACE, CellRun, CellSource
+from casa_recompute.notebook.model import ABSENT, THREADS, WORKSPACE, CellRun, CellSource
 from casa_recompute.notebook.simulate import State, existence, own, shared
 from casa_recompute.values.shelf import ValueStore
 from casa_recompute.workspace import HOME, Workspace
@@ -126,8 +126,10 @@ class Lookups:
     # -- the present -------------------------------------------------------------------------------------------------
 
     def environment(self, name: str) -> str:
-        """Version of a package now; of ``WORKSPACE``, where it is."""
-        return str(self.space.directory) if name == WORKSPACE else self._environment.get(name, "")
+        """Version of a package now; of ``WORKSPACE``, where it is; of ``THREADS``, how many."""
+        if name == WORKSPACE:
+            return str(self.space.directory)
+        return self._environment.get(name) or (self.threads() if name == THREADS else "")
 
     def present(self, path: str) -> str:
         """The version that lies at a path now."""

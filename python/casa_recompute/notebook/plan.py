@@ -16,6 +16,7 @@ from casa_recompute.notebook import source
 from casa_recompute.notebook.facts import Lookups
 from casa_recompute.notebook.model import (
     ABSENT,
+    THREADS,
     WORKSPACE,
     CellPlan,
     CellRun,
@@ -356,6 +357,8 @@ def why(one: Judged, places: Mapping[str, int], facts: PlanFacts) -> list[Reason
     if verdict.environment and not reasons:
         names = ", ".join(verdict.environment)
         message = f"{names} is another version than when it ran"
+        if names == THREADS:
+            message = "tasks are to use another number of threads than when it ran"
         if names == WORKSPACE:
             message = "what it made holds absolute paths, and the workspace was moved or copied"
         reasons.append(Reason("environment", names, message))
@@ -506,7 +509,8 @@ class Desk:
         self.cells = list(cells)
         self.casa = Installation(self.settings)
         space = space if space is not None else Workspace.view(directory)
-        self.lookups = Lookups(space, notebook, self.cells, environment(self.casa))
+        threads = {THREADS: str(self.settings.threads)} if self.settings.threads else {}
+        self.lookups = Lookups(space, notebook, self.cells, environment(self.casa) | threads)
         self.predictor = CallPredictor(self.lookups, self.casa, self.settings.threads)
 
     def survey(self, everything: bool = False, done: Mapping[str, CellRun] | None = None) -> Survey:

@@ -432,13 +432,13 @@ class NameTracker:
                 self._shelf.forget(shared(version) or version)
                 raise ValueLost(f"`{name}` cannot be brought back: what was kept is not equal to what it was")
             self.versions[name] = version
-        suspects |= self._partners(wanted)
-        self._leave_alone(suspects - wanted.keys())
+        suspects |= self._partners(wanted) | bound
         if place is not None:
+            self._leave_alone(suspects - wanted.keys())
             for name in (suspects & self._digests.keys()) - wanted.keys():
                 if place.get(name) != self.versions[name]:
                     self._unbind(name)
-            self._leave_alone(suspects)
+        self._leave_alone(suspects)
         if self._uses is not None:
             self._before |= wrong
         return sorted(wrong)
