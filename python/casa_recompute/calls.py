@@ -115,6 +115,9 @@ class Place(Protocol):
     def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
         """The call read (``before == after``) or changed a product; ``read``: also when it changed it."""
 
+    def missed(self, path: str) -> None:
+        """The call looked for data where there are none."""
+
     def called(self, task: str, key: str | None, action: str, seconds: float, absolute: bool = False) -> None:
         """A call was made: "ran", "restored", "watched" or "failed".
 
@@ -153,6 +156,7 @@ class _Plan:
 
     effects: Effects
     inputs: dict[str, str] = field(default_factory=dict)  # path -> version, of what is read or modified
+    absent: set[str] = field(default_factory=set)  # paths where it looks for data, and there are none
     changing: set[str] = field(default_factory=set)  # paths that may change or appear
     promised: dict[str, str] = field(default_factory=dict)  # path -> role
     patterns: list[str] = field(default_factory=list)  # globs relative to the workspace
@@ -210,8 +214,9 @@ def foresee(
     bound: Mapping[str, Any],
     environment: Mapping[str, str],
     implied: Callable[[str], str],
+    directory: Path,
 ) -> Foresight:
-    """What a call would do on products at the versions that ``implied`` tells; nothing is run or changed."""
+    """What a call in a directory would do on products at the versions that ``implied`` tells; nothing is run."""
     place = _Vision(implied)
     bench = Bench(
         workspace=space,
@@ -225,7 +230,7 @@ def foresee(
         gui=dict,
     )
     call = _Call(bench, task, noninteractive(task, dict(bound))[0], [])
-    call.cwd = space.directory
+    call.cwd = directory
     plan = call._plan()
     call._take_key(plan)
     unknown = UNKNOWN in plan.inputs.values() or not plan.effects.cacheable or not plan.effects.trusted
@@ -245,6 +250,9 @@ class _Vision:
 
     def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
         """Nothing is touched."""
+
+    def missed(self, path: str) -> None:
+        """Nothing is looked for."""
 
     def called(self, task: str, key: str | None, action: str, seconds: float, absolute: bool = False) -> None:
         """Nothing is called."""
@@ -311,8 +319,13 @@ class _Call:
         return self._give_again(plan, record) if record is not None else None
 
     def _plan(self) -> _Plan:
+        absent: set[str] = set()
+
         def exists(path: str) -> bool:
-            return self._implied(self._product(path)) != ABSENT
+            there = self._implied(self._product(path)) != ABSENT
+            if not there:
+                absent.add(self._product(path))
+            return there
 
         plan = _Plan(resolve(self.task, self.bound, exists))
         for access in plan.effects.accesses:
@@ -340,6 +353,7 @@ class _Call:
                 plan.changing.add(path)
             if access.mode == "write" and access.role not in plan.effects.optional:
                 plan.promised[path] = access.role
+        plan.absent |= absent - plan.changing
         return plan
 
     def _take_key(self, plan: _Plan) -> None:
@@ -425,6 +439,8 @@ class _Call:
         for path, version in outputs.items():
             if path not in plan.inputs:
                 self.bench.place.touch(path, before.get(path, ABSENT), version)
+        for path in plan.absent:
+            self.bench.place.missed(path)
 
     def _twin(self, plan: _Plan) -> CallRecord | None:
         """A call that differs only in versions of inputs which hold equal data (early cut-off)."""

@@ -23,7 +23,7 @@ from casa_recompute.calls import Bench, Outcome, Picture, SilentWatcher, Watcher
 from casa_recompute.installation import Installation
 from casa_recompute.ledger import Touch
 from casa_recompute.notebook.facts import text_hash
-from casa_recompute.notebook.model import WORKSPACE, CallUse, CellRun
+from casa_recompute.notebook.model import THREADS, WORKSPACE, CallUse, CellRun
 from casa_recompute.notebook.outputs import digest as outputs_digest
 from casa_recompute.notebook.simulate import history
 from casa_recompute.notebook.source import EVERYTHING, meaning, uses
@@ -45,6 +45,7 @@ from casa_recompute.tracing.files import FileWatch
 from casa_recompute.tracing.impure import impure_chains
 from casa_recompute.tracing.modules import forget_changed, local_files, note
 from casa_recompute.tracing.names import NameChanges, NameTracker
+from casa_recompute.tracing.process import senses
 from casa_recompute.tracing.recorder import Recorder
 from casa_recompute.values.digest import Budget
 from casa_recompute.values.shelf import ValueLost, ValueStore
@@ -86,7 +87,7 @@ class Session:
             WorkspaceError, StoreError, SettingsError: each says what to do.
         """
         self.settings = settings if settings is not None else load_settings()
-        self.workspace = Workspace(Path(workspace), self.settings.store)
+        self.workspace = Workspace(Path(workspace), self.settings.store, self.settings.budget)
         self.casa = Installation(self.settings)
         self.watcher: Watcher = watcher if watcher is not None else SilentWatcher()
         self.id = uuid.uuid4().hex[:12]
@@ -260,6 +261,7 @@ class Session:
         budget = Budget(bytes=self.settings.digest_limit << 20)
         hidden = namespace if hidden is None else hidden
         self._names = NameTracker(namespace, hidden, self._shelf(), budget, self.settings.keep_limit << 20)
+        self._names.entering = self._make_directory
 
     def hide(self, names: Mapping[str, Any]) -> None:
         """These names of the namespace are not the user's as long as they have these values."""
@@ -291,6 +293,11 @@ class Session:
         self._source = cell.source if cell is not None else source or ""
         self._uses = uses(self._source) if cell is not None or source is not None else EVERYTHING
         self._started, self._clock = time.time(), time.monotonic()
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            os.chdir(self.workspace.directory)
+            self._notes.append("the working directory is no longer there: this cell runs in the workspace's own")
         if self._names is not None and self._state is not None:
             self._names.bring(self._state["names"], self._state["bound"])
             self._names.set_aside(self._state["aside"])
@@ -317,6 +324,14 @@ class Session:
             self._watch = FileWatch(self._recorder, directory=self.workspace.directory)
             self._watch.start()
 
+    def _make_directory(self, path: str) -> None:
+        """See to it that a directory is there which a cell above has made, as far as the running cell's place goes."""
+        path = self._name_of(path)
+        products = self._state["products"] if self._state is not None else {}
+        targets = {product: v for product, v in products.items() if path == product or path.startswith(product + "/")}
+        with self.workspace.lock(self._tell_waiting):
+            self.workspace.restore(targets)
+
     def _enter(self, patience: float | None = None) -> None:
         if self._entering is None:
             return
@@ -332,7 +347,7 @@ class Session:
             if not self._place.ordered and not self._told:
                 self._told = True
                 self._notes.append("which cells stand above this one is not known here: it acts on what is there")
-            self.workspace.ledger.inherit_found(self._place.notebook, [cell.id, *(cell.order or ())])
+            self.workspace.inherit_found(self._place.notebook, [cell.id, *(cell.order or ())])
             self._notice_outside_changes()
             now = meaning(cell.source)
             edited = self.workspace.ledger.swap_source(self.cell, now) != now
@@ -391,7 +406,7 @@ class Session:
             self._place = None
         if self._names is not None and not recorded:
             self._names.end(uuid.uuid4().hex)
-        self._recorder = self._watch = None
+        self._recorder = self._watch = self._state = None
         return tuple(self._notes)
 
     @property
@@ -422,12 +437,10 @@ class Session:
         if self._batch is not None and place.touched:
             self._batch.settle(place)
         known = self.workspace.ledger.found(place.notebook)
-        for path, first in place.first.items():
-            if path not in known:
-                origin = found_version(first, [t for t in self._touches if t.path == path])
-                self.workspace.ledger.set_found(place.notebook, path, origin)
-                known[path] = origin
-        self.workspace.record_cell(place.cell, place.touched.values(), known)
+        news = {path: first for path, first in place.first.items() if path not in known}
+        origins = {p: found_version(first, [t for t in self._touches if t.path == p]) for p, first in news.items()}
+        self.workspace.set_found(place.notebook, origins)
+        self.workspace.record_cell(place.cell, place.touched.values())
 
     def _record(
         self, recorder: Recorder, place: Place, outcome: str, error: str, outputs: Sequence[Mapping[str, Any]]
@@ -441,7 +454,7 @@ class Session:
             note(files)
             for path in map(self._name_of, files.values()):
                 reads.setdefault(f"p:{path}", self.workspace.look(path))
-            found = impure_chains(self._uses.chains | self._uses.reads, self._uses.bare_calls, names.namespace)
+            found = impure_chains(names.chains(self._uses), names.bare_calls(self._uses), names.namespace)
             impure += [what for what in found if what not in impure]
         now = meaning(self._source)
         if self._uses.history:
@@ -449,7 +462,12 @@ class Session:
         salt = [uuid.uuid4().hex] if impure else []
         before = names.before() if names is not None else {}
         key = _hash_of([now, sorted(reads.items()), sorted(before.items()), *salt])
-        changes = names.end(key) if names is not None else NameChanges()
+        changes = NameChanges()
+        if names is not None:
+            chains = names.chains(self._uses)
+            used = bool(recorder.reads or recorder.outside or recorder.written() or self._calls)
+            parts = senses(chains, self._source, names.namespace, outputs, used, recorder.has_spawned)
+            changes = names.end(key, parts)
         if changes.unseeded and "random numbers" not in impure:
             impure.append("random numbers")
         writes = {f"p:{t.path}": t.after for t in place.touched.values() if t.before != t.after}
@@ -460,6 +478,7 @@ class Session:
         environment = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
         if self._calls:
             environment |= {name: v for name, v in self.casa.versions.items() if name in _CASA_PACKAGES}
+            environment[THREADS] = str(self.threads)
         if self._absolute:
             environment[WORKSPACE] = str(self.workspace.directory)
         run = CellRun(
@@ -636,6 +655,11 @@ class Session:
         if (touch.before, touch.after) != (ABSENT, ABSENT):
             self.workspace.ledger.set_touch(touch, self._place.run)
 
+    def missed(self, path: str) -> None:
+        """See :class:`calls.Place`."""
+        if self._recorder is not None:
+            self._recorder.task_missed(path)
+
     def called(self, task: str, key: str | None, action: str, seconds: float, absolute: bool = False) -> None:
         """See :class:`calls.Place`."""
         self._calls.append(CallUse(task, key, action, seconds))
@@ -662,7 +686,7 @@ class Session:
                 notebooks = {touch.notebook for touch in self._touches if touch.path == path}
                 ledger.drop_touches(path=path)
                 for notebook in notebooks:
-                    ledger.set_found(notebook, path, present)
+                    self.workspace.set_found(notebook, {path: present})
             else:
                 self._keep(path)
                 ledger.set_touch(change, ledger.next_run())

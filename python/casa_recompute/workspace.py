@@ -20,7 +20,7 @@ import time
 import uuid
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -841,9 +841,23 @@ class Workspace:
         self._record(record.key, "call", packed)
         self.ledger.add_call(record, packed)
 
-    def record_cell(self, cell: str, touches: Iterable[Touch], found: Mapping[str, str]) -> None:
-        """Write a copy of what a cell did, and of what the notebook had found (path -> version)."""
-        rows = [[t.cell, t.path, t.notebook, t.before, t.after, found.get(t.path)] for t in touches]
+    def set_found(self, notebook: str, found: Mapping[str, str]) -> None:
+        """Remember in which versions a notebook found products before any of its cells ran: path -> version."""
+        for path, version in found.items():
+            self.ledger.set_found(notebook, path, version)
+        self._append(["found", notebook, path, version] for path, version in found.items())
+
+    def inherit_found(self, notebook: str, cells: Sequence[str]) -> None:
+        """A notebook that was renamed or copied goes on with what it had found under its former name."""
+        if not self.ledger.found(notebook):
+            self.set_found(notebook, self.ledger.inherited(notebook, cells))
+
+    def record_cell(self, cell: str, touches: Iterable[Touch]) -> None:
+        """Write a copy of what a cell did."""
+        touches = list(touches)
+        made = [(t.path, t.after) for t in touches if t.before != t.after]
+        self._append(["written", *one] for one in made if not self.ledger.written(*one))
+        rows = [[t.cell, t.path, t.notebook, t.before, t.after] for t in touches]
         name = re.sub(r"[^\w-]", "_", cell)
         if rows or self._record_of(name, "cell").exists():
             self._record(name, "cell", zlib.compress(json.dumps(rows).encode()))
@@ -852,6 +866,13 @@ class Workspace:
         temporary = self.home / "tmp" / uuid.uuid4().hex
         temporary.write_bytes(data)
         temporary.replace(self._record_of(name, kind))
+
+    def _append(self, facts: Iterable[list[str]]) -> None:
+        """Write a copy of facts that stay true whatever runs later."""
+        lines = [json.dumps(fact) + "\n" for fact in facts]
+        if lines:
+            with (self.home / "records" / "story.facts").open("a") as stream:
+                stream.write("".join(lines))
 
     def _record_of(self, name: str, kind: str) -> Path:
         return self.home / "records" / f"{name}.{kind}"
@@ -871,13 +892,13 @@ class Workspace:
         elif path.suffix == ".call":
             ledger.add_call(unpack_call(data))
         elif path.suffix == ".cell":
-            for *row, found in json.loads(zlib.decompress(data)):
-                touch = Touch(*row)
-                ledger.set_touch(touch, 0)
-                if touch.before != touch.after:
-                    ledger.add_written(touch.path, touch.after)
-                if found is not None:
-                    ledger.set_found(touch.notebook, touch.path, found)
+            for row in json.loads(zlib.decompress(data)):
+                ledger.set_touch(Touch(*row), 0)
+        elif path.suffix == ".facts":
+            for line in data.splitlines():
+                with contextlib.suppress(ValueError):  # the last one, if the machine stopped while it was written
+                    kind, *fact = json.loads(line)
+                    (ledger.set_found if kind == "found" else ledger.add_written)(*fact)
 
 
 def _linked(entries: Mapping[str, ManifestEntry], links: Mapping[str, str]) -> dict[str, ManifestEntry]:

@@ -690,3 +690,32 @@ def test_of_a_straight_program_nothing_is_told_that_does_not_happen(source: str)
     found = uses(source)
     assert found.reads == names.read
     assert found.binds == names.bound
+
+
+@pytest.mark.parametrize(
+    ("text", "later"),
+    [
+        ("def f():\n    return x", {"x"}),
+        ("def f():\n    return x\nf()", set()),  # it reads x now
+        ("x = 1\ndef f():\n    return x", set()),
+        ("class A:\n    def f(self):\n        return [x for _ in range(y)]", {"x", "y", "range"}),
+        ("f = lambda: x", {"x"}),
+        ("x", set()),
+    ],
+)
+def test_what_functions_use_that_nothing_here_runs(text: str, later: set[str]) -> None:
+    assert uses(text).later == later
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("import random\nrandom.seed(1)\nx = 2", {"random.seed"}),
+        ("import numpy as np\nnp.random.seed(0)\nprint(1)\nf(x)", {"np.random.seed", "print"}),
+        ("x = random.random()\nrandom.seed(1)", set()),
+        ("random.seed(f())", set()),
+        ("if x:\n    random.seed(1)", set()),
+    ],
+)
+def test_calls_that_come_before_anything_else(text: str, first: set[str]) -> None:
+    assert uses(text).first_calls == first

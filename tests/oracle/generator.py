@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.oracle.plain import DIRECTORY, VARIABLE
+
 Step = tuple[Any, ...]
 NAMES = "abcdefgh"
 FUNCTIONS = ("fa", "fb", "fc", "fd")
@@ -77,13 +79,15 @@ class Writer:
             (4, self._method), (2, self._class_attribute), (3, self._loop), (2, self._branch), (2, self._attempt),
             (1, self._delete), (2, self._helper), (2, self._math), (4, self._array), (5, self._mutate_array),
             (3, self._view), (10, self._print), (1, self._seed), (2, self._draw), (2, self._generator), (1, self._rng),
-            (1, self._unpack), (1, self._iterator), (1, self._set),
+            (1, self._unpack), (1, self._iterator), (1, self._set), (0.5, self._set_variable), (0.5, self._variable),
+            (0.5, self._precision), (0.5, self._print_third),
         ]  # fmt: skip
         files = [
             (8, self._write), (5, self._append), (7, self._read), (4, self._modify), (1, self._remove),
             (3, self._exists), (3, self._listing), (3, self._json), (3, self._load_json), (3, self._path),
             (0.4, self._copy), (1, self._rename), (2, self._guarded), (1, self._save_array), (1, self._load_array),
             (1, self._raw), (0.5, self._modify_raw), (1, self._make_directory), (1, self._count_raw),
+            (0.3, self._enter), (0.3, self._leave),
         ]  # fmt: skip
         tasks = [
             (4, self._import_data), (8, self._flag), (3, self._summary), (4, self._setjy), (5, self._gaincal),
@@ -576,6 +580,28 @@ class Writer:
         statement = self._use("import os", "os.makedirs('out', exist_ok=True)")
         return Statement(statement.text, statement.binds, makes=frozenset({"out"}))
 
+    def _enter(self) -> Statement:
+        name = repr(DIRECTORY)
+        return self._use("import os", f"os.makedirs({name}, exist_ok=True)\nos.chdir({name})")
+
+    def _leave(self) -> Statement:
+        return self._use("import os", f"if os.path.basename(os.getcwd()) == {DIRECTORY!r}:\n    os.chdir('..')")
+
+    def _set_variable(self) -> Statement:
+        return self._use("import os", f"os.environ[{VARIABLE!r}] = '{self._digit()}'")
+
+    def _variable(self) -> Statement:
+        if self.chance.random() < 0.5:
+            return self._use("import os", f"print(os.environ.get({VARIABLE!r}))")
+        name = self._new()
+        return self._use("import os", f"{name} = len(os.getenv({VARIABLE!r}, ''))", **{name: "num"})
+
+    def _precision(self) -> Statement:
+        return self._use("import numpy as np", f"np.set_printoptions(precision={self._digit()})")
+
+    def _print_third(self) -> Statement:
+        return self._use("import numpy as np", "print(np.array([1 / 3]))")
+
     def _raw(self) -> Statement:
         return Statement(f"with open('{RAW_TEXT}') as s:\n    print(s.readline()[:-1])", {"s": "closed"})
 
@@ -916,4 +942,6 @@ class Author:
             yield self._rerun()
 
     def _rare(self, cells: Sequence[tuple[str, str]]) -> Iterator[Step]:
-        yield self.chance.choice((("rename",), ("move workspace",), ("lose ledger",)))
+        number = self.chance.randrange(1000)
+        rare: tuple[Step, ...] = ("rename",), ("move workspace",), ("lose ledger",), ("lose values", number)
+        yield self.chance.choice((*rare, ("lose versions", number)))

@@ -30,6 +30,8 @@ from tests.oracle.normalform import Form, Snapshot, snapshot
 
 HOME = ".casa-recompute"
 FAKE = Path(__file__).parents[1] / "core" / "fakecasa"
+DIRECTORY, VARIABLE = "sub", "CASA_ORACLE"
+"""What cells call a directory that they go to, and an environment variable."""
 BUILTINS = frozenset(vars(builtins)) | {"__builtins__", "__name__"}
 # Parameters that the stand-in's tasks look at, with CASA's defaults: task -> parameters in CASA's order.
 TASKS: dict[str, dict[str, Any]] = {
@@ -364,20 +366,35 @@ def forget_modules() -> None:
     importlib.invalidate_caches()
 
 
+def begin_process(directory: Path) -> None:
+    """The directory, environment and options of a new process."""
+    os.chdir(directory)
+    os.environ.pop(VARIABLE, None)
+    np.set_printoptions(precision=8)
+
+
 @contextlib.contextmanager
 def machine(directory: Path) -> Iterator[None]:
     """The parts of a process that a cell can see and that are no names: put back afterwards."""
-    where, states = os.getcwd(), (random.getstate(), np.random.get_state())
+    environment, printing = dict(os.environ), np.get_printoptions()
+    try:
+        where = os.getcwd()
+    except FileNotFoundError:  # a kernel may stand in a directory that was taken away
+        where = str(directory.parent)
+    states = random.getstate(), np.random.get_state()
     module = sys.modules.pop("helper", None)
     path = list(sys.path)
     bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     sys.path.insert(0, "")
     importlib.invalidate_caches()
-    os.chdir(directory)
+    begin_process(directory)
     try:
         yield
     finally:
         os.chdir(where)
+        os.environ.clear()
+        os.environ.update(environment)
+        np.set_printoptions(**printing)
         sys.path[:] = path
         sys.path_importer_cache.pop(str(directory), None)
         sys.dont_write_bytecode = bytecode
@@ -396,7 +413,9 @@ def execute(source: str, namespace: dict[str, Any], directory: Path) -> Shown:
         try:
             exec(compile(source, "<cell>", "exec", dont_inherit=True), namespace)
         except Exception as caught:  # whatever a cell raises is what it shows
-            error = neutral(f"{type(caught).__name__}: {caught}", directory)
+            # How deep the stack was, is part of the message of a RecursionError.
+            message = "" if isinstance(caught, RecursionError) else str(caught)
+            error = neutral(f"{type(caught).__name__}: {message}", directory)
     return Shown(not error, neutral(text.getvalue(), directory), error)
 
 
@@ -468,6 +487,13 @@ def hidden_state(source: str) -> dict[str, Any]:
     """What a cell depends on that is neither name nor file: random number generators, for cells that draw from them,
     and modules that are imported already."""
     held: dict[str, Any] = {}
+    files = r"open\(|Path\(|os\.[lmprc]|subprocess|np\.(save|load)|vis=|imagename|tablenames|import helper"
+    if re.search(files, source) and os.path.basename(os.getcwd()) == DIRECTORY:
+        held["directory"] = DIRECTORY
+    if VARIABLE in source:
+        held[VARIABLE] = os.environ.get(VARIABLE)
+    if "print" in source and np.get_printoptions()["precision"] != 8:
+        held["printing"] = np.get_printoptions()["precision"]
     if "import" in source and "helper" in source:
         held["helper.py"] = tree_digest("helper.py")
     if re.search(r"(?<!\.)random\.rand", source):

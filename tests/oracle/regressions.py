@@ -464,4 +464,292 @@ REGRESSIONS: dict[str, Story] = {
         ),
         steps=(("rerun", "new"),),
     ),
+    "one of two that shared, bound anew by a cell that did not run": Story(
+        cells=(
+            ('c1', 'g = 4'),
+            ('c3', 'import numpy as np\nf = np.zeros(5) + g + 2\nc = f[1:]'),
+            ('c4', 'from helper import twice\nf = twice(9)'),
+            ('c6', "d = {'k': int(c.sum()), 'm': 6}"),
+        ),
+        steps=(
+            ('rerun', 'new'),
+            ('set', 'c3', 'import numpy as np\nf = np.zeros(5) + g + 2\nc = f[4:]'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "a class brought back that an instance left over shares": Story(
+        cells=(
+            ('c1', 'g = 6'),
+            ('c2', "class L:\n    tally = 4\n\n    def __init__(self, v):\n        self.v = v\n\n    def __repr__(self):\n        return f'L({self.v}, {self.tally})'\n\n    def add(self, x):\n        self.v += x\n        L.tally += 3\n        return self.v"),
+            ('c3', 'e = g * 2 % 97'),
+            ('c9', 'f = L(e)'),
+            ('c11', "class L:\n    tally = 8\n\n    def __init__(self, v):\n        self.v = v\n\n    def __repr__(self):\n        return f'L({self.v}, {self.tally})'\n\n    def add(self, x):\n        self.v += x\n        L.tally += 9\n        return self.v"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('set', 'c3', 'e = g * 2 % 97\ng = [L.tally, 2]'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "seeded again with the same seed": Story(
+        cells=(
+            ('c5', 'import numpy as np\nnp.random.seed(0)'),
+        ),
+        steps=(
+            ('rerun', 'new'),
+            ('run', 'c5'),
+            ('insert', 8, 'c9', 'g = int(np.random.randint(0, 99))'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "sharing ended by a cell that did not run, then a list": Story(
+        cells=(
+            ('c1', 'import math\nf = math.floor(5 / 2)'),
+            ('c2', "importuvfits(fitsfile='raw.fits', vis='b.ms')"),
+            ('c4', 'a = f'),
+            ('c5', 'e = math.floor(a / 2)'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('set', 'c2', "b = [f + 7, 1]\ne = {'in': b}"),
+            ('insert', 6, 'c7', 'e += sum(b)'),
+            ('rerun', 'new'),
+        ),
+    ),
+    "names that a function defined anew would use": Story(
+        cells=(
+            ('c3', 'def pair():\n    items = []\n\n    def put(x):\n        items.append(x)\n\n    def get():\n        return items\n    return (put, get)\nfb, fd = pair()'),
+            ('c7', 'a = fd()'),
+            ('c11', 'c, *f = [2, 7]'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('set', 'c7', "a = fd()\ndef fd():\n    print('called', c)"),
+            ('rerun', 'living'),
+        ),
+    ),
+    "appending after a lost ledger, renamed": Story(
+        cells=(
+            ('c1', "with open('z.txt', 'w') as s:\n    s.write(f'{6} 6\\n')"),
+            ('c2', "with open('z.txt') as s:\n    e = len(s.read())"),
+            ('c4', "with open('x.txt', 'a') as s:\n    s.write(f'{e} 8\\n')"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('lose ledger',),
+            ('rename',),
+            ('rerun', 'living'),
+        ),
+    ),
+    "listing after a lost ledger, renamed": Story(
+        cells=(
+            ('c2', "f = 2\nimport os\nprint(sorted(n for n in os.listdir('.') if n.endswith('.txt')))"),
+            ('c3', "with open('x.txt', 'w') as s:\n    s.write('1')"),
+        ),
+        steps=(
+            ('rerun', 'new'),
+            ('lose ledger',),
+            ('rename',),
+            ('rerun', 'living'),
+        ),
+    ),
+    "a view seen from its other end": Story(
+        cells=(
+            ('c2', "class L:\n    tally = 0\n\n    def __init__(self, v):\n        self.v = v\n\n    def __repr__(self):\n        return f'L({self.v}, {self.tally})'\n\n    def add(self, x):\n        self.v += x\n        L.tally += 9\n        return self.v"),
+            ('c6', 'f = 1'),
+            ('c9', 'import numpy as np\ne = np.zeros(5) + f'),
+            ('c12', 'd = e[::-1]'),
+            ('c14', 'e = [L.tally, 6]'),
+            ('c16', 'c = d[::-1]'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+        ),
+    ),
+    "an iterator needed by a cell that turned out to run": Story(
+        cells=(
+            ('c1', 'e = 0'),
+            ('c2', 'del e'),
+            ('c3', 'b = 7'),
+            ('c4', 'e = b * 2 % 97'),
+            ('c5', 'import math'),
+            ('c6', 'a = iter([1, 2, 3, 4])'),
+            ('c7', 'def make(count):\n\n    def step():\n        nonlocal count\n        count += 1\n        return count\n    return step'),
+            ('c8', "d = {'k': e, 'm': 6}"),
+            ('c9', 'd = [b + 1, 0]'),
+            ('c10', 'f = [d, d]\nh = next(a, 0)'),
+            ('c12', 'c = f[0]'),
+            ('c14', 'f.append([5])'),
+            ('c15', 'g = next(a, 0)\nc[-1:] = []'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('delete', 'c14'),
+            ('insert', 9, 'c31', 'd = [b + 1, 0]\nfd = make(5)'),
+            ('rerun', 'new'),
+        ),
+    ),
+    "a closed file that a block which failed did not bind": Story(
+        cells=(
+            ('c2', 'with open(\'x.txt\', \'a\') as s:\n    s.write(f"{5} 7\\n")'),
+            ('c4', "try:\n    with open('z.txt') as s:\n        d = s.read(9)\nexcept FileNotFoundError:\n    d = ''"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('set', 'c2', 'd = [fd(0), 4]'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "a task that found nothing where there is something now": Story(
+        cells=(
+            ('c4', "importuvfits(fitsfile='raw.fits', vis='a.ms')"),
+            ('c6', "tclean(vis='a.ms', imagename='map', niter=0)"),
+            ('c12', "immoments(imagename='map.image', outfile='mom')"),
+        ),
+        steps=(
+            ('delete', 'c6'),
+            ('rerun', 'living'),
+            ('undo', 2),
+            ('rerun', 'living'),
+        ),
+    ),
+    "values lost: a group made again by a cell that ran late": Story(
+        cells=(
+            ('c1', 'import numpy as np\nf = np.arange(6)'),
+            ('c3', 'def make(count):\n    def step():\n        nonlocal count\n        count += 1\n        return count\n    return step\nfc = make(int(f.sum()))'),
+            ('c4', 'e = fc()'),
+            ('c9', 'def pair():\n    items = []\n    def put(x):\n        items.append(x)\n    def get():\n        return list(items)\n    return put, get\nfc, fa = pair()\nimport math\nd = math.floor(9 / 2)\nh = [9, 4]'),
+            ('c11', 'c = f\na = {2, e}\ntry:\n    f = h[5]\nexcept IndexError:\n    f = -1'),
+            ('c13', 'print(d, f, h)'),
+            ('c14', "b = {'in': c}"),
+            ('c15', 'a = np.zeros(5) + 7'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('lose values', 601),
+            ('delete', 'c3'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "values lost: found out cell by cell": Story(
+        cells=(
+            ('c1', 'g = [5, 4]'),
+            ('c5', "class L:\n    tally = 7\n\n    def __init__(self, v):\n        self.v = v\n\n    def __repr__(self):\n        return f'L({self.v}, {self.tally})'\n\n    def add(self, x):\n        self.v += x\n        L.tally += 4\n        return self.v\nd = [len(g), 3]"),
+            ('c7', 'from helper import twice\nb = twice(len(g))'),
+            ('c18', "def make(count):\n    def step():\n        nonlocal count\n        count += 1\n        return count\n    return step\nfb = make(4)\nd = {'k': b, 'm': 8}"),
+            ('c20', 'b = fb()\ng = L(fb())'),
+            ('c21', "class K:\n    tally = 2\n    def __init__(self, v):\n        self.v = v\n    def __repr__(self):\n        return f'K({self.v}, {self.tally})'\n    def add(self, x):\n        self.v += x\n        K.tally += 4\n        return self.v"),
+            ('c23', 'c = g'),
+            ('c24', 'f = d'),
+            ('c25', 'b = [c.v, 1]\nf = 4\nfb = make(g.tally)'),
+            ('c26', 'a = K(twice(f))'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('lose values', 550),
+            ('delete', 'c21'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "versions lost of a file that an edited cell reads": Story(
+        cells=(
+            ('c3', 'from pathlib import Path\ncode = Path(\'x.txt\').write_text(f"{4} 5")'),
+            ('c5', 'a = 5'),
+            ('c7', "with open('x.txt', 'w') as s:\n    s.write(f'{code + 8} 4\\n')"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('lose versions', 723),
+            ('set', 'c5', "with open('x.txt') as s:\n    print(s.read()[-30:])"),
+            ('rerun', 'new'),
+        ),
+    ),
+    "values lost: of names that were taken away meanwhile": Story(
+        cells=(
+            ('c1', 'd = 7\ng = d + 7'),
+            ('c2', "importuvfits(fitsfile='raw.fits', vis='b.ms')"),
+            ('c3', 'f = [8, 1]\nprint(d, g)'),
+            ('c5', 'from helper import twice\nc = twice(d)'),
+            ('c6', "g = gaincal(vis='b.ms', caltable='a.gcal', solint=f'{1}s')\nd = sorted(f)\nimport numpy as np\nc = np.zeros(5) + twice(c)"),
+            ('c7', 'f = c[:]'),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('lose values', 251),
+            ('lose values', 640),
+            ('rerun', 'living'),
+            ('raw', 'raw.fits', 2),
+            ('rerun', 'new'),
+        ),
+    ),
+    "a file that a program made and the cell removed": Story(
+        cells=(
+            ('c2', 'g = 8\nimport os'),
+            ('c3', 'h = [g + 3, 6]'),
+            ('c7', 'with open(\'x.txt\', \'w\') as s:\n    s.write(f"{sum(h)} 7\\n")'),
+            ('c15', "os.remove('z.txt')"),
+            ('c23', "import subprocess\ncode = subprocess.run(['cp', 'x.txt', 'z.txt']).returncode\nif os.path.exists('z.txt'):\n    os.remove('z.txt')"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+        ),
+    ),
+    "values lost: the state of the random numbers": Story(
+        cells=(
+            ('c2', 'd = [7, 2]\nimport numpy as np\nf = np.zeros(5) + sum(d)'),
+            ('c3', 'np.random.seed(2)'),
+            ('c4', 'for x in range(1):\n    d.append(x)'),
+            ('c5', 'g = [x, 1]'),
+            ('c6', 'h = np.zeros(5) + 6'),
+        ),
+        steps=(
+            ('run', 'c2'),
+            ('run', 'c3'),
+            ('run', 'c4'),
+            ('run', 'c5'),
+            ('lose values', 730),
+            ('rerun', 'living'),
+        ),
+    ),
+    "a directory that a cell goes to": Story(
+        cells=(
+            ('c4', 'import os'),
+            ('c24', "os.makedirs('sub', exist_ok=True)\nos.chdir('sub')"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('set', 'c4', 'import os\nb = 4'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "options of numpy set to what they were": Story(
+        cells=(
+            ('c2', 'def fc(x):\n    return x + 0'),
+            ('c14', 'print(np.array([1 / 3]))'),
+        ),
+        steps=(
+            ('set', 'c2', 'import numpy as np\nnp.set_printoptions(precision=2)'),
+            ('rerun', 'living'),
+            ('run', 'c2'),
+            ('rerun', 'new'),
+        ),
+    ),
+    "brought without those that it had shared with": Story(
+        cells=(
+            ('c1', 'fb = lambda x: x * 2 % 97 + 1\ne = [fb(5), 9]'),
+            ('c2', 'b = e\nh = fb(fb(0))'),
+            ('c4', "c = {'k': h + 2, 'm': 4}"),
+            ('c6', 'e.reverse()'),
+            ('c7', 'del e'),
+            ('c8', 'print(b, c)'),
+            ('c9', "c.setdefault('n', len(b))"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+            ('restart', 'orderly'),
+            ('run', 'c9'),
+            ('run', 'c6'),
+            ('rerun', 'living'),
+        ),
+    ),
 }

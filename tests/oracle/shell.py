@@ -28,6 +28,7 @@ from casa_recompute.runner import Reply
 from casa_recompute.runner.worker import codec
 from casa_recompute.session import Cell, Session
 from casa_recompute.values.shelf import ValueLost
+from casa_recompute.workspace import VersionLost
 from tests.core.standin import fake_settings
 from tests.oracle import plain
 from tests.oracle.plain import Shown
@@ -87,6 +88,7 @@ class ShellKernel:
         """The living kernel's, started when there is none."""
         if self._session is None:
             plain.forget_modules()
+            plain.begin_process(self.directory)
             random.seed()
             np.random.seed()
             self._session = session = Session(self.directory, SETTINGS)
@@ -133,7 +135,13 @@ class ShellKernel:
     ) -> bool:
         order = tuple(cell for cell, _ in cells)
         session = self.session
-        session.begin_cell(Cell(identity, order, self.notebook, source, state))
+        try:
+            session.begin_cell(Cell(identity, order, self.notebook, source, state))
+        except (ValueLost, VersionLost) as error:  # the cell does not run, and that is all that is seen of it
+            if state is None:
+                raise
+            self._shown[identity] = Shown(False, "", str(error))
+            return False
         with session._watch.paused() if session._watch is not None else contextlib.nullcontext():
             ready()  # looks at files, which the cell does not
         shown = plain.execute(source, self.namespace, self.directory)
@@ -149,11 +157,14 @@ class ShellKernel:
         for step in walk.steps():
             identity = step.cell.id
             if step.action == "execute":
-                done.executed.append(identity)
+                before = self._shown.get(identity)
                 ok = self._execute(cells, identity, step.cell.source, step.state)
                 step.done(ok)
-                if not ok:
-                    done.failed = identity
+                if not step.refused:
+                    done.executed.append(identity)
+                    done.failed = None if ok else identity
+                elif before is not None:
+                    self._shown[identity] = before
             elif step.action == "restore":
                 self._outputs[identity] = step.outputs
                 self._shown[identity] = _as_shown(step.outputs)

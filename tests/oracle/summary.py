@@ -6,6 +6,6 @@ import os
 
 from tests.oracle.trial import Tally
 
-EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "300"))
 SEED = int(os.environ.get("ORACLE_SEED", "4"))
 TALLY = Tally()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
+import random
 import re
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -119,10 +122,12 @@ class Trial:
         self.cells = list(cells)
         self.done: list[Step] = []
         self.raw = raw_files()
+        self._raws = set(self.raw.values())
         self._tally = tally
         self._known = Known()
         self._history: list[Cells] = []
         self._made: list[str] = []
+        self._unlucky = False  # something that was remembered has been lost
         work = top / "work"
         work.mkdir(parents=True)
         for name, data in self.raw.items():
@@ -223,6 +228,7 @@ class Trial:
     def _raw(self, name: str, number: int) -> None:
         time.sleep(_GRANULE)
         self.raw[name] = raw_files(number)[name]
+        self._raws.add(self.raw[name])
         (self.kernel.directory / name).write_bytes(self.raw[name])
 
     def _spoil(self, name: str, text: str | None) -> None:
@@ -255,6 +261,26 @@ class Trial:
         for path in (self.kernel.directory / plain.HOME).glob("ledger.sqlite*"):
             path.unlink()
         self._known = Known()
+
+    def _lose_values(self, number: int) -> None:
+        """Half of the kept values cannot be read any more."""
+        self._unlucky = True
+        chance = random.Random(number)
+        path = self.kernel.directory / plain.HOME / "ledger.sqlite"
+        if path.exists():
+            self.kernel.restart(False)
+            with contextlib.closing(sqlite3.connect(path)) as ledger, ledger:
+                kept = ledger.execute("SELECT version FROM value WHERE data IS NOT NULL ORDER BY version").fetchall()
+                lost = [row for row in kept if chance.random() < 0.5]
+                ledger.executemany("UPDATE value SET data = substr(data, 1, length(data) - 1) WHERE version = ?", lost)
+
+    def _lose_versions(self, number: int) -> None:
+        """Half of the store is gone, but for what nobody could make again."""
+        self._unlucky = True
+        chance = random.Random(number)
+        for path in sorted((self.kernel.directory / plain.HOME).glob("store/objects/*/*")):
+            if chance.random() < 0.5 and path.read_bytes() not in self._raws:
+                path.unlink()
 
     # -- comparing ---------------------------------------------------------------------------------------------------
 
@@ -292,9 +318,10 @@ class Trial:
             done = self.kernel.rerun(self.cells)
         except Exception as error:
             raise Difference("trouble", f"{type(error).__name__}: {error}") from error
-        self._tally.count(done.executed, must)
+        if not self._unlucky:  # else what was lost had to be made again
+            self._tally.count(done.executed, must)
         self._known.executed(reference, [cell for cell in done.executed if cell in reference.inputs])
-        if len(set(done.executed)) < len(done.executed):
+        if len(set(done.executed)) < len(done.executed) and not self._unlucky:
             raise Difference("executed twice", f"in one plan: {done.executed}")
         for identity, expected in reference.shown.items():
             self._equal("shown", identity, self.kernel.shown(identity), expected, done)

@@ -295,3 +295,31 @@ def test_the_users_modules_are_found_again(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "mine_k.py").unlink()
     with pytest.raises(Unloadable, match="mine_k"):
         unpack(data, {})
+
+
+@given(
+    st.lists(st.integers(1, 4), min_size=1, max_size=3).flatmap(
+        lambda shape: st.tuples(
+            st.just(shape),
+            st.permutations(range(len(shape))),
+            st.lists(st.sampled_from([1, 2, -1, -3]), min_size=len(shape), max_size=len(shape)),
+            st.booleans(),
+        )
+    )
+)
+def test_arrays_come_back_with_their_layout(drawn: tuple[list[int], list[int], list[int], bool]) -> None:
+    """So that what shares memory with them after `ravel` and `reshape` is the same."""
+    shape, order, steps, writeable = drawn
+    whole = np.arange(np.prod([length * abs(step) for length, step in zip(shape, steps, strict=True)]))
+    whole = whole.reshape([length * abs(step) for length, step in zip(shape, steps, strict=True)])
+    array = whole[tuple(slice(None, None, step) for step in steps)].transpose(order)
+    array.flags.writeable = writeable
+    back: Any = unpack(pack({"a": array}, {}, 1 << 20), {})["a"]
+    assert digest(back, {}).version == digest(array, {}).version
+    assert np.array_equal(back, array)
+    assert back.flags.writeable == writeable
+    for way in ("C", "F", "A"):
+        assert np.shares_memory(back, back.ravel(way)) == np.shares_memory(array, array.ravel(way))
+    for shape_ in ((-1,), (array.shape[0], -1), (-1, array.shape[-1])):
+        shares = np.shares_memory(array, array.reshape(shape_))
+        assert np.shares_memory(back, back.reshape(shape_)) == shares

@@ -38,6 +38,10 @@ zoo["random"] = [random.Random(2), np.random.default_rng(1)]
 zoo["array"] = np.arange(12.0).reshape(3, 4)
 zoo["fortran"] = np.asfortranarray(zoo["array"])
 zoo["stepped"] = np.arange(12.0).reshape(3, 4)[::2, 1:]
+zoo["backwards"] = np.arange(12.0).reshape(3, 4)[::-1, ::-2]
+zoo["axes moved"] = np.arange(24).reshape(2, 3, 4).transpose(1, 0, 2)
+zoo["broadcast"] = np.broadcast_to(np.arange(3.0), (2, 3))
+zoo["read only"] = np.frombuffer(b"abcdefgh", np.int16)
 zoo["objects"] = np.array([1, "a", [2]], dtype=object)
 zoo["records"] = np.array([(1, 2.0, "x")], dtype=np.dtype([("a", "i1"), ("b", "f8"), ("c", "U3")], align=True))
 zoo["masked"] = np.ma.masked_array([1, 2, 3], mask=[0, 1, 0])

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from casa_recompute.ledger.ledger import CallRecord, Ledger, LedgerError, NewerLedger, Pending, Presence, Touch, Version
+from casa_recompute.ledger.ledger import (
+    CallRecord,
+    Ledger,
+    LedgerError,
+    NewerLedger,
+    Pending,
+    Presence,
+    Touch,
+    Value,
+    Version,
+)
 
-__all__ = ["CallRecord", "Ledger", "LedgerError", "NewerLedger", "Pending", "Presence", "Touch", "Version"]
+__all__ = ["CallRecord", "Ledger", "LedgerError", "NewerLedger", "Pending", "Presence", "Touch", "Value", "Version"]

@@ -13,14 +13,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from casa_recompute.notebook.model import CallUse, CellRun
 from casa_recompute.products import ABSENT, Manifest, Stamp, Tree
 
-SCHEMA_VERSION = "4"
+SCHEMA_VERSION = "5"
 _REMEMBERED = 256  # versions, and states of paths, held in memory
 
 
@@ -84,6 +86,17 @@ class Touch:
 
 
 @dataclass(frozen=True)
+class Value:
+    """What is known of a value of a Python name."""
+
+    version: str
+    uses: tuple[str, ...]  # names that functions in it use
+    size: int = 0  # bytes of its packed form; 0: it has none
+    data: bytes | None = None  # that form, unless it lies in a file
+    within: str | None = None  # "<version> <name>": it is kept as part of that one
+
+
+@dataclass(frozen=True)
 class Pending:
     """A step that was under way; see the schema."""
 
@@ -115,7 +128,8 @@ class Ledger:
         self._data_version = 0
         if readonly and not path.is_file():
             raise LedgerError(f"{path}: there is none")
-        self._refuse_newer()
+        if not readonly:
+            self._look_first()
         try:
             if readonly:
                 self._db = connect_readonly(path)
@@ -140,8 +154,8 @@ class Ledger:
         if check != "ok":
             raise LedgerError(f"{path}: damaged ({check})")
 
-    def _refuse_newer(self) -> None:
-        """Look before anything could be written, even by opening the file."""
+    def _look_first(self) -> None:
+        """Before anything could be written, even by opening the file."""
         if not self.path.is_file() or not self.path.stat().st_size:
             return
         try:
@@ -149,14 +163,18 @@ class Ledger:
                 row = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
         except sqlite3.Error:
             return  # damaged: that is told when it is opened
-        if row is not None and row[0].isdigit() and int(row[0]) > int(SCHEMA_VERSION):
+        self._refuse_newer(row[0] if row is not None else None)
+
+    def _refuse_newer(self, found: str | None) -> None:
+        if found is not None and found.isdigit() and int(found) > int(SCHEMA_VERSION):
             raise NewerLedger(
-                f"{self.path}: made by a newer version of JupyterLab-CASA (schema {row[0]}, here {SCHEMA_VERSION}): "
+                f"{self.path}: made by a newer version of JupyterLab-CASA (schema {found}, here {SCHEMA_VERSION}): "
                 "update this one, or work in another directory"
             )
 
     def _check_schema(self) -> None:
         found = self.meta("schema")
+        self._refuse_newer(found)
         if found != SCHEMA_VERSION:
             raise LedgerError(f"{self.path}: made by another version of this software (schema {found})")
 
@@ -470,7 +488,7 @@ class Ledger:
         self._db.execute(
             "INSERT OR REPLACE INTO cell_run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (run.id, run.cell, run.notebook, text, run.meaning, run.source, run.started, run.seconds, run.outcome)
-            + (run.shown, json.dumps(record, separators=(",", ":"))),
+            + (run.shown, json.dumps({name: part for name, part in record.items() if part}, separators=(",", ":"))),
         )
         self._db.executemany(
             "INSERT OR IGNORE INTO written VALUES (?, ?)",
@@ -496,9 +514,8 @@ class Ledger:
                 "SELECT max(id) AS newest, count(*) AS count FROM cell_run "
                 f"WHERE meaning IN ({marks}) AND outcome = 'ok' GROUP BY meaning"
             )
-            rows += self._db.execute(f"SELECT {_RUN}, count FROM ({query}) JOIN cell_run ON id = newest", some)
-        runs = _unpack_runs([row[:-1] for row in rows])
-        return {run.meaning: (run, row[-1]) for run, row in zip(runs, rows, strict=True)}
+            rows += self._db.execute(f"SELECT count, {_RUN} FROM ({query}) JOIN cell_run ON id = newest", some)
+        return {(run := _unpack_run(row[1:])).meaning: (run, row[0]) for row in rows}
 
     def last_cell_runs(self, cells: Sequence[str], known: Mapping[int, CellRun]) -> dict[str, CellRun]:
         """How each of these cells ran last. ``known``: runs, by their numbers, that need not be read again."""
@@ -513,7 +530,7 @@ class Ledger:
         for start in range(0, len(wanted), 500):
             marks = ",".join("?" * len(wanted[start : start + 500]))
             query = f"SELECT {_RUN} FROM cell_run WHERE id IN ({marks})"
-            runs += _unpack_runs(self._db.execute(query, wanted[start : start + 500]).fetchall())
+            runs += map(_unpack_run, self._db.execute(query, wanted[start : start + 500]))
         return {run.cell: run for run in runs}
 
     def last_cell_run(self, cell: str) -> CellRun | None:
@@ -542,14 +559,17 @@ class Ledger:
 
     def notebook_of(self, cells: Sequence[str]) -> str | None:
         """The name of the notebook in which most of these cells ran last; None: they never ran."""
-        counts: Counter[str] = Counter()
-        for start in range(0, len(cells), 500):
-            some = cells[start : start + 500]
-            marks = ",".join("?" * len(some))
-            last = f"SELECT max(id) FROM cell_run WHERE cell IN ({marks}) GROUP BY cell"
-            query = f"SELECT notebook, count(*) FROM cell_run WHERE id IN ({last}) GROUP BY notebook"
-            counts.update(dict(self._db.execute(query, some).fetchall()))
-        return counts.most_common(1)[0][0] if counts else None
+        last = "SELECT max(id) FROM cell_run WHERE cell IN ({}) GROUP BY cell"
+        runs = f"SELECT notebook, count(*) FROM cell_run WHERE id IN ({last}) GROUP BY notebook"
+        touches = "SELECT notebook, count(DISTINCT cell) FROM touch WHERE cell IN ({}) GROUP BY notebook"
+        for query in (runs, touches):  # a ledger that was rebuilt knows no runs
+            counts: Counter[str] = Counter()
+            for start in range(0, len(cells), 500):
+                some = cells[start : start + 500]
+                counts.update(dict(self._db.execute(query.format(",".join("?" * len(some))), some).fetchall()))
+            if counts:
+                return counts.most_common(1)[0][0]
+        return None
 
     def add_written(self, path: str, version: str) -> None:
         """Some cell run left a product in this state."""
@@ -567,10 +587,11 @@ class Ledger:
 
     # -- values of names ---------------------------------------------------------------------------------------------
 
-    def value(self, version: str) -> tuple[tuple[str, ...], int, bytes | None] | None:
-        """Of a value: names its functions use; bytes of its packed form (0: not kept); that form, if it is in here."""
-        row = self._db.execute("SELECT uses, bytes, data FROM value WHERE version = ?", (version,)).fetchone()
-        return (tuple(json.loads(row[0])), row[1], row[2]) if row else None
+    def value(self, version: str) -> Value | None:
+        """What is known of a value."""
+        query = "SELECT uses, bytes, data, within FROM value WHERE version = ?"
+        row = self._db.execute(query, (version,)).fetchone()
+        return Value(version, tuple(json.loads(row[0])), *row[1:]) if row else None
 
     def value_state(self, version: str) -> tuple[tuple[str, ...], bool] | None:
         """Of a value: names its functions use; whether it is kept. None: not known."""
@@ -581,16 +602,17 @@ class Ledger:
         found: dict[str, tuple[tuple[str, ...], bool] | None] = dict.fromkeys(versions)
         for start in range(0, len(versions), 500):
             some = versions[start : start + 500]
-            query = f"SELECT version, uses, bytes FROM value WHERE version IN ({','.join('?' * len(some))})"
-            for version, uses, size in self._db.execute(query, some):
-                found[version] = () if uses == "[]" else tuple(json.loads(uses)), bool(size)
+            marks = ",".join("?" * len(some))
+            query = f"SELECT version, uses, bytes > 0 OR within IS NOT NULL FROM value WHERE version IN ({marks})"
+            for version, uses, kept in self._db.execute(query, some):
+                found[version] = () if uses == "[]" else tuple(json.loads(uses)), bool(kept)
         return found
 
-    def add_values(self, rows: Iterable[tuple[str, Iterable[str], int, bytes | None]]) -> None:
-        """Remember values: version, names its functions use, bytes of the packed form, that form unless in a file."""
+    def add_values(self, values: Iterable[Value]) -> None:
+        """Remember values."""
         self._db.executemany(
-            "INSERT OR REPLACE INTO value VALUES (?, ?, ?, ?)",
-            [(version, json.dumps(sorted(uses)) if uses else "[]", size, data) for version, uses, size, data in rows],
+            "INSERT OR REPLACE INTO value VALUES (?, ?, ?, ?, ?)",
+            [(v.version, json.dumps(sorted(v.uses)) if v.uses else "[]", v.size, v.data, v.within) for v in values],
         )
 
     # -- what a notebook found ---------------------------------------------------------------------------------------
@@ -599,12 +621,13 @@ class Ledger:
         """Path -> version that the notebook found before any of its cells ran."""
         return dict(self._db.execute("SELECT path, version FROM found WHERE notebook = ?", (notebook,)).fetchall())
 
-    def inherit_found(self, notebook: str, cells: Sequence[str]) -> None:
-        """A notebook that was renamed or copied goes on with what it had found under its former name."""
-        if not self._db.execute("SELECT 1 FROM found WHERE notebook = ? LIMIT 1", (notebook,)).fetchone():
-            former = self.notebook_of(cells)
-            query = "INSERT OR IGNORE INTO found SELECT ?, path, version FROM found WHERE notebook = ?"
-            self._db.execute(query, (notebook, former))
+    def inherited(self, notebook: str, cells: Sequence[str]) -> dict[str, str]:
+        """The same; a notebook that was renamed or copied goes on with what it had found under its former name."""
+        found = self.found(notebook)
+        if found or not self._db.execute("SELECT 1 FROM found LIMIT 1").fetchone():
+            return found
+        former = self.notebook_of(cells)
+        return self.found(former) if former is not None else {}
 
     def set_found(self, notebook: str, path: str, version: str) -> None:
         """Remember what a notebook found."""
@@ -633,41 +656,30 @@ class Ledger:
 
 
 _SEALS = "CREATE TABLE IF NOT EXISTS seal (object TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID"
-_RUN = "id, cell, notebook, meaning, source, started, seconds, outcome, shown, record"
+_EMPTY: dict[str, Any] = {
+    "error": "",
+    **dict.fromkeys(("reads", "writes", "origins", "environment"), MappingProxyType({})),
+    **dict.fromkeys(("impure", "outside", "unkept", "calls"), ()),
+}
+"""What is not written of the record of a cell run."""
+_COLUMNS = ("id", "cell", "notebook", "meaning", "source", "started", "seconds", "outcome", "shown")
+_RUN = f"{', '.join(_COLUMNS)}, record"
 
 
+@lru_cache(maxsize=4096)
 def _unpack_run(row: tuple[Any, ...]) -> CellRun:
-    return _unpack_runs([row])[0]
-
-
-def _unpack_runs(rows: Sequence[tuple[Any, ...]]) -> list[CellRun]:
-    records = json.loads(f"[{','.join([row[-1] for row in rows])}]")
-    return [_cell_run(row, record) for row, record in zip(rows, records, strict=True)]
-
-
-def _cell_run(row: tuple[Any, ...], record: dict[str, Any]) -> CellRun:
-    number, cell, notebook, meaning, source, started, seconds, outcome, shown, _ = row
-    return CellRun(
-        id=number,
-        cell=cell,
-        notebook=notebook,
-        meaning=meaning,
-        source=source,
-        started=started,
-        seconds=seconds,
-        outcome=outcome,
-        error=record["error"],
-        reads=record["reads"],
-        writes=record["writes"],
-        rebound=frozenset(record["rebound"]),
-        origins=record["origins"],
-        impure=tuple(record["impure"]),
-        outside=tuple(record["outside"]),
-        unkept=tuple(record["unkept"]),
-        calls=tuple(CallUse(*call) for call in record["calls"]),
-        environment=record["environment"],
-        shown=shown,
-    )
+    """The run of a row of ``_RUN``; cached, because a plan is made again and again of the same runs."""
+    record = json.loads(row[-1])
+    for name in ("impure", "outside", "unkept"):
+        if name in record:
+            record[name] = tuple(record[name])
+    if "calls" in record:
+        record["calls"] = tuple([CallUse(*call) for call in record["calls"]])
+    record["rebound"] = frozenset(record.get("rebound", ()))
+    run = object.__new__(CellRun)  # to set one field after another takes as long as all else
+    vars(run).update(zip(_COLUMNS, row[:-1], strict=True))
+    vars(run).update(_EMPTY, **record)
+    return run
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:

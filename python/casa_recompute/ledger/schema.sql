@@ -79,8 +79,8 @@ CREATE TABLE cell_run (
     shown    TEXT NOT NULL,             -- digest of what it showed, see `shown`
     record   TEXT NOT NULL              -- JSON: all else
 );
-CREATE INDEX cell_run_text ON cell_run (text);
-CREATE INDEX cell_run_meaning ON cell_run (meaning, id);
+CREATE INDEX cell_run_text ON cell_run (text, meaning);
+CREATE INDEX cell_run_meaning ON cell_run (meaning, outcome, id);
 CREATE INDEX cell_run_cell ON cell_run (cell, id);
 
 -- Every state in which a cell run left a product.
@@ -100,8 +100,9 @@ CREATE TABLE value (
     version TEXT PRIMARY KEY,
     uses    TEXT NOT NULL,              -- JSON: names that functions in it use when they are called
     bytes   INTEGER NOT NULL,
-    data    BLOB                        -- signed, see values/keep.py; NULL: not kept, or (bytes > 0) in a file of its own
-) WITHOUT ROWID;
+    data    BLOB,                       -- signed, see values/keep.py; NULL: not kept, or (bytes > 0) in a file of its own
+    within  TEXT                        -- "<version> <name>": it is kept as part of this one; NULL: it is not
+);
 
 -- The version of each product that a notebook found before any of its cells ran.
 CREATE TABLE found (

@@ -9,7 +9,7 @@ from itertools import islice
 
 from casa_recompute.ledger import CallRecord
 from casa_recompute.notebook import source
-from casa_recompute.notebook.model import ABSENT, WORKSPACE, CellRun, CellSource
+from casa_recompute.notebook.model import ABSENT, THREADS, WORKSPACE, CellRun, CellSource
 from casa_recompute.notebook.simulate import State, existence, own, shared
 from casa_recompute.values.shelf import ValueStore
 from casa_recompute.workspace import HOME, Workspace
@@ -35,16 +35,14 @@ class Lookups:
         self.cells = cells
         ids = [cell.id for cell in cells]
         self._notebook = notebook
-        self._found = self._ledger.found(notebook)
-        if not self._found:  # renamed or copied: the story goes on under the new name
-            former = self._ledger.notebook_of(ids)
-            self._found = self._ledger.found(former) if former is not None else {}
-        here = set(ids)
-        touches = [touch for touch in self._ledger.touches() if touch.before != touch.after]
-        self._made = {touch.path for touch in touches if touch.cell in here}
-        self._story = {touch.path for touch in touches}
-        known = self._ledger.meanings([text_hash(cell.source) for cell in cells])
-        self._meanings = {cell.source: known[text] for cell in cells if (text := text_hash(cell.source)) in known}
+        self._found = self._ledger.inherited(notebook, ids)
+        self._made: set[str] = set()
+        self._story: set[str] = set()
+        self._products: frozenset[str] = frozenset()
+        self._note_products()
+        texts = {cell.source: text_hash(cell.source) for cell in cells}
+        known = self._ledger.meanings([*texts.values()])
+        self._meanings = {source: known[text] for source, text in texts.items() if text in known}
         self._values = ValueStore(space)
         self._asked: set[str] = set()  # meanings of which `_newest` tells
         self._newest: dict[str, tuple[CellRun, int]] = {}
@@ -128,8 +126,10 @@ class Lookups:
     # -- the present -------------------------------------------------------------------------------------------------
 
     def environment(self, name: str) -> str:
-        """Version of a package now; of ``WORKSPACE``, where it is."""
-        return str(self.space.directory) if name == WORKSPACE else self._environment.get(name, "")
+        """Version of a package now; of ``WORKSPACE``, where it is; of ``THREADS``, how many."""
+        if name == WORKSPACE:
+            return str(self.space.directory)
+        return self._environment.get(name) or (self.threads() if name == THREADS else "")
 
     def present(self, path: str) -> str:
         """The version that lies at a path now."""
@@ -147,10 +147,14 @@ class Lookups:
         self._last = None
         self._kept.clear()
         self._found |= self._ledger.found(self._notebook)
+        self._note_products()
+
+    def _note_products(self) -> None:
         here = {cell.id for cell in self.cells}
         touches = [touch for touch in self._ledger.touches() if touch.before != touch.after]
         self._made |= {touch.path for touch in touches if touch.cell in here}
         self._story |= {touch.path for touch in touches}
+        self._products = frozenset(self._found) | self._story
 
     def foreign(self, path: str, version: str) -> bool:
         """Whether a state of a product was made by something that is no cell."""
@@ -214,7 +218,7 @@ class Lookups:
 
     def known_products(self) -> frozenset[str]:
         """Every product that the notebook's cells ever touched."""
-        return frozenset(self._found) | self._story
+        return self._products
 
     def close(self) -> None:
         """Close what was opened."""

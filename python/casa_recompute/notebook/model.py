@@ -21,6 +21,8 @@ from casa_recompute.products import ABSENT as ABSENT
 
 SCHEMA = 1
 """Version of the JSON objects of ``plan`` and ``graph``."""
+THREADS = "threads"
+"""In a cell run's environment: of its tasks, whose results may depend on their number."""
 WORKSPACE = "workspace"
 """In a cell run's environment: it made something that holds absolute paths (a virtual model), which hold only there."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from casa_recompute.notebook import source
 from casa_recompute.notebook.facts import Lookups
 from casa_recompute.notebook.model import (
     ABSENT,
+    THREADS,
     WORKSPACE,
     CellPlan,
     CellRun,
@@ -24,7 +25,7 @@ from casa_recompute.notebook.model import (
     PlannedCall,
     Reason,
 )
-from casa_recompute.notebook.simulate import UNKNOWN, Facts, State, Verdict, judge, ordinal, shared
+from casa_recompute.notebook.simulate import DIRECTORY, PROCESS, UNKNOWN, Facts, State, Verdict, judge, ordinal, shared
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.workspace import Workspace
 
@@ -95,33 +96,48 @@ def may_write(judged: Judged, facts: PlanFacts) -> set[str]:
         version = state[f"n:{name}"]
         if version[:2] in ("d-", "k-") and (name not in direct or name in uses.mutates):
             written.add(f"n:{name}")
-            group = shared(version)
-            written |= {r for r, v in state.versions.items() if group and shared(v) == group}
-    products = facts.known_products() | state.products().keys()
+            if group := shared(version):
+                written |= {r for r, v in state.versions.items() if shared(v) == group}
     if uses.shell:
-        written |= {f"p:{path}" for path in products}
+        written |= {f"p:{path}" for path in facts.known_products() | state.products().keys()}
     else:
         told = {word for call in judged.calls if call.arguments for word in strings(call.arguments)}
-        words = {os.path.normpath(text) for text in uses.texts if text and text not in told}
-        written |= {f"p:{path}" for path in products if any(w == path or w.startswith(path + "/") for w in words)}
+        written |= {f"p:{path}" for path in _named(judged, facts, told)}
     for call in judged.calls:
         written |= {f"p:{path}" for path in call.changing}
     return written
 
 
-def reach(uses: source.Uses, state: State, facts: PlanFacts) -> set[str]:
-    """Names that a cell may read: those it says, those that functions in them use, those that share an object."""
+def _named(judged: Judged, facts: PlanFacts, told: Collection[str] = ()) -> set[str]:
+    """Products that a cell's text names, other than by the words ``told``."""
+    products = facts.known_products() | judged.before.products().keys()
+    if not products:
+        return set()
+    texts = source.uses(judged.verdict.cell.source).texts
+    words = {os.path.normpath(text) for text in texts if text and text not in told}
+    return {path for path in products if any(word == path or word.startswith(path + "/") for word in words)}
+
+
+def reach(uses: source.Uses, state: State, facts: PlanFacts, later: bool = False) -> set[str]:
+    """Names that a cell may read: those it says, those that functions in them use.
+
+    Args:
+        uses: of the cell.
+        state: at its place.
+        facts: what is known.
+        later: with those that functions use which the cell defines: some other function may call them.
+    """
     if uses.everything:
         return set(state.names())
     found: set[str] = set()
-    todo = list(uses.reads)
+    todo = [*uses.reads, *(uses.later if later else ())]
     while todo:
         name = todo.pop()
         if name in found:
             continue
         found.add(name)
-        version = state[f"n:{name}"]
-        if version != ABSENT:
+        version = state.versions.get(f"n:{name}", ABSENT)
+        if version not in (ABSENT, UNKNOWN):
             todo += facts.uses(version)
     return found
 
@@ -129,12 +145,12 @@ def reach(uses: source.Uses, state: State, facts: PlanFacts) -> set[str]:
 def needed(judged: Judged, facts: PlanFacts) -> dict[str, str]:
     """What a cell that has to run needs of the cells above and cannot be brought back: resource -> its maker."""
     state = judged.before
-    names = reach(source.uses(judged.verdict.cell.source), state, facts)
-    resources = {f"n:{name}" for name in names}
+    names = reach(source.uses(judged.verdict.cell.source), state, facts, later=True)
+    resources = {f"n:{name}" for name in names.union(PROCESS)} | {f"p:{path}" for path in _named(judged, facts)}
     for run in (judged.verdict.likely, facts.last_run(judged.verdict.cell.id)):
         resources |= run.reads.keys() if run is not None else set()
-    makers = {resource: state.maker(resource) for resource in resources}
-    return _lost({resource: state[resource] for resource in resources}, makers, facts)
+    makers = {resource: maker for resource in resources if (maker := state.maker(resource))}
+    return _lost({resource: state[resource] for resource in makers}, makers, facts)
 
 
 def _lost(versions: Mapping[str, str], makers: Mapping[str, str], facts: PlanFacts) -> dict[str, str]:
@@ -252,43 +268,33 @@ def _plan_cell(one: Judged, found: Survey, facts: PlanFacts) -> CellPlan:
     verdict = one.verdict
     cell, run = verdict.cell, verdict.run
     last = run or verdict.likely or facts.last_run(cell.id)
-    reads = tuple(sorted(_shown(last.reads))) if last else ()
-    writes = tuple(sorted(_shown(last.writes))) if last else ()
-    common = {
-        "id": cell.id,
-        "index": cell.index,
-        "reads": reads,
-        "writes": writes,
-        "impure": last.impure if last else (),
-        "outside": last.outside if last else (),
-    }
-    if run is not None and cell.id in found.must:
-        calls = tuple(_planned(call, facts) for call in one.calls) or _as_before(run, facts)
-        return CellPlan(
-            **common,  # type: ignore[arg-type]
-            state="stale",
-            reasons=tuple(found.must[cell.id]),
-            calls=calls,
-            estimate_s=_python_seconds(run) + sum(call.estimate_s for call in calls),
-        )
-    if run is not None:
+    price = 0.0
+    if run is not None and cell.id not in found.must:
         reasons = _restorable(one, run, found, facts)
-        calls = tuple(PlannedCall(call.task, call.key, "none", 0.0) for call in run.calls)
         state = "restorable" if reasons else "fresh"
-        return CellPlan(**common, state=state, reasons=tuple(reasons), calls=calls)  # type: ignore[arg-type]
-    calls = tuple(_planned(call, facts) for call in one.calls) or (_as_before(last, facts) if last else ())
+        calls = tuple([PlannedCall(call.task, call.key, "none", 0.0) for call in run.calls])
+    else:
+        reasons = found.must[cell.id] if run is not None else one.reasons
+        state = "stale" if verdict.likely is None else "maybe"
+        calls = tuple([_planned(call, facts) for call in one.calls]) or (_as_before(last, facts) if last else ())
+        price = (_python_seconds(last) if last else 0.0) + sum([call.estimate_s for call in calls])
     return CellPlan(
-        **common,  # type: ignore[arg-type]
-        state="maybe" if verdict.likely is not None else "stale",
-        reasons=tuple(one.reasons),
-        calls=calls,
-        estimate_s=(_python_seconds(last) if last else 0.0) + sum(call.estimate_s for call in calls),
+        cell.id,
+        cell.index,
+        state,
+        tuple(reasons),
+        _shown(last.reads) if last else (),
+        _shown(last.writes) if last else (),
+        calls,
+        price,
+        last.impure if last else (),
+        last.outside if last else (),
     )
 
 
-def _shown(resources: Mapping[str, str]) -> list[str]:
+def _shown(resources: Mapping[str, str]) -> tuple[str, ...]:
     """Names and products, as people read them; what was not there is left out."""
-    return [r[2:] for r, version in resources.items() if r[:2] in ("n:", "p:") and version != ABSENT]
+    return tuple(sorted([r[2:] for r, v in resources.items() if v != ABSENT and r[:2] in ("n:", "p:")]))
 
 
 def _planned(call: Foresight, facts: PlanFacts) -> PlannedCall:
@@ -351,6 +357,8 @@ def why(one: Judged, places: Mapping[str, int], facts: PlanFacts) -> list[Reason
     if verdict.environment and not reasons:
         names = ", ".join(verdict.environment)
         message = f"{names} is another version than when it ran"
+        if names == THREADS:
+            message = "tasks are to use another number of threads than when it ran"
         if names == WORKSPACE:
             message = "what it made holds absolute paths, and the workspace was moved or copied"
         reasons.append(Reason("environment", names, message))
@@ -378,6 +386,8 @@ def _call_it(resource: str) -> str:
     kind, what = resource[:2], resource[2:]
     if kind == "d:":
         return f"the directory `{what or '.'}`"
+    if what in PROCESS:
+        return PROCESS[what]
     return f"`{what}`"
 
 
@@ -452,7 +462,8 @@ class CallPredictor:
         wanted = [call for call in uses.calls if call.name in catalogue and state[f"n:{call.name}"] == ABSENT]
         if not wanted:
             return []
-        names = self._lookups.plain_values(uses.reads, state)
+        names = self._lookups.plain_values({*uses.reads, DIRECTORY}, state)
+        directory = str(names.pop(DIRECTORY, "."))
         found = []
         for call in wanted:
             task = catalogue[call.name]
@@ -469,6 +480,7 @@ class CallPredictor:
                         bound,
                         self._casa.key_environment(task.package, self._threads),
                         lambda path: state[f"p:{path}"],
+                        self._lookups.space.directory / directory,
                     )
                 )
             except (source.Unknown, TypeError, ValueError, OSError):
@@ -497,7 +509,8 @@ class Desk:
         self.cells = list(cells)
         self.casa = Installation(self.settings)
         space = space if space is not None else Workspace.view(directory)
-        self.lookups = Lookups(space, notebook, self.cells, environment(self.casa))
+        threads = {THREADS: str(self.settings.threads)} if self.settings.threads else {}
+        self.lookups = Lookups(space, notebook, self.cells, environment(self.casa) | threads)
         self.predictor = CallPredictor(self.lookups, self.casa, self.settings.threads)
 
     def survey(self, everything: bool = False, done: Mapping[str, CellRun] | None = None) -> Survey:

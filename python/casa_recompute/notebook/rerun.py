@@ -7,7 +7,7 @@ what a cell did, its kernel writes into the ledger, and the next step follows fr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from casa_recompute.ledger import Touch
 from casa_recompute.notebook import source
 from casa_recompute.notebook.model import ABSENT, CellRun, CellSource, Plan, Reason
 from casa_recompute.notebook.plan import Desk, Judged, needed, reach, why
-from casa_recompute.notebook.simulate import GENERATORS, State, Verdict, judge, ordinal, shared
+from casa_recompute.notebook.simulate import PROCESS, State, Verdict, judge, ordinal, shared
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.workspace import VersionLost, Workspace
 
@@ -36,10 +36,15 @@ class Step:
     state: dict[str, Any] = field(default_factory=dict)  # for the kernel: see session.Cell
     outputs: list[dict[str, Any]] = field(default_factory=list)
     ok: bool | None = None
+    refused: bool = False
+    """It could not begin, as something it needs turned out to be lost: more steps will follow, and its outputs are to
+    be what they were."""
+    _is_refused: Callable[[], bool] = field(default=lambda: False, repr=False)
 
     def done(self, ok: bool) -> None:
         """The cell was executed, to its end or not."""
         self.ok = ok
+        self.refused = not ok and self._is_refused()
 
 
 class Rerun:
@@ -77,6 +82,7 @@ class Rerun:
         self._done: dict[str, CellRun] = {}
         self._behind: list[tuple[str, CellRun, dict[str, str]]] = []  # cell, its run, versions before of what it wrote
         self._memory: dict[str, str] = {}  # what the kernel holds
+        self._refusals: Counter[str] = Counter()
         self._failed = False
         self._left_by_failure: dict[str, str] = {}
         self.saved_s = 0.0
@@ -96,9 +102,8 @@ class Rerun:
         with self._space.lock():
             found = self._desk.survey(self._everything)
             plan = self._desk.plan(found)
-            self._space.ledger.inherit_found(self._notebook, list(self._places))
-            for path, version in self._facts.news().items():  # once it is modified in place, nobody could tell
-                self._space.ledger.set_found(self._notebook, path, version)
+            self._space.inherit_found(self._notebook, list(self._places))
+            self._space.set_found(self._notebook, self._facts.news())  # once modified in place, nobody could tell
         must, planned = found.must, {cell.id: cell for cell in plan.cells}
         for cell in self._cells:
             if not cell.source.strip():
@@ -118,14 +123,17 @@ class Rerun:
             foreseen = planned[cell.id]
             with self._space.lock():
                 reasons = foreseen.reasons if foreseen.state == "stale" else tuple(why(one, self._places, self._facts))
-                late = self._late(one)
-            for maker in late:
-                yield from self._execute(maker, (_needed(cell, self._places),), planned[maker.id].estimate_s)
+            ran = set[str]()  # for this cell's sake
+            while cell.id not in ran:
+                late = next((maker for maker in self._late(one) if maker.id not in ran), cell)
+                why_now = reasons if late is cell else (_needed(cell, self._places),)
+                done = yield from self._execute(late, why_now, planned[late.id].estimate_s, one)
                 if self._failed:
                     return
-            yield from self._execute(cell, reasons, foreseen.estimate_s)
-            if self._failed:
-                return
+                if done:
+                    ran.add(late.id)
+                else:  # what they had made may be lost, too
+                    ran.clear()
 
     def _without_running(self, cell: CellSource, run: CellRun) -> Step:
         self.saved_s += self._price(run)
@@ -150,9 +158,12 @@ class Rerun:
         position = self._places
         todo, late = [one], set[str]()
         while todo:
-            for resource, maker in needed(todo.pop(), self._facts).items():
+            wanting = todo.pop()
+            with self._space.lock():
+                lost = needed(wanting, self._facts)
+            for resource, maker in lost.items():
                 held = self._memory.get(resource[2:]) if resource.startswith("n:") else None
-                if held == self._state[resource] or maker in late or maker not in position:
+                if held == wanting.before[resource] or maker in late or maker not in position:
                     continue
                 late.add(maker)
                 run = next(run for cell, run, _ in self._behind if cell == maker)
@@ -169,15 +180,18 @@ class Rerun:
             state.apply(run, passed)
         return state
 
-    def _execute(self, cell: CellSource, reasons: tuple[Reason, ...], estimate_s: float) -> Iterator[Step]:
+    def _execute(
+        self, cell: CellSource, reasons: tuple[Reason, ...], estimate_s: float, one: Judged
+    ) -> Generator[Step, None, bool]:
+        """Have a cell executed, for ``one``'s sake; False: it was refused, and another has to run first."""
         late = any(passed == cell.id for passed, _, _ in self._behind)
         before = self._at(cell.id) if late else self._state
         uses = source.uses(cell.source)
-        names = reach(uses, before, self._facts)
+        names = reach(uses, before, self._facts, later=True)
         perhaps = {name: before[f"n:{name}"] for name in uses.binds - uses.surely - names}
         names |= {name for name, version in perhaps.items() if shared(version)}
         versions = {name: before[f"n:{name}"] for name in names}
-        versions |= {name: before[f"n:{name}"] for name in GENERATORS}
+        versions |= {name: before[f"n:{name}"] for name in PROCESS}
         # Names that share an object come together. Who leaves two or more others behind is to be seen leaving.
         bound = before.names()
         size = Counter(shared(version) for version in bound.values())
@@ -194,9 +208,23 @@ class Rerun:
         aside = {name: version for name, version in perhaps.items() if name not in versions}
         place = {"names": versions | dict.fromkeys(anew, ABSENT), "anew": anew, "aside": aside, "bound": bound}
         place |= {"products": products, "makers": makers}
-        step = Step(cell, "execute", reasons, estimate_s, place)
+        kept = [version for version in versions.values() if version != ABSENT and self._facts.kept(version)]
+
+        def is_refused() -> bool:
+            last = self._space.ledger.last_cell_run(cell.id)
+            if last is not None and last.id > mark and VersionLost.__name__ not in last.error:
+                return False
+            self._look_again()
+            self._memory.clear()  # part of the names may have been brought, and others taken away
+            self._refusals[one.verdict.cell.id] += 1
+            is_new = any(not self._facts.kept(version) for version in kept) or self._late(one)
+            return bool(is_new) and self._refusals[one.verdict.cell.id] <= len(self._cells)
+
+        step = Step(cell, "execute", reasons, estimate_s, place, _is_refused=is_refused)
         yield step
         self._look_again()
+        if step.refused:
+            return False
         if step.ok is None:
             raise NotRecorded(f"nobody said how cell {cell.id} ended")
         run = self._space.ledger.last_cell_run(cell.id)
@@ -205,7 +233,7 @@ class Rerun:
             later = {path: before[f"p:{path}"] for path in self._facts.known_products()}
             done = run.writes if run is not None and run.id > mark else {}
             self._left_by_failure = later | {r[2:]: v for r, v in done.items() if r.startswith("p:")}
-            return
+            return True
         if run is None or run.id <= mark:
             raise NotRecorded(f"what cell {cell.id} did could not be recorded (is the disk full?): run it again")
         self._done[cell.id] = run
@@ -215,6 +243,7 @@ class Rerun:
             self._replace(cell.id, run)
         else:
             self._pass(cell, run)
+        return True
 
     def _can_have(self, name: str, version: str) -> bool:
         return self._memory.get(name) == version or self._facts.kept(version)
@@ -224,8 +253,9 @@ class Rerun:
         number = next(number for number, (passed, _, _) in enumerate(self._behind) if passed == cell)
         _, former, before = self._behind[number]
         self._behind[number] = cell, run, before
-        for resource, version in run.writes.items():
-            if self._state[resource] == former.writes.get(resource):
+        standing = {r: v for r, v in run.writes.items() if self._state[r] == former.writes.get(r)}
+        for resource, version in standing.items():
+            if self._state[resource] != version:
                 self._state.set(resource, version, cell)
 
     def _pass(self, cell: CellSource, run: CellRun) -> None:
@@ -248,7 +278,8 @@ class Rerun:
             Paths that were changed.
 
         Raises:
-            VersionLost: a product can no longer be had.
+            VersionLost: a product can no longer be had. After a cell that failed such a product stays what it is,
+                and the next plan says so.
             OSError: the disk is full.
         """
         self._look_again()
@@ -258,16 +289,13 @@ class Rerun:
                 targets |= self._left_by_failure
             targets |= self._facts.left_over(targets)
             wrong = {path: version for path, version in targets.items() if self._facts.present(path) != version}
-            self._make_room(wrong)
-            changed = self._space.restore(wrong)
+            lost = {path: version for path, version in wrong.items() if not self._space.restorable({path: version})}
+            if lost and not self._failed:
+                path, version = lost.popitem()
+                raise VersionLost(version, path)
+            changed = self._space.restore({path: wrong[path] for path in wrong.keys() - lost.keys()})
             self._tell_story()
         return changed
-
-    def _make_room(self, targets: dict[str, str]) -> None:
-        """Versions that are gone from the store stay what they are, and the next plan says so."""
-        for path, version in list(targets.items()):
-            if not self._space.restorable({path: version}):
-                raise VersionLost(version, path)
 
     def _tell_story(self) -> None:
         """What cells that did not run did, as if they had: Shift+Enter goes by that."""
@@ -284,9 +312,8 @@ class Rerun:
                     if resource.startswith("p:") and resource not in run.writes:
                         ledger.set_touch(Touch(cell, resource[2:], self._notebook, version, version), run.id)
             known = ledger.found(self._notebook)
-            for path in self._facts.known_products():
-                if path not in known:
-                    ledger.set_found(self._notebook, path, self._facts.found(path))
+            news = {path: self._facts.found(path) for path in self._facts.known_products() if path not in known}
+            self._space.set_found(self._notebook, news)
 
     def close(self) -> None:
         """Close the workspace."""

@@ -23,6 +23,19 @@ RANDOM = "<random>"
 NUMPY_RANDOM = "<numpy.random>"
 GENERATORS = (RANDOM, NUMPY_RANDOM)
 """The states of the global random number generators, treated like names: ``absent`` means that nobody seeded them."""
+DIRECTORY, ENVIRONMENT, SEARCH_PATH = "<directory>", "<environment>", "<search path>"
+PRINTING, PLOTTING, PANDAS = "<printing>", "<plotting>", "<pandas>"
+PROCESS = {
+    RANDOM: "the state of `random`",
+    NUMPY_RANDOM: "the state of `numpy.random`",
+    DIRECTORY: "the working directory",
+    ENVIRONMENT: "the environment variables",
+    SEARCH_PATH: "the search path of modules",
+    PRINTING: "how numpy prints",
+    PLOTTING: "the settings of matplotlib",
+    PANDAS: "the options of pandas",
+}
+"""All that cells share without a name and that is treated like one, in words: ``absent`` means as in a new kernel."""
 
 
 class Facts(Protocol):
@@ -93,19 +106,20 @@ class State:
 
     def set(self, resource: str, version: str, maker: str) -> None:
         """A cell made ``version`` of a resource."""
-        if resource.startswith("n:"):
-            self._leave_group(resource)
-            group = shared(version)
-            if group:
-                self._groups.setdefault(group, set()).add(resource)
-        elif resource.startswith("p:"):
+        kind = resource[:2]
+        if kind == "p:":
             self._products[resource[2:]] = version
+        elif kind == "n:":
+            known = self.versions.get(resource, "")
+            if "+" in known:
+                self._leave_group(resource, shared(known))
+            if "+" in version:
+                self._groups.setdefault(shared(version), set()).add(resource)
         self.versions[resource] = version
         self.makers[resource] = maker
 
-    def _leave_group(self, resource: str) -> None:
-        group = shared(self.versions.get(resource, ""))
-        if not group or group not in self._groups:
+    def _leave_group(self, resource: str, group: str) -> None:
+        if group not in self._groups:
             return
         left = self._groups[group]
         left.discard(resource)
@@ -118,8 +132,9 @@ class State:
         """What the cells below find after a cell for which ``run`` stands."""
         self.passed.append(run.meaning)
         for resource in run.rebound:
-            self._leave_group(resource)
-            self.versions.pop(resource, None)
+            known = self.versions.pop(resource, "")
+            if "+" in known:
+                self._leave_group(resource, shared(known))
         for resource, version in run.writes.items():
             self.set(resource, version, cell)
 
@@ -143,9 +158,9 @@ class State:
         names = set(self._facts.entries(directory))
         for path, version in self._products.items():
             if _within(path, directory):
-                below = os.path.relpath(path, directory or ".")
+                below = path[len(directory) + 1 :] if directory else path
                 name, _, deeper = below.partition("/")
-                if name == ".":
+                if not name:
                     continue
                 if version == UNKNOWN:
                     return UNKNOWN

@@ -20,9 +20,9 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import islice
 from typing import Any
 
@@ -138,6 +138,10 @@ class Uses:
     cell imports the root under another name, the chain is given with the imported name, too."""
     bare_calls: frozenset[str] = frozenset()
     """Those of such chains that are called without an argument."""
+    first_calls: frozenset[str] = frozenset()
+    """Such chains that are called as statements before the cell does anything but import."""
+    later: frozenset[str] = frozenset()
+    """Global names that functions defined here use, which nothing in the text runs: other functions may."""
     everything: bool = False
     """Whether the cell may read or bind any name unseen."""
     shell: bool = False
@@ -162,25 +166,72 @@ def meaning(source: str) -> str:
     value. Independent of the version of Python, and of whether the cell has run.
     """
     try:
-        tree, text = _parsed(source)
-        said = _said(tree) + (";" if _silenced(tree, text) else "")
+        read, text = _parsed(source)
+        said = read.said + (";" if _silenced(read.tree, text) else "")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         said = source.strip()
     return hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _said(node: object) -> str:
-    """As ast.dump, without the empty fields, of which each version of Python has others."""
-    if isinstance(node, ast.AST):
-        said = []
+class _Read:
+    """A tree gone over once: what it says, and what of it has to be looked at wherever it stands."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.tree = tree
+        self.kinds: set[type] = set()  # of nodes
+        self.calls: list[ast.Call] = []
+        self.constants: list[Any] = []  # their values
+        self.globals: set[str] = set()  # names that are declared so
+        self._parts: list[str] = []
+        self._say(tree, self._parts.append)
+
+    @property
+    def said(self) -> str:
+        """As ast.dump, without the empty fields, of which each version of Python has others."""
+        return "".join(self._parts)
+
+    def _say(self, node: Any, say: Callable[[str], None]) -> None:
+        kind = type(node)
+        if kind is ast.Name:
+            say(f"Name(id={node.id!r},ctx={type(node.ctx).__name__}())")
+            return
+        if kind is ast.Constant:
+            value = node.value
+            self.constants.append(value)
+            if value is not None and node.kind is None:
+                try:
+                    say(f"Constant(value={value!r})")
+                except ValueError:  # Python does not write very large numbers in decimal
+                    say(f"Constant(value={value:#x})")
+                return
+        elif kind is ast.Call:
+            self.calls.append(node)
+        elif kind is ast.Global:
+            self.globals.update(node.names)
+        self.kinds.add(kind)
+        say(kind.__name__)
+        before = "("
         for name in node._fields:
             value = getattr(node, name, None)
-            if value is not None and value != []:
-                said.append(f"{name}={_said(value)}")
-        return f"{type(node).__name__}({','.join(said)})"
-    if isinstance(node, list):
-        return f"[{','.join(map(_said, node))}]"
-    return repr(node)
+            if value is None or value == []:
+                continue
+            say(f"{before}{name}=")
+            before = ","
+            if isinstance(value, ast.AST):
+                self._say(value, say)
+            elif type(value) is list:
+                between = "["
+                for item in value:
+                    say(between)
+                    between = ","
+                    if isinstance(item, ast.AST):
+                        self._say(item, say)
+                    else:
+                        say(repr(item))
+                say("]")
+            else:
+                say(repr(value))
+        say("()" if before == "(" else ")")
 
 
 def _silenced(tree: ast.Module, text: str) -> bool:
@@ -194,8 +245,8 @@ def _silenced(tree: ast.Module, text: str) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _parsed(source: str) -> tuple[ast.Module, str]:
-    """The tree of a cell, which nobody changes, and the Python that IPython makes of it.
+def _parsed(source: str) -> tuple[_Read, str]:
+    """The tree of a cell, gone over, which nobody changes, and the Python that IPython makes of it.
 
     Raises:
         SyntaxError, ValueError: it is neither Python nor IPython's.
@@ -204,7 +255,7 @@ def _parsed(source: str) -> tuple[ast.Module, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of strange escapes: the cell's own run will tell
         try:
-            return ast.parse(source), source
+            return _Read(ast.parse(source)), source
         except (SyntaxError, ValueError):
             # IPython is needed only here: the core runs without it where cells are plain Python.
             from IPython.core.inputtransformer2 import TransformerManager
@@ -212,7 +263,7 @@ def _parsed(source: str) -> tuple[ast.Module, str]:
             word = _automagic(source)
             cell = "%" + source.lstrip() if word in _KNOWN_MAGICS else source
             text: str = TransformerManager().transform_cell(cell)  # type: ignore[no-untyped-call]
-            return ast.parse(text), text
+            return _Read(ast.parse(text)), text
 
 
 def _automagic(source: str) -> str:
@@ -226,12 +277,13 @@ def _automagic(source: str) -> str:
 def uses(source: str) -> Uses:
     """What the text of a cell tells of its run. Never runs it; every text has an answer."""
     try:
-        tree, text = _parsed(source)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(tree, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-        walker = _Walker(tree)
-        walker.module(walker.nodes)
+        read, text = _parsed(source)
+        if not (read.kinds <= _ALWAYS_RIGHT and text.isascii() and "__debug__" not in text):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                compile(read.tree, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        walker = _Walker(read)
+        walker.module(read)
         word = _automagic(source)
         if text == source and word in _KNOWN_MAGICS:
             walker.magic(word, source.strip()[len(word) :].strip())
@@ -349,6 +401,16 @@ def _arguments(node: _Function) -> list[ast.arg]:
     return [*spec.posonlyargs, *spec.args, *spec.kwonlyargs, *stars]
 
 
+_SIGNS = (ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context)
+_ALWAYS_RIGHT = {
+    *(kind for family in _SIGNS for kind in family.__subclasses__()),
+    *(ast.Module, ast.Expr, ast.Assign, ast.AugAssign, ast.If, ast.Import, ast.alias, ast.Pass),
+    *(ast.Name, ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Attribute, ast.Subscript, ast.Slice),
+    *(ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Call, ast.JoinedStr, ast.FormattedValue),
+}
+"""What consists of such nodes and can be parsed, can be compiled, unless it binds ``__debug__``."""
+
+
 def _nodes(tree: ast.AST) -> list[ast.AST]:
     """As ast.walk, without what says whether a name is loaded or stored; in half the time."""
     found = [tree]
@@ -384,7 +446,7 @@ class _Scope:
     deleted: frozenset[str] = frozenset()
     private: str = ""  # the class whose name mangles `__x`
 
-    @property
+    @cached_property
     def deferred(self) -> bool:
         """Whether code here may run later than where it stands, or more than once."""
         return self.kind in ("function", "comprehension") or (self.parent is not None and self.parent.deferred)
@@ -398,6 +460,8 @@ class _Scope:
 
     def find(self, name: str) -> str | None:
         """The global name, the key of a class's own name (it has a colon), or None for a function's own name."""
+        if self.kind == "module":
+            return name
         at: _Scope | None = self
         while at is not None and at.kind != "module":
             if name in at.globals:
@@ -477,7 +541,7 @@ def _guarded(value: ast.expr | None) -> ast.expr | None:
 class _Walker:
     """One walk over a cell, in the order of execution."""
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, read: _Read) -> None:
         self.reads: set[str] = set()
         self.binds: set[str] = set()
         self.mutates: set[str] = set()
@@ -501,15 +565,15 @@ class _Walker:
         self.repeated = 0
         self.position: tuple[int, ...] = ()
         self.lazy_annotations = False
-        self.nodes = nodes = _nodes(tree)
-        self.untold = {name for n in nodes if isinstance(n, ast.Global) for name in n.names}  # bound at any time
+        self.tree = read.tree
+        self.untold = read.globals  # bound at any time
         # Without a call of a plain name nobody asks what the cell assigned.
-        self.asked = any(isinstance(n, ast.Call) and isinstance(n.func, ast.Name) for n in nodes)
+        self.asked = any(type(node.func) is ast.Name for node in read.calls)
 
     @cached_property
     def bound_here(self) -> set[str]:
         """All names that the cell binds."""
-        return _Bound(self.nodes[:1]).names | self.untold
+        return _Bound([self.tree]).names | self.untold
 
     def result(self) -> Uses:
         """What was found."""
@@ -518,8 +582,9 @@ class _Walker:
         while fresh:
             fresh = [other for name in fresh for other in self.shares[name] - mutated]
             mutated.update(fresh)
-        return Uses(
+        found = Uses(
             reads=frozenset(self.reads),
+            first_calls=frozenset(_first_calls(self.tree)),
             binds=frozenset(self.binds),
             surely=frozenset(self.binds if self.now is None else self.binds & self.now.settled),
             mutates=frozenset((mutated | self.augmented) & (self.reads | self.binds)),
@@ -532,17 +597,21 @@ class _Walker:
             history=self.history,
             calls=tuple(call for _, call in sorted(self.calls.values(), key=lambda item: item[0])),
         )
+        return replace(found, later=self.later()) if self.bodies else found
 
-    def module(self, nodes: Sequence[ast.AST]) -> None:
+    def later(self) -> frozenset[str]:
+        """What the functions read that nothing has run; ends the walk."""
+        read, self.now = set(self.reads), self.flow
+        for body in [body for bodies in self.bodies.values() for body in bodies if body.node not in self.ran]:
+            self.run(body)
+        return frozenset(self.reads - read)
+
+    def module(self, read: _Read) -> None:
         """Walk over a cell, or a text that it runs: a module, and all that is in it."""
-        for node in nodes:
-            if isinstance(node, ast.Call) and not node.args and not node.keywords:
-                self.bare_calls.add(_dotted(node.func))
-            if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
-                value = node.value
-                self.texts.add(value if isinstance(value, str) else value.decode(errors="surrogateescape"))
-        assert isinstance(nodes[0], ast.Module)
-        self.block(nodes[0].body)
+        self.bare_calls.update(_dotted(node.func) for node in read.calls if not (node.args or node.keywords))
+        self.texts.update(value for value in read.constants if type(value) is str)
+        self.texts.update(value.decode(errors="surrogateescape") for value in read.constants if type(value) is bytes)
+        self.block(read.tree.body)
 
     # -- flow
 
@@ -659,7 +728,7 @@ class _Walker:
 
     def told(self, expression: ast.expr) -> ast.expr | None:
         """An expression over names as they were before the cell; None when it would be long."""
-        if not self.asked or isinstance(expression, ast.Constant):
+        if not self.asked or type(expression) is ast.Constant:
             return expression if self.asked else None
         nodes = _nodes(expression)
         binding = any(isinstance(node, ast.NamedExpr | ast.Await | ast.Yield) for node in nodes)
@@ -687,8 +756,12 @@ class _Walker:
 
     def visit(self, node: ast.AST, use: _Use = _Use.LOOK) -> None:
         """Walk over a statement or expression; for an expression, ``use`` says what becomes of its value."""
-        method: Callable[[Any, _Use], None] = getattr(self, f"visit_{type(node).__name__}", self.visit_other)
-        method(node, use)
+        kind: Any = type(node)
+        if kind is ast.Constant:
+            value = node.value  # type: ignore[attr-defined]
+            self.everything |= type(value) is str and "__main__" in value
+        else:
+            _visitor(kind)(self, node, use)
 
     def visit_other(self, node: ast.AST, use: _Use) -> None:
         for child in ast.iter_child_nodes(node):
@@ -757,28 +830,32 @@ class _Walker:
         self.assign(node.targets, node.value)
 
     def assign(self, targets: Sequence[ast.expr], value: ast.expr) -> None:
-        names = [target.id for target in targets if isinstance(target, ast.Name)]
+        names = [target.id for target in targets if type(target) is ast.Name]
         simple = len(names) == len(targets) and not self.scope.deferred
-        if simple and isinstance(value, ast.Lambda):
+        if simple and type(value) is ast.Lambda:
             for part in _outside(value):
                 self.visit(part, _Use.GIVE)
             for name in names:
                 self.bind(name)
                 self.define(name, [_Body(value, self.scope)])
             return
-        told = self.told(value) if simple else None
+        told = self.told(value) if simple and self.asked else None
         keys = [key for key in map(self.scope.find, names) if key is not None and ":" not in key]
         outer, self.shared = self.shared, set()
         self.visit(value, _Use.KEEP if len(keys) == len(targets) else _Use.GIVE)
-        for key in keys:
-            for other in self.shared:
+        for other in self.shared:
+            self.shares[other].update(keys)
+            for key in keys:
                 self.shares[key].add(other)
-                self.shares[other].add(key)
-            if len(targets) > 1:
-                self.mutates.add(key)
+        if len(targets) > 1:
+            self.mutates.update(keys)
         self.shared = outer
-        for target in targets:
-            self.target(target, told)
+        if len(names) == len(targets):
+            for name in names:
+                self.bind(name, told)
+        else:
+            for target in targets:
+                self.target(target, told)
 
     def visit_AnnAssign(self, node: ast.AnnAssign, use: _Use) -> None:
         if node.value is not None:
@@ -1031,9 +1108,6 @@ class _Walker:
             self.chain(self.aliases[node.id])
         self.load(node.id, use)
 
-    def visit_Constant(self, node: ast.Constant, use: _Use) -> None:
-        self.everything |= isinstance(node.value, str) and "__main__" in node.value
-
     def visit_Lambda(self, node: ast.Lambda, use: _Use) -> None:
         for part in _outside(node):
             self.visit(part, _Use.GIVE)
@@ -1230,13 +1304,13 @@ class _Walker:
     def nested(self, text: str, node: ast.Call, magic: bool = False) -> None:
         """A text that is run as part of the cell; nothing is run when it is no Python."""
         try:
-            tree = _parsed(text)[0] if magic else ast.parse(text.lstrip(" \t"))
+            read = _parsed(text)[0] if magic else _Read(ast.parse(text.lstrip(" \t")))
         except (SyntaxError, ValueError):
             return
         before = self.scope, self.position
         self.repeated += 1  # who loads a name here is not seen by the scope around it
         self.scope, self.position = self.top, (*self.position, node.lineno, node.col_offset)
-        self.module(_nodes(tree))
+        self.module(read)
         self.scope, self.position = before
         self.repeated -= 1
 
@@ -1330,6 +1404,12 @@ class _Walker:
             self.everything = True
 
 
+@cache
+def _visitor(kind: type) -> Callable[[_Walker, Any, _Use], None]:
+    method: Callable[[_Walker, Any, _Use], None] = getattr(_Walker, f"visit_{kind.__name__}", _Walker.visit_other)
+    return method
+
+
 def _behind_options(line: str, valued: str) -> str:
     """The code of a magic: what follows its options. ``valued``: the letters of those that take a value."""
     rest = line.strip()
@@ -1349,6 +1429,18 @@ def _is_shell(node: ast.expr) -> bool:
 
 def _named(node: ast.AST | None) -> str:
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def _first_calls(tree: ast.Module) -> Iterator[str]:
+    """The chains that a cell calls, as statements, before it does anything but import."""
+    for statement in tree.body:
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            call = statement.value
+            if not all(isinstance(value, ast.Constant) for value in (*call.args, *(k.value for k in call.keywords))):
+                return
+            yield _dotted(call.func)
+        elif not isinstance(statement, ast.Import | ast.ImportFrom):
+            return
 
 
 def _dotted(node: ast.expr) -> str:

@@ -74,6 +74,14 @@ class FileClient(Protocol):
         """The cell is about to use something that no file records: ``the network`` or ``the keyboard``."""
 
 
+def _upwards(path: str) -> Iterator[str]:
+    """An absolute path, and all directories above it."""
+    yield path
+    while (above := os.path.dirname(path)) != path:
+        path = above
+        yield path
+
+
 class FileWatch:
     """Tells a client which files the Python code of a cell uses, between :meth:`start` and :meth:`stop`.
 
@@ -103,7 +111,7 @@ class FileWatch:
             real = _resolve(lexical)[0]
             self._places.pop(real, None)
             self._places[real] = False
-            self._ancestors = frozenset(str(up) for at in (lexical, real) for up in (at, *pathlib.Path(at).parents))
+            self._ancestors = frozenset((*_upwards(lexical), *_upwards(real)))
         self._lock = threading.RLock()
         self._depth = 0
         self.forget()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from casa_recompute.notebook.simulate import NUMPY_RANDOM, RANDOM
 
 _CLOCK, _CHANCE, _MACHINE = "the clock", "random numbers", "this machine"
 _IMPURE = {
@@ -44,6 +47,7 @@ _IMPURE = {
     ("posix", "getloadavg"): _MACHINE,
 }
 _FUNCTIONS = {"function", "builtin_function_or_method", "method", "cython_function_or_method"}
+_SETTING = {"seed", "setstate", "set_state"}
 _SEEDABLE = {"default_rng", "RandomState", "Random", "SeedSequence"}
 
 
@@ -69,6 +73,21 @@ def impure_chains(chains: Iterable[str], unseeded: Iterable[str], namespace: Map
         if chain.rpartition(".")[2] in _SEEDABLE and _resolve(chain, namespace) is not None and _CHANCE not in found:
             found.append(_CHANCE)
     return found
+
+
+def generators(chains: Iterable[str], namespace: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    """The global generators of random numbers whose state functions among these set, and those that they use."""
+    numpy = sys.modules.get("numpy.random")
+    owners = {id(getattr(random.seed, "__self__", None)): RANDOM}
+    if numpy is not None:
+        owners[id(getattr(numpy.seed, "__self__", None))] = NUMPY_RANDOM
+    sets, uses = set[str](), set[str]()
+    for chain in chains:
+        thing = _resolve(chain, namespace)
+        name = owners.get(id(getattr(thing, "__self__", None))) if type(thing).__name__ in _FUNCTIONS else None
+        if name is not None:
+            (sets if thing.__name__ in _SETTING else uses).add(name)
+    return sets, uses
 
 
 def _resolve(chain: str, namespace: Mapping[str, Any]) -> Any:

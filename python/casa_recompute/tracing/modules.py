@@ -19,7 +19,8 @@ def local_files(imports: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     todo = [name for dotted in imports for name in _prefixes(dotted)]
     inside = tuple(dotted + "." for dotted in imports)
-    todo += [name for name in list(sys.modules) if inside and name.startswith(inside)]
+    if inside:
+        todo += [name for name in list(sys.modules) if name.startswith(inside)]
     while todo:
         name = todo.pop()
         module = local_module(name)

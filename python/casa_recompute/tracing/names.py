@@ -14,13 +14,26 @@ import random
 import re
 import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from casa_recompute.notebook.model import ABSENT
-from casa_recompute.notebook.simulate import GENERATORS, NUMPY_RANDOM, RANDOM, own, shared
+from casa_recompute.notebook.simulate import (
+    DIRECTORY,
+    ENVIRONMENT,
+    GENERATORS,
+    NUMPY_RANDOM,
+    PROCESS,
+    RANDOM,
+    SEARCH_PATH,
+    own,
+    shared,
+)
 from casa_recompute.notebook.source import Uses
+from casa_recompute.tracing.impure import generators
+from casa_recompute.tracing.process import Process
 from casa_recompute.values.digest import Budget, Digest, digest, digest_together
 from casa_recompute.values.shelf import ONE, ValueLost, ValueStore
 
@@ -54,9 +67,14 @@ class NameTracker:
         self.versions: dict[str, str] = {}
         self._digests: dict[str, Digest] = {}
         self._ids: dict[str, int] = {}
-        self._holders: dict[int, set[str]] = {}  # part of a value -> names that reach it
+        self._holder: dict[int, str] = {}  # part of a value -> a name that reaches it
+        self._common: dict[int, set[str]] = {}  # parts that several names reach -> these
         self._vague: set[str] = set()  # names whose parts are not all known
         self._generators: dict[str, Any] = {}
+        self._process = Process()
+        self.entering: Callable[[str], None] = lambda path: None
+        """Told before the working directory is brought to be this one."""
+        self._parts: dict[str, Any] = {}
         self._aside: dict[str, tuple[str, object]] = {}
         self._reach: set[str] = set()
         self._ever: set[str] = set()
@@ -90,6 +108,7 @@ class NameTracker:
         self._reach = self.reach(uses)
         self._before = dict(self.versions)
         self._generators = _generator_states()
+        self._parts = self._process.now()
         return self._reach
 
     def assume(self, versions: Mapping[str, str]) -> None:
@@ -116,23 +135,24 @@ class NameTracker:
                 todo += self._digests[name].uses if name in self._digests else ()
         return found
 
-    def end(self, key: str) -> NameChanges:
+    def end(self, key: str, senses: Collection[str] = ()) -> NameChanges:
         """The cell has run.
 
         Args:
             key: identity of this run, from which versions of values that cannot be digested are named.
+            senses: parts of the process (see there) on whose state the cell may depend.
         """
         uses, self._uses = self._uses, None
         assert uses is not None
         changes = NameChanges()
-        self._put_back(key)
+        untouched = self._put_back(key)
         visible = set(self._visible())
         partners = self._partners(self._reach)
         moved = {name for name in visible if id(self.namespace[name]) != self._ids.get(name)}
-        candidates = (self._reach | uses.binds | partners | moved) & visible
-        if any(self.versions.get(name, "")[:2] in ("d-", "k-") for name in self._reach):
+        candidates = (self._reach | uses.binds | partners | moved) & visible - untouched
+        if self._vague and any(self.versions.get(name, "")[:2] in ("d-", "k-") for name in self._reach):
             candidates |= self._vague & visible
-        gone = self.versions.keys() - visible - set(GENERATORS)
+        gone = self.versions.keys() - visible - PROCESS.keys()
         regroup = self._partners(candidates | gone) & visible
         for name in gone:
             self._drop(name)
@@ -145,19 +165,19 @@ class NameTracker:
         for name in gone:
             changes.writes[name] = ABSENT
             changes.rebound.add(name)
-        for name in regroup & visible:
+        for name in (regroup & visible) - untouched:
             self._account(name, uses, moved, changes)
         for name in uses.surely - visible:  # bound and deleted, or deleted whatever it was
-            if _MACHINERY.fullmatch(name):
-                continue
-            changes.writes[name] = ABSENT
-            changes.rebound.add(name)
-        for name in visible - changes.writes.keys():
-            group = shared(self.versions[name])  # who binds a name to a shared object makes the group anew
-            if group and any(shared(version) == group for version in changes.writes.values()):
+            if not _is_machinery(name):
+                changes.writes[name] = ABSENT
+                changes.rebound.add(name)
+        groups = {shared(version) for version in changes.writes.values()} - {""}
+        for name in visible - changes.writes.keys() if groups else ():
+            if shared(self.versions[name]) in groups:  # who binds a name to a shared object makes the group anew
                 changes.writes[name] = self.versions[name]
                 changes.reads.setdefault(name, self._before.get(name, ABSENT))
         self._account_generators(uses, changes)
+        self._account_parts(uses, senses, changes)
         self._keep(changes)
         return changes
 
@@ -184,35 +204,38 @@ class NameTracker:
             name
             for name, value in self.namespace.items()
             if not (name in hidden and hidden[name] is value and name not in self.exposed)
-            and not _MACHINERY.fullmatch(name)
+            and not _is_machinery(name)
         ]
 
     def _notice_strangers(self) -> None:
         """Names that something between cells has bound."""
-        for name in self._visible():
+        visible = self._visible()
+        for name in visible:
             if id(self.namespace[name]) != self._ids.get(name):
                 self._digest(name, "between cells")
                 self._regroup({name}, "between cells")
-        for name in self.versions.keys() - set(self._visible()) - set(GENERATORS):
+        for name in self.versions.keys() - set(visible) - PROCESS.keys():
             self._drop(name)
 
     # -- versions ----------------------------------------------------------------------------------------------------
 
     def _digest(self, name: str, key: str) -> None:
-        self._drop_parts(name)
         value = self.namespace[name]
         found = digest(value, self.namespace, self._budget)
-        self._digests[name] = found
-        self._ever.add(name)
-        self._ids[name] = id(value)
+        self._vague.discard(name)
         if not found.complete:
             seen = _reachable(value, self.namespace)
             if seen is None:
                 self._vague.add(name)
             else:
-                found = self._digests[name] = found._replace(parts=found.parts | seen)
-        for part in found.parts:
-            self._holders.setdefault(part, set()).add(name)
+                found = found._replace(parts=found.parts | seen)
+        known = self._digests.get(name)
+        if known is None or known.parts != found.parts:
+            self._drop_parts(name)
+            self._add_parts(name, found.parts)
+        self._digests[name] = found
+        self._ever.add(name)
+        self._ids[name] = id(value)
         self.versions[name] = found.version or "k-" + _hash(key, name)
 
     def _unbind(self, name: str) -> None:
@@ -224,41 +247,51 @@ class NameTracker:
 
     def _drop(self, name: str) -> None:
         self._drop_parts(name)
+        self._vague.discard(name)
         for table in (self.versions, self._digests, self._ids):
             table.pop(name, None)
 
+    def _add_parts(self, name: str, parts: frozenset[int]) -> None:
+        for part in parts:
+            holder = self._holder.setdefault(part, name)
+            if holder != name:
+                self._common.setdefault(part, {holder}).add(name)
+
     def _drop_parts(self, name: str) -> None:
-        self._vague.discard(name)
         known = self._digests.get(name)
         for part in known.parts if known is not None else ():
-            holders = self._holders.get(part)
-            if holders is not None:
-                holders.discard(name)
-                if not holders:
-                    del self._holders[part]
+            holders = self._common.get(part)
+            if holders is None:
+                del self._holder[part]
+                continue
+            holders.discard(name)
+            self._holder[part] = next(iter(holders))
+            if len(holders) == 1:
+                del self._common[part]
 
     def _partners(self, names: Iterable[str]) -> set[str]:
         """Names that share an object with one of these, directly or through others."""
-        found: set[str] = set()
-        todo = [name for name in names if name in self._digests]
+        found = {name for name in names if name in self._digests and self._digests[name].parts}
+        todo = [name for name in found if not self._digests[name].parts.isdisjoint(self._common)]
         while todo:
-            for part in self._digests[todo.pop()].parts:
-                for holder in self._holders.get(part, ()):
-                    if holder not in found:
-                        found.add(holder)
-                        todo.append(holder)
+            for part in self._digests[todo.pop()].parts & self._common.keys():
+                new = self._common[part] - found
+                found |= new
+                todo += new
         return found
 
     def _regroup(self, names: set[str], key: str) -> None:
         """Take values that share objects together."""
-        todo = set(names)
-        while todo:
-            group = self._partners({todo.pop()})
-            todo -= group
-            if len(group) < 2:
-                for name in group:
-                    self.versions[name] = own(self.versions[name])
-                continue
+        sharing = set()
+        for name in names & self._digests.keys():
+            parts = self._digests[name].parts
+            if not parts.isdisjoint(self._common):
+                sharing.add(name)
+            elif parts:
+                self.versions[name] = own(self.versions[name])
+        while sharing:
+            group = self._partners({sharing.pop()})
+            sharing -= group
             values = {name: self.namespace[name] for name in sorted(group)}
             together = digest_together(values, self.namespace, self._budget) or "k" + _hash(key, *sorted(group))
             for name in group:
@@ -266,43 +299,82 @@ class NameTracker:
 
     # -- random numbers ----------------------------------------------------------------------------------------------
 
+    def chains(self, uses: Uses) -> set[str]:
+        """Attribute chains and names in a cell's text, and in functions that it may have called."""
+        reached = [self._digests[name] for name in self._reach_now(self._reach) if name in self._digests]
+        return {*uses.chains, *uses.reads}.union(*(found.chains | found.uses for found in reached))
+
+    def bare_calls(self, uses: Uses) -> set[str]:
+        """Those of them that are called without an argument."""
+        reached = [self._digests[name] for name in self._reach_now(self._reach) if name in self._digests]
+        return set(uses.bare_calls).union(*(found.bare_calls for found in reached))
+
     def _account_generators(self, uses: Uses, changes: NameChanges) -> None:
+        certainly, _ = generators(uses.first_calls, self.namespace)
+        perhaps, drawn = generators(self.chains(uses), self.namespace)
         for name, state in _generator_states().items():
-            if state == self._generators.get(name, state):
-                continue
             before = self._before.get(name, ABSENT)
-            seeded = any(chain.endswith("seed") for chain in uses.chains) or "seed" in uses.reads
-            if not seeded:
+            # Of one that came with this cell nobody knows how it began.
+            changed = state != self._generators[name] if name in self._generators else name in perhaps | drawn
+            if name not in certainly and (changed or (name in perhaps and before != ABSENT)):
                 changes.reads[name] = before
-            if not seeded and before == ABSENT:
+            if changed and before == ABSENT and name not in perhaps:
                 changes.unseeded = True
-                continue
-            changes.writes[name] = self.versions[name] = "d-" + _hash(repr(state))
-            if seeded:
-                changes.rebound.add(name)
+            elif changed or name in certainly:
+                changes.writes[name] = self.versions[name] = "d-" + _hash(repr(state))
+                if name in perhaps:
+                    changes.rebound.add(name)
+
+    # -- what else cells share ---------------------------------------------------------------------------------------
+
+    def _account_parts(self, uses: Uses, senses: Collection[str], changes: NameChanges) -> None:
+        former, self._parts = self._parts, self._process.now()
+        for name in PROCESS.keys() - set(GENERATORS):
+            before, after = former.get(name), self._parts.get(name)
+            if before != after and name in (ENVIRONMENT, SEARCH_PATH) and name not in senses:
+                self._process.get_used_to(name)  # a library that was imported has done that
+                self._parts.pop(name, None)
+            elif before != after:
+                version = "d-" + _hash(repr(after)) if after is not None else ABSENT
+                changes.writes[name] = self.versions[name] = version
+                changes.reads[name] = self._before.get(name, ABSENT)
+            elif name in senses:
+                changes.reads[name] = self._before.get(name, ABSENT)
+
+    def _put(self, name: str, value: Any) -> None:
+        if name in GENERATORS:
+            _set_generator(name, value)
+            return
+        try:
+            if name == DIRECTORY and value is not None:
+                self.entering(self._process.whole(value))
+            self._process.put(name, value)
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueLost(f"{PROCESS[name]} cannot be brought back: {error}") from error
 
     # -- values ------------------------------------------------------------------------------------------------------
 
     def _keep(self, changes: NameChanges) -> None:
         entries: dict[str, dict[str, object]] = {}
         uses: dict[str, Iterable[str]] = {}
-        owners: dict[str, set[str]] = {}
+        within: dict[str, tuple[str, str]] = {}
         for name, version in changes.writes.items():
             if version == ABSENT:
                 continue
-            group = shared(version)
-            owners.setdefault(group or version, set()).add(name)
-            if name in GENERATORS:
-                entries[version] = {ONE: _get_generator(name)}
+            if name in PROCESS:
+                entries[version] = {ONE: _get_generator(name) if name in GENERATORS else self._parts[name]}
                 continue
-            uses[own(version)] = self._digests[name].uses
+            mine, _, group = version.partition("+")
+            uses[mine] = self._digests[name].uses
             if group:
                 entries.setdefault(group, {})[name] = self.namespace[name]
+                within[mine] = group, name  # when the others are bound anew, it will share nothing
             else:
                 entries[version] = {ONE: self.namespace[name]}
-        refused = self._shelf.keep(entries, uses, self.namespace, self._limit)
-        for version, why in refused.items():
-            changes.unkept |= dict.fromkeys(owners[version], why)
+        refused = self._shelf.keep(entries, uses, within, self.namespace, self._limit)
+        for name, version in changes.writes.items() if refused else ():
+            if (shared(version) or version) in refused:
+                changes.unkept[name] = refused[shared(version) or version]
 
     def bring(self, wanted: Mapping[str, str], place: Mapping[str, str] | None = None) -> list[str]:
         """Bring names to versions; a cell that runs already has then found them so.
@@ -340,15 +412,15 @@ class NameTracker:
                     self._shelf.forget(kept_as)
                     raise ValueLost(f"`{name}` cannot be brought back: {lost}") from lost
         for name, version in wrong.items():
-            if name in GENERATORS:
-                _set_generator(name, loaded[name][ONE] if version != ABSENT else None)
+            if name in PROCESS:
+                self._put(name, loaded[name][ONE] if version != ABSENT else None)
                 self.versions[name] = version
             elif version == ABSENT:
                 self._unbind(name)
             else:
                 values = loaded[shared(version) or name]
                 self.namespace[name] = values[name if shared(version) else ONE]
-        bound = {name for name, version in wrong.items() if version != ABSENT and name not in GENERATORS}
+        bound = {name for name, version in wrong.items() if version != ABSENT and name not in PROCESS}
         for name in bound:
             self._digest(name, "brought")
             if self.versions[name][:2] == "k-":
@@ -360,13 +432,13 @@ class NameTracker:
                 self._shelf.forget(shared(version) or version)
                 raise ValueLost(f"`{name}` cannot be brought back: what was kept is not equal to what it was")
             self.versions[name] = version
-        suspects |= self._partners(wanted)
-        self._leave_alone(suspects - wanted.keys())
+        suspects |= self._partners(wanted) | bound
         if place is not None:
+            self._leave_alone(suspects - wanted.keys())
             for name in (suspects & self._digests.keys()) - wanted.keys():
                 if place.get(name) != self.versions[name]:
                     self._unbind(name)
-            self._leave_alone(suspects - wanted.keys())
+        self._leave_alone(suspects)
         if self._uses is not None:
             self._before |= wrong
         return sorted(wrong)
@@ -387,15 +459,16 @@ class NameTracker:
             self._unbind(name)
             self._aside[name] = version, value
 
-    def _put_back(self, key: str) -> None:
+    def _put_back(self, key: str) -> set[str]:
+        """Of the names that were set aside, those that the cell did not bind: it has not touched them."""
         visible = set(self._visible()) if self._aside else ()
-        for name, (version, value) in self._aside.items():
-            if name not in visible and value is not _NOTHING:
-                self.namespace[name] = value
-                self._digest(name, key)
-                if self.versions[name][:2] == "k-":
-                    self.versions[name] = version
+        back = {name: known for name, known in self._aside.items() if name not in visible and known[1] is not _NOTHING}
+        for name, (version, value) in back.items():
+            self.namespace[name] = value
+            self._digest(name, key)
+            self.versions[name] = self._before[name] = version
         self._aside.clear()
+        return set(back)
 
     def _whole(self, name: str, labels: Mapping[str, set[str]]) -> bool:
         """Whether a name shares with all those, and only those, with which its version says that it does."""
@@ -414,6 +487,11 @@ class NameTracker:
         changed = {name: self.versions[name] for name in names if self.versions[name] != former[name]}
         if changed:
             self._keep(NameChanges(writes=changed))
+
+
+@lru_cache(maxsize=10_000)
+def _is_machinery(name: str) -> bool:
+    return _MACHINERY.fullmatch(name) is not None
 
 
 _NOTHING = object()

@@ -12,7 +12,7 @@ from typing import Protocol
 from casa_recompute.notebook.facts import IGNORED
 from casa_recompute.notebook.simulate import existence, listing
 from casa_recompute.products import ABSENT, Tree, scan
-from casa_recompute.workspace import Workspace
+from casa_recompute.workspace import VersionLost, Workspace
 
 _UNASKED = 64 << 20  # bytes: larger data that no cell has used and no command line names count as not read
 
@@ -76,6 +76,8 @@ class Recorder:
                 self._arrive(known)
             if path:
                 self._arrive(path)
+            if self._tree is not None and os.path.lexists(self._space.absolute(path)) != (path in self._tree):
+                self._compare()  # a program that the cell has started has made or removed it
             if path not in self._written:
                 self._note(f"e:{path}", existence(self._space.absolute(path), known=product is not None))
         elif how == "list" and product is None:
@@ -126,6 +128,11 @@ class Recorder:
         if path not in self._written:
             self.reads.setdefault(f"p:{path}", version)
 
+    def task_missed(self, path: str) -> None:
+        """A task found nothing at a path."""
+        if path not in self._written and f"p:{path}" not in self.reads:
+            self._note(f"e:{path}", existence(self._space.absolute(path), known=path in self._products))
+
     def task_wrote(self, path: str, before: str) -> None:
         """A task made or changed a product."""
         self._products.add(path)
@@ -147,6 +154,11 @@ class Recorder:
         self.settle()
         gone = {path for path in self.outside if not os.path.lexists(path) and path.startswith(tempfile.gettempdir())}
         self.outside -= gone
+
+    @property
+    def has_spawned(self) -> bool:
+        """Whether the cell has started another program."""
+        return self._tree is not None
 
     def written(self) -> set[str]:
         """Products that the cell may have changed."""
@@ -177,7 +189,11 @@ class Recorder:
 
     def _arrive(self, product: str) -> None:
         if product not in self._arrived:
-            self._arrived[product] = self._host.arrive(product)
+            try:
+                self._arrived[product] = self._host.arrive(product)
+            except VersionLost as lost:
+                self._note(f"p:{product}", lost.version)  # so that it is known what is to be made again
+                raise
 
     def _read(self, product: str) -> None:
         if product not in self._written:

@@ -65,13 +65,16 @@ class Digest(NamedTuple):
     when there is no digest. ``parts``: ``id`` of every object reached that can be changed in place; for an array
     the owner of its memory. ``complete``: False when the walk was cut short, or met something that it cannot look
     into: then ``parts`` and ``uses`` may lack something. ``uses``: the global names in the code of the functions
-    and methods reached whose globals are the namespace, whether they are bound there or not.
+    and methods reached whose globals are the namespace, whether they are bound there or not. ``chains`` and
+    ``bare_calls``: in that code; see Code.
     """
 
     version: str
     parts: frozenset[int]
     complete: bool
     uses: frozenset[str]
+    chains: frozenset[str] = frozenset()
+    bare_calls: frozenset[str] = frozenset()
 
 
 _BUDGET = Budget()
@@ -85,17 +88,27 @@ def digest(value: object, namespace: dict[str, Any], budget: Budget = _BUDGET) -
     ``namespace`` holds the names of the notebook. Calls nothing of the value but ``__reduce_ex__`` and what that
     needs; an exception there means that the value has no digest.
     """
-    leaf = _LEAVES.get(type(value))
-    if leaf is not None and (type(value) not in _SIZED or len(value) < _LARGE):  # type: ignore[arg-type]
+    kind: Any = type(value)
+    leaf = _LEAVES.get(kind)
+    if leaf is not None and (kind not in _SIZED or len(value) < _LARGE):  # type: ignore[arg-type]
         return Digest("i-" + hashlib.blake2b(leaf(value), digest_size=16).hexdigest(), _NONE, True, _NONE)
+    if kind in _CONTAINERS and value is not namespace and budget.nodes > 2 * _LONG:
+        stream = _short(value, kind)
+        if stream is not None:
+            version = hashlib.blake2b(stream, digest_size=16).hexdigest()
+            if kind is tuple:
+                return Digest("i-" + version, _NONE, True, _NONE)
+            return Digest("d-" + version, frozenset((id(value),)), True, _NONE)
     walk = Walk(namespace, budget)
     walk.run(value)
-    kind = "d-" if walk.mutable else "i-"
+    form = "d-" if walk.mutable else "i-"
     return Digest(
-        kind + walk.hexdigest() if walk.complete else "",
+        form + walk.hexdigest() if walk.complete else "",
         frozenset(walk.parts),
         walk.complete,
         frozenset(walk.uses),
+        frozenset(walk.chains),
+        frozenset(walk.bare_calls),
     )
 
 
@@ -164,6 +177,30 @@ _LEAVES: dict[type, Callable[[Any], bytes]] = {
 }
 _SIZED = {str, bytes}
 _LARGE = 1 << 20  # bytes; from here on data are hashed by themselves, on all cores
+_CONTAINERS = {list, tuple, dict}
+_LONG = 64  # items; from here on it is worth while to look whether they are all of one kind
+
+
+def _short(value: Any, kind: type) -> bytes | None:
+    """What a walk writes of a short container of leaves, in a fifth of the time; None: a walk is needed."""
+    if kind is dict:
+        names, values = _leaves([*value]), _leaves([*value.values()])
+        return b"d%b%b" % (names, values) if names is not None and values is not None else None
+    items = _leaves(value)
+    return None if items is None else (b"l" if kind is list else b"t") + items
+
+
+def _leaves(values: list[Any] | tuple[Any, ...]) -> bytes | None:
+    if len(values) >= _LONG:
+        return None
+    out = [b"%x;" % len(values)]
+    for value in values:
+        kind = type(value)
+        leaf = _LEAVES.get(kind)
+        if leaf is None or (kind in _SIZED and len(value) >= _LARGE):
+            return None
+        out.append(leaf(value))
+    return b"".join(out)
 
 
 # ---- what belongs to whom ----
@@ -267,18 +304,32 @@ _named: dict[type, bytes] = {}
 # ---- code ----
 
 _GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"}
-_codes: dict[int, tuple[types.CodeType, bytes, frozenset[str]]] = {}
 
 
-def code_of(code: types.CodeType) -> tuple[bytes, frozenset[str]]:
-    """Digest of what ``code`` does, wherever it stands, and the global names in it and in the code inside it."""
+class Code(NamedTuple):
+    """What ``code_of`` found in code and in the code inside it."""
+
+    digest: bytes  # of what it does, wherever it stands
+    names: frozenset[str]  # global ones
+    chains: frozenset[str]  # dotted, as ``random.seed``; what the code itself imports has its own name
+    bare_calls: frozenset[str]  # names and chains that are called without an argument
+
+
+_codes: dict[int, tuple[types.CodeType, Code]] = {}
+
+
+def code_of(code: types.CodeType) -> Code:
+    """What code does and names."""
     known = _codes.get(id(code))
     if known is not None:
-        return known[1:]
-    uses = {i.argval for i in dis.get_instructions(code) if i.opname in _GLOBAL}
-    constants: list[bytes] = []
-    for constant in code.co_consts:
-        constants.append(_constant(constant, uses))
+        return known[1]
+    uses, chains, bare_calls = _named_in(code)
+    inner: list[Code] = []
+    constants = [_constant(constant, inner) for constant in code.co_consts]
+    for one in inner:
+        uses |= one.names
+        chains |= one.chains
+        bare_calls |= one.bare_calls
     stream = [
         _str(code.co_name), _str(code.co_qualname),
         b"i%x;%x;%x;%x;" % (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags),
@@ -289,20 +340,52 @@ def code_of(code: types.CodeType) -> tuple[bytes, frozenset[str]]:
     result = hashlib.blake2b(b"".join(stream), digest_size=16).digest()
     if len(_codes) > 10_000:
         _codes.clear()
-    _codes[id(code)] = code, result, frozenset(uses)  # the code itself is kept, so that its id stays its own
-    return result, frozenset(uses)
+    found = Code(result, frozenset(uses), frozenset(chains), frozenset(bare_calls))
+    _codes[id(code)] = code, found  # the code itself is kept, so that its id stays its own
+    return found
 
 
-def _constant(value: Any, uses: set[str]) -> bytes:
+def _named_in(code: types.CodeType) -> tuple[set[str], set[str], set[str]]:
+    """Global names, chains and bare calls of code, without the code inside it."""
+    names: set[str] = set()
+    chains: set[str] = set()
+    bare_calls: set[str] = set()
+    imported: dict[str, str] = {}  # local name -> chain
+    chain = module = found = ""
+    for step in dis.get_instructions(code):
+        if step.opname in _GLOBAL:
+            names.add(step.argval)
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FAST"):
+            chain = imported.get(step.argval, step.argval)
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and chain:
+            chain += "." + step.argval
+            chains.add(chain)
+        elif step.opname == "CALL" and step.arg == 0 and chain:
+            bare_calls.add(chain)
+            chain = ""
+        elif step.opname == "IMPORT_NAME":
+            module = found = step.argval
+        elif step.opname == "IMPORT_FROM":
+            found = f"{module}.{step.argval}"
+            chains.add(found)
+        elif step.opname == "STORE_FAST" and found:
+            first = found.partition(".")[0]
+            imported[step.argval] = first if step.argval == first else found
+            chain = found = ""
+        elif step.opname not in ("PRECALL", "PUSH_NULL", "EXTENDED_ARG"):
+            chain = ""
+    return names, chains, bare_calls
+
+
+def _constant(value: Any, inner: list[Code]) -> bytes:
     kind = type(value)
     if kind is types.CodeType:
-        data, inner = code_of(value)
-        uses |= inner
-        return b"C" + data
+        inner.append(code_of(value))
+        return b"C" + inner[-1].digest
     if kind is tuple:
-        return b"t%x;" % len(value) + b"".join([_constant(item, uses) for item in value])
+        return b"t%x;" % len(value) + b"".join([_constant(item, inner) for item in value])
     if kind is frozenset:
-        return b"z%x;" % len(value) + b"".join(sorted(_constant(item, uses) for item in value))
+        return b"z%x;" % len(value) + b"".join(sorted(_constant(item, inner) for item in value))
     return _LEAVES[kind](value)
 
 
@@ -325,6 +408,8 @@ class Walk:
         self.memo: dict[int, int] = {}  # id of an object -> its number
         self.parts: set[int] = set()
         self.uses: set[str] = set()
+        self.chains: set[str] = set()
+        self.bare_calls: set[str] = set()
         self.complete = True
         self.arrays: dict[int, list[Any]] = {}  # id of an owner of memory -> the arrays that look into it
         self.kept: list[Any] = []  # what ``__reduce_ex__`` returned: alive, so that no id is used twice
@@ -401,7 +486,7 @@ class Walk:
         out, leaves = self.out, _LEAVES.get
         count = len(values)
         out.append(b"%x;" % count)
-        if count >= 64:
+        if count >= _LONG:
             packed = _packed(values)
             if packed is not None:
                 out.append(b"=")
@@ -633,10 +718,12 @@ def _function(walk: Walk, value: types.FunctionType) -> None:
     state, cells = value.__dict__, value.__closure__
     if (state or cells) and not walk.first(value):
         return
-    code, uses = code_of(value.__code__)
+    code = code_of(value.__code__)
     if globals_ is walk.namespace:
-        walk.uses |= uses
-    walk.out.append(b"L%b%b%b" % (_str(value.__name__), _str(value.__qualname__), code))
+        walk.uses |= code.names
+        walk.chains |= code.chains
+        walk.bare_calls |= code.bare_calls
+    walk.out.append(b"L%b%b%b" % (_str(value.__name__), _str(value.__qualname__), code.digest))
     local = local_module(home)
     if local is not None:
         walk.family(local)
@@ -894,7 +981,39 @@ def _ndarray(walk: Walk, value: Any) -> None:
     walk.memo[here] = len(walk.memo)
     if _memory(walk, value):
         walk.out.append(b"a")
+        if holds_bytes(value.dtype):
+            if not value.flags.writeable:
+                walk.out.append(b"w")
+            if not value.flags.c_contiguous:
+                walk.out.append(b"s%b" % _str(str(layout(value))))
         _contents_of(walk, value)
+
+
+def holds_bytes(dtype: Any) -> bool:
+    """Whether the memory of an array holds its elements themselves, not where they are."""
+    return not dtype.hasobject and dtype.kind != "T"
+
+
+class Axis(NamedTuple):
+    """How one axis of an array lies in memory."""
+
+    number: int
+    sign: int  # of its stride; 0: the same element over and over
+    gap: bool  # whether there is room between what neighbours on it hold
+
+
+def layout(array: Any) -> list[Axis]:
+    """How an array lies in memory: its axes (those of length 1 left out), the one with the smallest stride first.
+
+    That decides whether `ravel` and `reshape` give a view of it or a copy, and so what is shared with what.
+    """
+    axes = [number for number, length in enumerate(array.shape) if length != 1]
+    lies, dense = [], array.itemsize
+    for number in sorted(axes, key=lambda number: (abs(array.strides[number]), -number)):
+        stride = array.strides[number]
+        lies.append(Axis(number, (stride > 0) - (stride < 0), stride != 0 and abs(stride) != dense))
+        dense = abs(stride) * array.shape[number] if stride else dense
+    return lies
 
 
 def _contents_of(walk: Walk, value: Any) -> None:

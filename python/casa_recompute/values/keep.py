@@ -35,7 +35,9 @@ from casa_recompute.values.digest import (
     Walk,
     by_reference,
     constants,
+    holds_bytes,
     known_by_name,
+    layout,
     opaque_type,
     owner_of,
     registered_in,
@@ -102,17 +104,19 @@ def _make_secret(path: Path) -> None:
 
 
 @functools.cache
-def _key() -> bytes:
-    return secret()
+def _signer() -> hashlib.blake2b:
+    return hashlib.blake2b(key=secret(), digest_size=_SIGNATURE, person=_FORMAT)
 
 
 def forget_secret() -> None:
     """Read the secret again when it is next needed: for tests."""
-    _key.cache_clear()
+    _signer.cache_clear()
 
 
 def _sign(payload: bytes) -> bytes:
-    return hashlib.blake2b(payload, key=_key(), digest_size=_SIGNATURE, person=_FORMAT).digest()
+    signature = _signer().copy()
+    signature.update(payload)
+    return signature.digest()
 
 
 # ---- writing ----
@@ -123,7 +127,7 @@ def pack(values: Mapping[str, object], namespace: dict[str, Any], limit: int) ->
 
     ``namespace`` holds the names of the notebook. Raises Unkeepable, also when it takes more than ``limit`` bytes.
     """
-    if all(type(value) in _PLAIN or _is_plain_array(value, limit) for value in values.values()):
+    if all(_is_plain(value) or _is_plain_array(value, limit) for value in values.values()):
         payload = pickle.dumps(dict(values), 5)
         if len(payload) > limit:
             raise Unkeepable(f"takes more than {limit} bytes")
@@ -142,6 +146,23 @@ def pack(values: Mapping[str, object], namespace: dict[str, Any], limit: int) ->
 
 
 _PLAIN = {int, float, complex, str, bytes, bool, type(None)}
+_MANY = 1000  # items: longer containers are measured while they are written
+
+
+def _is_plain(value: Any, depth: int = 3) -> bool:
+    """Is it nothing but numbers and texts, in a few small containers? Pickle itself writes these, and quickly."""
+    kind: Any = type(value)
+    if kind in _PLAIN:
+        return True
+    if kind is dict:
+        items: Any = [*value, *value.values()]
+    elif kind in (list, tuple, set, frozenset):
+        items = value
+    else:
+        return False
+    if len(items) > _MANY or not depth:
+        return False
+    return _PLAIN.issuperset(map(type, items)) or all(_is_plain(item, depth - 1) for item in items)
 
 
 def _is_plain_array(value: Any, limit: int) -> bool:
@@ -290,14 +311,32 @@ class _Pickler(cp.Pickler):  # type: ignore[misc]
         if self.shared is None:
             if array.base is not None:
                 raise _Views
-            return NotImplemented
+            return self._alone(array, kind, numpy)
         sharing = self.shared.get(id(array))
         if sharing is None:
-            return NotImplemented
+            return self._alone(array, kind, numpy)
         address, memory = self._bytes_of(sharing, numpy)
         offset = array.__array_interface__["data"][0] - address
-        args = (memory, kind, array.dtype, array.shape, offset, array.strides)
+        args = (memory, kind, array.dtype, array.shape, offset, array.strides, array.flags.writeable)
         return _view, args, getattr(array, "__dict__", None) or None, None, None, _fill_dict
+
+    def _alone(self, array: Any, kind: Any, numpy: Any) -> Any:
+        """An array whose memory nothing else looks into, in as little memory as has the same layout (see there)."""
+        flags = array.flags
+        dense_and_open = (flags.c_contiguous or flags.f_contiguous) and flags.writeable
+        if kind is not numpy.ndarray or dense_and_open or not holds_bytes(array.dtype):
+            return NotImplemented
+        strides, offset, dense = [0] * array.ndim, 0, array.itemsize
+        for axis in layout(array):
+            if axis.sign:
+                stride = dense + array.itemsize * axis.gap
+                strides[axis.number] = axis.sign * stride
+                offset += stride * (array.shape[axis.number] - 1) if axis.sign < 0 else 0
+                dense = stride * array.shape[axis.number]
+        memory = numpy.zeros(dense, numpy.uint8)
+        where = numpy.ndarray(array.shape, array.dtype, memory, offset, strides)
+        where[...] = array
+        return _view, (memory, kind, array.dtype, array.shape, offset, strides, flags.writeable)
 
     def _bytes_of(self, sharing: list[Any], numpy: Any) -> tuple[int, Any]:
         """The address and the contents of the memory that these arrays look into."""
@@ -476,9 +515,10 @@ def _fill_class(cls: Any, state: Any) -> None:
         cls.register(one)
 
 
-def _view(memory: Any, kind: Any, dtype: Any, shape: Any, offset: int, strides: Any) -> Any:
+def _view(memory: Any, kind: Any, dtype: Any, shape: Any, offset: int, strides: Any, writeable: bool) -> Any:
     numpy = importlib.import_module("numpy")
     array = numpy.ndarray(shape, dtype, memory, offset, strides)
+    array.flags.writeable = writeable
     return array if kind is numpy.ndarray else array.view(kind)
 
 

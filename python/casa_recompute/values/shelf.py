@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from casa_recompute.ledger import Ledger
+from casa_recompute.ledger import Ledger, Value
 from casa_recompute.values.keep import Foreign, Unkeepable, Unloadable, pack, unpack, unpack_plain
 from casa_recompute.workspace import Workspace
 
@@ -37,6 +37,7 @@ class ValueStore:
         self,
         entries: Mapping[str, Mapping[str, object]],
         uses: Mapping[str, Iterable[str]],
+        within: Mapping[str, tuple[str, str]],
         namespace: dict[str, Any],
         limit: int,
     ) -> dict[str, str]:
@@ -45,17 +46,19 @@ class ValueStore:
         Args:
             entries: version -> name -> value.
             uses: version -> names that functions in the value use.
+            within: version -> one of ``entries`` that holds it, too, and under which name.
             namespace: of the functions that belong to the notebook.
             limit: bytes of the packed form beyond which a value is not kept.
 
         Returns:
             Version -> why it could not be kept.
         """
-        rows: list[tuple[str, Iterable[str], int, bytes | None]] = []
+        rows: list[Value] = []
         refused: dict[str, str] = {}
         states = self._ledger.value_states([*(entries.keys() | uses.keys())])
-        for version, known in states.items():
-            if known is not None and (known[1] or version not in entries):
+        for version in sorted(states, key=lambda version: version in within):  # those that are part of others last
+            known = states[version]
+            if known is not None and (known[1] or not (version in entries or version in within)):
                 continue
             size, data = 0, None
             if version in entries:
@@ -70,7 +73,8 @@ class ValueStore:
                 except (OSError, ValueError) as error:  # also a secret that cannot be used
                     refused[version] = f"it could not be written: {error}"
                     size, data = 0, None
-            rows.append((version, uses.get(version, ()), size, data))
+            part_of = " ".join(within[version]) if version in within and within[version][0] not in refused else None
+            rows.append(Value(version, tuple(uses.get(version, ())), size, data, part_of))
         self._ledger.add_values(rows)
         return refused
 
@@ -81,10 +85,13 @@ class ValueStore:
             ValueLost: it was not kept, cannot be read, or is not signed by this user.
         """
         found = self._ledger.value(version)
-        if found is None or not found[1]:
+        if found is not None and not found.size and found.within is not None:
+            whole, name = found.within.split(" ")
+            return {ONE: self.load(whole, namespace)[name]}
+        if found is None or not found.size:
             raise ValueLost("it was not kept")
         try:
-            data = found[2] if found[2] is not None else self._file(version).read_bytes()
+            data = found.data if found.data is not None else self._file(version).read_bytes()
             return unpack(data, namespace)
         except Foreign as error:
             raise ValueLost(str(error)) from error
@@ -94,7 +101,7 @@ class ValueStore:
     def forget(self, version: str) -> None:
         """What was kept as ``version`` turned out to be of no use."""
         found = self._ledger.value_state(version)
-        self._ledger.add_values([(version, found[0] if found else (), 0, None)])
+        self._ledger.add_values([Value(version, found[0] if found else ())])
         self._file(version).unlink(missing_ok=True)
 
     def plain(self, version: str, name: str) -> object:
@@ -104,11 +111,14 @@ class ValueStore:
             KeyError: it is not, or is not kept.
         """
         own, _, shared = version.partition("+")
-        found = self._ledger.value(shared or own)
-        if found is None or found[2] is None:
+        found, part = self._ledger.value(shared or own), name if shared else ONE
+        if found is not None and not found.size and found.within is not None:
+            whole, part = found.within.split(" ")
+            found = self._ledger.value(whole)
+        if found is None or found.data is None:
             raise KeyError(name)
         try:
-            value = unpack_plain(found[2])[name if shared else ONE]
+            value = unpack_plain(found.data)[part]
         except (Foreign, Unloadable, OSError, ValueError) as error:
             raise KeyError(name) from error
         if type(value) not in _PLAIN:

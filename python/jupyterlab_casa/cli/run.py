@@ -242,12 +242,18 @@ class Runner:
     def _execute(self, step: Step, result: CellResult, number: int) -> None:
         self._await(self._kernel.start())
         mark = self._ledger.mark()
+        notebook_cell = self._notebook.cells[step.cell.index]
+        former = notebook_cell.outputs
         began = time.monotonic()
         place = {"notebook": self._path.name, "cells": self._order, "state": step.state}
         metadata = {"cellId": step.cell.id, "casa": place}
         result.saved_s = 0.0
         error = self._await(self._watched(step.cell, metadata, number))
         result.seconds = time.monotonic() - began
+        step.done(error is None)
+        if step.refused:
+            notebook_cell.outputs = former
+            return
         result.action = "executed" if error is None else "failed"
         if error is not None:
             result.error = {"name": error[0], "message": error[1]}
@@ -258,7 +264,6 @@ class Runner:
             action = "ran" if made.action == "watched" else made.action
             result.calls.append(CallResult(made.task, made.key, action, made.seconds, made.saved_s))
             result.reasons.append(Reason("call", made.task, made.reason))
-        step.done(error is None)
 
     async def _watched(self, cell: CellSource, metadata: dict[str, Any], number: int) -> tuple[str, str] | None:
         ticking = asyncio.ensure_future(self._lines.tick())
