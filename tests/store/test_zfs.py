@@ -20,7 +20,7 @@ from casa_recompute.store import StoreError, ZfsStore, open_store
 from casa_recompute.store.zfs_command import KEY, Dataset, Zfs, ZfsError, dataset_of, find_libzfs_core
 from casa_recompute.workspace import HOME, VersionLost, Workspace
 from tests.store.conftest import Grounds
-from tests.store.test_faults import B, Capture, Commit, Q, Remove, RestoreOverAnEdit, Scene, afterwards
+from tests.store.test_faults import B, Capture, Commit, Q, RestoreOverAnEdit, Scene, afterwards
 from tests.store.tiers import Ground
 
 ORDINARY = os.geteuid() != 0
@@ -246,7 +246,7 @@ def test_upkeep(space: Workspace) -> None:
     assert not space.restorable({"p": by_hand}) and space.look("p") == last
 
 
-class Evict(Remove):
+class Remove(Scene):
     """All that a version of q consists of is removed, with which its snapshot goes."""
 
     def operate(self, space: Workspace) -> None:
@@ -260,10 +260,10 @@ class Evict(Remove):
         assert not (done and space._intact(space.ledger.version(self.q_version).manifest))  # type: ignore[union-attr]
 
     def serves_only_what_is_right(self, space: Workspace, lost: tuple[str, ...] = ()) -> None:
-        Scene.serves_only_what_is_right(self, space, (self.q_version,))
+        super().serves_only_what_is_right(space, (self.q_version,))
 
 
-@pytest.mark.parametrize("make", [Capture, Commit, RestoreOverAnEdit, Evict])
+@pytest.mark.parametrize("make", [Capture, Commit, RestoreOverAnEdit, Remove])
 def test_a_kill_before_and_after_every_command(ground: Ground, make: type[Scene]) -> None:
     number, killed = 0, True
     while killed:
