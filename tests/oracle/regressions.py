@@ -750,4 +750,17 @@ REGRESSIONS: dict[str, Story] = {
             ('rerun', 'living'),
         ),
     ),
+    "a cell that goes to a directory of its own, run twice": Story(
+        cells=(
+            ('c1', "import os\nos.makedirs('sub', exist_ok=True)\nos.chdir('sub')"),
+            ('c2', "with open('x.txt', 'w') as s:\n    s.write('1')"),
+        ),
+        steps=(
+            ('run', 'c1'),
+            ('run', 'c2'),
+            ('run', 'c1'),
+            ('run', 'c2'),
+            ('rerun', 'living'),
+        ),
+    ),
 }
