@@ -465,7 +465,7 @@ class Session:
         changes = NameChanges()
         if names is not None:
             chains = names.chains(self._uses)
-            used = bool(recorder.reads or recorder.outside or recorder.written() or self._calls)
+            used = bool(reads or recorder.outside or recorder.written() or self._calls)
             parts = senses(chains, self._source, names.namespace, outputs, used, recorder.has_spawned)
             changes = names.end(key, parts)
         if changes.unseeded and "random numbers" not in impure:
