@@ -471,6 +471,9 @@ class _Use(IntEnum):
     GIVE = 3  # given to something that may change or keep it
 
 
+_LOOK, _SHARE, _KEEP, _GIVE = _Use  # to ask the class for one takes ten times as long
+
+
 @dataclass
 class _Flow:
     """What is known at one point of the cell."""
@@ -571,7 +574,7 @@ class _Walker:
             bare_calls=frozenset(self.bare_calls),
             everything=self.everything,
             shell=self.shell,
-            history=self.history,
+            history=self.history or any(map(_HISTORY.fullmatch, self.reads)),
             calls=tuple(call for _, call in sorted(self.calls.values(), key=lambda item: item[0])),
         )
         return replace(found, later=self.later()) if self.bodies else found
@@ -626,7 +629,7 @@ class _Walker:
 
     # -- names
 
-    def load(self, name: str, use: _Use = _Use.LOOK) -> None:
+    def load(self, name: str, use: _Use = _LOOK) -> None:
         key = self.scope.find(name)
         if key is None or (name == "__class__" and self.scope.deferred):
             return
@@ -638,16 +641,16 @@ class _Walker:
             key = self.scope.mangled(name)
         if key not in self.flow.settled:
             self.reads.add(key)
-            self.history |= _HISTORY.fullmatch(key) is not None
-        if use in (_Use.SHARE, _Use.KEEP):
+        if use is _SHARE or use is _KEEP:
             self.shared.add(key)
-        if use > _Use.SHARE:
+        if use > _SHARE:
             self.mutates.add(key)
             self.changed(key)
         if self.repeated or self.scope.deferred:
             self.live.add(key)
-        for body in list(self.bodies[key]):
-            self.run(body)
+        if key in self.bodies:
+            for body in list(self.bodies[key]):
+                self.run(body)
 
     def bind(self, name: str, value: ast.expr | None = None) -> None:
         scope = self.scope
@@ -687,7 +690,7 @@ class _Walker:
         self.now, self.breaks, self.classes = self.flow.copy(), [], []
         self.scope = _scope("function", body.scope, inner, names)
         if isinstance(node, ast.Lambda):
-            self.visit(node.body, _Use.GIVE)
+            self.visit(node.body, _GIVE)
         else:
             self.block(node.body)
         self.now, self.scope, self.breaks, self.classes = before
@@ -731,7 +734,7 @@ class _Walker:
 
     # -- statements
 
-    def visit(self, node: ast.AST, use: _Use = _Use.LOOK) -> None:
+    def visit(self, node: ast.AST, use: _Use = _LOOK) -> None:
         """Walk over a statement or expression; for an expression, ``use`` says what becomes of its value."""
         kind: Any = type(node)
         if kind is ast.Constant:
@@ -742,7 +745,7 @@ class _Walker:
 
     def visit_other(self, node: ast.AST, use: _Use) -> None:
         for child in ast.iter_child_nodes(node):
-            self.visit(child, _Use.GIVE)
+            self.visit(child, _GIVE)
 
     def visit_Expr(self, node: ast.Expr, use: _Use) -> None:
         self.visit(node.value)
@@ -754,7 +757,7 @@ class _Walker:
 
     def visit_Return(self, node: ast.Return, use: _Use) -> None:
         if node.value is not None:
-            self.visit(node.value, _Use.GIVE)
+            self.visit(node.value, _GIVE)
         self.now = None
 
     def visit_Raise(self, node: ast.Raise, use: _Use) -> None:
@@ -772,7 +775,7 @@ class _Walker:
         with self.perhaps():  # python -O
             self.visit(node.test)
             if node.msg is not None:
-                self.visit(node.msg, _Use.GIVE)
+                self.visit(node.msg, _GIVE)
 
     def visit_Delete(self, node: ast.Delete, use: _Use) -> None:
         for target in node.targets:
@@ -798,9 +801,9 @@ class _Walker:
         elif isinstance(target, ast.Starred):
             self.target(target.value)
         elif isinstance(target, ast.Attribute):
-            self.visit(target.value, _Use.GIVE)
+            self.visit(target.value, _GIVE)
         elif isinstance(target, ast.Subscript):
-            self.visit(target.value, _Use.GIVE)
+            self.visit(target.value, _GIVE)
             self.visit(target.slice)
 
     def visit_Assign(self, node: ast.Assign, use: _Use) -> None:
@@ -811,7 +814,7 @@ class _Walker:
         simple = len(names) == len(targets) and not self.scope.deferred
         if simple and type(value) is ast.Lambda:
             for part in _outside(value):
-                self.visit(part, _Use.GIVE)
+                self.visit(part, _GIVE)
             for name in names:
                 self.bind(name)
                 self.define(name, [_Body(value, self.scope)])
@@ -819,7 +822,7 @@ class _Walker:
         told = self.told(value) if simple and self.asked else None
         keys = [key for key in map(self.scope.find, names) if key is not None and ":" not in key]
         outer, self.shared = self.shared, set()
-        self.visit(value, _Use.KEEP if len(keys) == len(targets) else _Use.GIVE)
+        self.visit(value, _KEEP if len(keys) == len(targets) else _GIVE)
         for other in self.shared:
             self.shares[other].update(keys)
             for key in keys:
@@ -853,7 +856,7 @@ class _Walker:
         else:
             self.target(target)
         # `list += iterator` uses the iterator up
-        self.visit(node.value, _Use.GIVE if isinstance(node.op, ast.Add | ast.BitOr) else _Use.LOOK)
+        self.visit(node.value, _GIVE if isinstance(node.op, (ast.Add, ast.BitOr)) else _LOOK)
         if isinstance(target, ast.Name):
             key = self.scope.find(target.id)
             if key is not None and ":" not in key:
@@ -880,7 +883,7 @@ class _Walker:
         self.repeated -= 1
 
     def visit_For(self, node: ast.For | ast.AsyncFor, use: _Use) -> None:
-        self.visit(node.iter, _Use.GIVE)
+        self.visit(node.iter, _GIVE)
         with self.loop([node.target, *node.body]) as breaks:
             head = self.flow.copy()
             self.target(node.target)
@@ -901,7 +904,7 @@ class _Walker:
         after: _Flow | None = None  # what is known if the context manager swallows an exception
         for item in node.items:
             expression, variable = item.context_expr, item.optional_vars
-            self.visit(expression, _Use.GIVE)
+            self.visit(expression, _GIVE)
             if isinstance(variable, ast.Name):
                 self.bind(variable.id)
             called = _dotted(expression.func) if isinstance(expression, ast.Call) else ""
@@ -955,7 +958,7 @@ class _Walker:
     visit_TryStar = visit_Try
 
     def visit_Match(self, node: ast.Match, use: _Use) -> None:
-        self.visit(node.subject, _Use.GIVE)
+        self.visit(node.subject, _GIVE)
         ends: list[_Flow | None] = []
         for case in node.cases:
             before = self.flow.copy()
@@ -1023,7 +1026,7 @@ class _Walker:
             own = frozenset(parameter.name for parameter in parameters)
             self.scope = _Scope("function", outer, own, private=outer.private)
             for parameter in parameters:
-                self.visit_other(parameter, _Use.LOOK)
+                self.visit_other(parameter, _LOOK)
         yield
         self.scope = outer
 
@@ -1045,7 +1048,7 @@ class _Walker:
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef, use: _Use) -> None:
         for part in _outside(node):
-            self.visit(part, _Use.GIVE)
+            self.visit(part, _GIVE)
         with self.type_parameters(node):
             for annotation in (*(arg.annotation for arg in _arguments(node)), node.returns):
                 self.annotation(annotation)
@@ -1059,7 +1062,7 @@ class _Walker:
 
     def visit_ClassDef(self, node: ast.ClassDef, use: _Use) -> None:
         for part in _outside(node):
-            self.visit(part, _Use.GIVE)
+            self.visit(part, _GIVE)
         plain = not node.keywords and all(_dotted(base) in _PLAIN_BASES for base in node.bases)
         with self.type_parameters(node):
             outer = self.scope
@@ -1087,11 +1090,11 @@ class _Walker:
 
     def visit_Lambda(self, node: ast.Lambda, use: _Use) -> None:
         for part in _outside(node):
-            self.visit(part, _Use.GIVE)
+            self.visit(part, _GIVE)
         self.run(_Body(node, self.scope))
 
     def visit_NamedExpr(self, node: ast.NamedExpr, use: _Use) -> None:
-        self.visit(node.value, _Use.GIVE)
+        self.visit(node.value, _GIVE)
         self.bind(node.target.id)
         self.load(node.target.id, use)
 
@@ -1118,7 +1121,7 @@ class _Walker:
             and not isinstance(right, ast.Tuple | ast.List | ast.Set | ast.Dict | ast.Constant)
         }
         for number, operand in enumerate(operands):
-            operand_use = _Use.GIVE if id(operand) in searched else _Use.LOOK
+            operand_use = _GIVE if id(operand) in searched else _LOOK
             if number < 2:
                 self.visit(operand, operand_use)
             else:
@@ -1129,10 +1132,10 @@ class _Walker:
         sides = (node.left, node.right)
         shares = isinstance(node.op, _SHARING)
         plain = any(isinstance(side, ast.Constant) for side in sides)
-        inner = min(use, _Use.SHARE) if use is _Use.KEEP else use
+        inner = min(use, _SHARE) if use is _KEEP else use
         for side in sides:
             display = isinstance(side, ast.List | ast.Tuple)  # `[x] * 3` holds x
-            self.visit(side, inner if shares and (display or not plain) else _Use.LOOK)
+            self.visit(side, inner if shares and (display or not plain) else _LOOK)
 
     def visit_UnaryOp(self, node: ast.UnaryOp, use: _Use) -> None:
         self.visit(node.operand)
@@ -1168,7 +1171,7 @@ class _Walker:
             self.load("sys")
             self.visit(node.slice)
             return
-        self.visit(node.value, _Use.GIVE)  # a defaultdict is changed by looking
+        self.visit(node.value, _GIVE)  # a defaultdict is changed by looking
         self.visit(node.slice)
 
     def visit_Attribute(self, node: ast.Attribute, use: _Use) -> None:
@@ -1183,11 +1186,12 @@ class _Walker:
 
     def chain(self, dotted: str) -> None:
         self.everything |= dotted in _UNSEEN_CHAINS
-        parts = dotted.split(".")
-        self.chains.update(".".join(parts[:end]) for end in range(2, len(parts) + 1) if parts[0])
+        if dotted not in self.chains:
+            parts = dotted.split(".")
+            self.chains.update([".".join(parts[:end]) for end in range(2, len(parts) + 1) if parts[0]])
 
     def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp, use: _Use) -> None:
-        self.visit(node.generators[0].iter, _Use.GIVE)
+        self.visit(node.generators[0].iter, _GIVE)
         with self.perhaps():
             outer = self.scope
             self.scope = _Scope(
@@ -1198,7 +1202,7 @@ class _Walker:
             )
             for number, part in enumerate(node.generators):
                 if number:
-                    self.visit(part.iter, _Use.GIVE)
+                    self.visit(part.iter, _GIVE)
                 self.target(part.target)
                 for test in part.ifs:
                     self.visit(test)
@@ -1217,7 +1221,7 @@ class _Walker:
         if isinstance(func, ast.Attribute) and _is_shell(func.value):
             self.ipython(func.attr, node)
             return
-        inner = _Use.GIVE
+        inner = _GIVE
         if isinstance(func, ast.Name):
             name = func.id
             self.record(name, node)
@@ -1230,14 +1234,14 @@ class _Walker:
                 self.everything |= first is None and not self.scope.in_function
                 self.load(name)
             else:
-                self.visit(func, _Use.LOOK if mine and hasattr(builtins, name) else _Use.GIVE)
-            inner = _Use.LOOK if mine and name in _PURE else _Use.GIVE
+                self.visit(func, _LOOK if mine and hasattr(builtins, name) else _GIVE)
+            inner = _LOOK if mine and name in _PURE else _GIVE
         elif isinstance(func, ast.Attribute):
-            text = isinstance(func.value, ast.JoinedStr | ast.Constant)
-            inner = _Use.LOOK if text and func.attr == "format" else _Use.GIVE
-            self.visit(func, _Use.GIVE)
+            text = isinstance(func.value, (ast.JoinedStr, ast.Constant))
+            inner = _LOOK if text and func.attr == "format" else _GIVE
+            self.visit(func, _GIVE)
         else:
-            self.visit(func, _Use.GIVE)
+            self.visit(func, _GIVE)
         last = func.attr if isinstance(func, ast.Attribute) else _named(func)
         if last in ("__import__", "import_module"):
             if isinstance(constant, str):
@@ -1246,10 +1250,10 @@ class _Walker:
         if last in ("query", "evaluate") or (last == "eval" and isinstance(func, ast.Attribute)):
             self.expression(first, node)
         for argument in node.args:
-            self.visit(argument, _Use.GIVE if isinstance(argument, ast.Starred) else inner)
+            self.visit(argument, _GIVE if isinstance(argument, ast.Starred) else inner)
         for item in node.keywords:
             given = item.arg in ("file", None)  # print(file=...) writes into it
-            self.visit(item.value, _Use.GIVE if given else inner)
+            self.visit(item.value, _GIVE if given else inner)
 
     def expression(self, first: ast.expr | None, node: ast.Call) -> None:
         """A text over names of the notebook, as pandas and numexpr evaluate it."""
@@ -1300,7 +1304,7 @@ class _Walker:
             return
         if len(given) < len(node.args) or node.keywords or not given:
             self.everything = self.shell = True
-            self.visit_other(node, _Use.GIVE)
+            self.visit_other(node, _GIVE)
         elif method in ("system", "getoutput"):
             self.shell = True
             self.line(given[0])
@@ -1329,7 +1333,7 @@ class _Walker:
             except (SyntaxError, ValueError):
                 continue
             with self.perhaps():
-                self.visit(tree.body, _Use.GIVE)
+                self.visit(tree.body, _GIVE)
 
     def magic(self, name: str, line: str, node: ast.Call | None = None) -> None:
         """A line magic."""
@@ -1416,7 +1420,7 @@ def _first_calls(tree: ast.Module) -> Iterator[str]:
             if not all(isinstance(value, ast.Constant) for value in (*call.args, *(k.value for k in call.keywords))):
                 return
             yield _dotted(call.func)
-        elif not isinstance(statement, ast.Import | ast.ImportFrom):
+        elif not isinstance(statement, (ast.Import, ast.ImportFrom)):
             return
 
 
