@@ -93,11 +93,13 @@ def generators(chains: Iterable[str], namespace: Mapping[str, Any]) -> tuple[set
 
 def _resolve(chain: str, namespace: Mapping[str, Any]) -> Any:
     """What a chain names; only modules and classes are looked into, which runs nobody's code."""
-    first, *rest = chain.split(".")
+    first, dot, rest = chain.partition(".")
     thing = namespace.get(first)
-    if rest and not issubclass(type(thing), _PLACES):
+    if not dot:
+        return thing
+    if not issubclass(type(thing), _PLACES):
         thing = sys.modules.get(first)  # `from time import time` gives the chain `time.time`
-    for name in rest:
+    for name in rest.split(".") if thing is not None else ():
         if not issubclass(type(thing), _PLACES):
             return None
         thing = getattr(thing, name, None)
