@@ -454,7 +454,8 @@ class Session:
             note(files)
             for path in map(self._name_of, files.values()):
                 reads.setdefault(f"p:{path}", self.workspace.look(path))
-            found = impure_chains(names.chains(self._uses), names.bare_calls(self._uses), names.namespace)
+            chains = names.chains(self._uses)
+            found = impure_chains(chains, names.bare_calls(self._uses), names.namespace)
             impure += [what for what in found if what not in impure]
         now = meaning(self._source)
         if self._uses.history:
@@ -464,7 +465,6 @@ class Session:
         key = _hash_of([now, sorted(reads.items()), sorted(before.items()), *salt])
         changes = NameChanges()
         if names is not None:
-            chains = names.chains(self._uses)
             used = bool(reads or recorder.outside or recorder.written() or self._calls)
             parts = senses(chains, self._source, names.namespace, outputs, used, recorder.has_spawned)
             changes = names.end(key, parts)
