@@ -179,13 +179,11 @@ def perform(bench: Bench, task: Task, bound: Mapping[str, Any], given: Collectio
         Exception: what CASA raised; products are as before the call.
         WorkerDied: the process that ran the task ended; products are as before the call.
     """
-    asked = dict(bound)
-    bound, notes = noninteractive(task, asked)
-    if all(bound[name] == asked[name] for name in given):
-        notes = ()
+    bound, replaced = noninteractive(task, dict(bound))
+    notes = list(replaced.values()) if replaced.keys() & set(given) else []
     with bench.workspace.lock(bench.waiting):
         bench.workspace.say_who(f"runs {task.name}")
-        call = _Call(bench, task, dict(bound), list(notes))
+        call = _Call(bench, task, dict(bound), notes)
         try:
             outcome = call.perform()
         except BaseException as error:

@@ -293,11 +293,6 @@ class Session:
         self._source = cell.source if cell is not None else source or ""
         self._uses = uses(self._source) if cell is not None or source is not None else EVERYTHING
         self._started, self._clock = time.time(), time.monotonic()
-        try:
-            os.getcwd()
-        except FileNotFoundError:
-            os.chdir(self.workspace.directory)
-            self._notes.append("the working directory is no longer there: this cell runs in the workspace's own")
         if self._names is not None and self._state is not None:
             self._names.bring(self._state["names"], self._state["bound"])
             self._names.set_aside(self._state["aside"])
@@ -312,6 +307,11 @@ class Session:
             except (sqlite3.Error, OSError) as error:
                 self._place = self._entering = None
                 self._notes.append(f"WARNING: this cell acts on what is there, its place could not be noted: {error}")
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            os.chdir(self.workspace.directory)
+            self._notes.append("the working directory is not there at this cell's place: it runs in the workspace")
         if self._names is not None:
             if self._state is None and self._place is not None and self._place.ordered:
                 self._bring_missing(self._place, self._names.reach(self._uses))
@@ -454,7 +454,8 @@ class Session:
             note(files)
             for path in map(self._name_of, files.values()):
                 reads.setdefault(f"p:{path}", self.workspace.look(path))
-            found = impure_chains(names.chains(self._uses), names.bare_calls(self._uses), names.namespace)
+            chains = names.chains(self._uses)
+            found = impure_chains(chains, names.bare_calls(self._uses), names.namespace)
             impure += [what for what in found if what not in impure]
         now = meaning(self._source)
         if self._uses.history:
@@ -464,8 +465,7 @@ class Session:
         key = _hash_of([now, sorted(reads.items()), sorted(before.items()), *salt])
         changes = NameChanges()
         if names is not None:
-            chains = names.chains(self._uses)
-            used = bool(recorder.reads or recorder.outside or recorder.written() or self._calls)
+            used = bool(reads or recorder.outside or recorder.written() or self._calls)
             parts = senses(chains, self._source, names.namespace, outputs, used, recorder.has_spawned)
             changes = names.end(key, parts)
         if changes.unseeded and "random numbers" not in impure:

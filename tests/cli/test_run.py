@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -82,6 +84,49 @@ def test_only_what_depends_on_an_edit_is_executed(casa: Casa, workspace: Path) -
     again = nbformat.read(workspace / "nb.ipynb", as_version=4)
     assert [cell.execution_count for cell in again.cells[1:]] == [1, 2, 3, 4, 5]
     assert (again.cells[2].outputs[0].execution_count, again.cells[2].outputs[0].data["text/plain"]) == (2, "3")
+
+
+def test_damaged_values_are_made_again_and_nobody_sees_a_failed_cell(casa: Casa, workspace: Path) -> None:
+    cells = {"x": "x = 1", "y": "y = [x, 2]\ny", "other": "other = 5", "print": "print(y)"}
+    path = write_notebook(workspace / "nb.ipynb", cells)
+    assert casa("run", "nb.ipynb").code == 0
+    with contextlib.closing(sqlite3.connect(workspace / ".casa-recompute" / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("UPDATE value SET data = substr(data, 1, length(data) - 1) WHERE data IS NOT NULL")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[4].source = "print('y:', y)"
+    path.write_text(nbformat.writes(notebook))
+    done = casa("run", "nb.ipynb", "--json")
+    assert done.code == 0, done.err
+    assert actions(done.json) == {"x": "executed", "y": "executed", "other": "skipped", "print": "executed"}
+    again = nbformat.read(path, as_version=4)
+    assert again.cells[4].outputs[0].text == "y: [1, 2]\n"
+    assert again.cells[2].outputs[0].data["text/plain"] == "[1, 2]"
+
+
+def test_a_cell_alone_finds_directory_environment_and_options_as_the_cells_above_left_them(
+    casa: Casa, workspace: Path
+) -> None:
+    cells = {
+        "go": "import os\nos.makedirs('night1', exist_ok=True)\nos.chdir('night1')",
+        "options": "import numpy as np\nnp.set_printoptions(precision=2)\nos.environ['ANTENNA'] = 'VA15'",
+        "plots": "import matplotlib\nmatplotlib.rcParams['figure.dpi'] = 50",
+        "write": "with open('x.txt', 'w') as stream:\n    print(np.array([1 / 3]), file=stream)",
+        "show": "print(open('x.txt').read(), os.environ['ANTENNA'], matplotlib.rcParams['figure.dpi'])",
+        "leave": "os.chdir('..')",
+    }
+    path = write_notebook(workspace / "nb.ipynb", cells)
+    first = casa("run", "nb.ipynb", "--json")
+    assert first.code == 0, first.err
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[4].source = cells["write"].replace("1 / 3", "2 / 3")
+    notebook.cells[5].source = cells["show"].replace("print(", "print('now', ")
+    path.write_text(nbformat.writes(notebook))
+    report = casa("run", "nb.ipynb", "--json").json
+    executed = [cell for cell, action in actions(report).items() if action == "executed"]
+    assert executed == ["write", "show"]
+    again = nbformat.read(path, as_version=4)
+    assert again.cells[5].outputs[0].text == "now [0.67]\n VA15 50.0\n"
+    assert casa("plan", "nb.ipynb", "--json").json["fresh"]
 
 
 def test_an_executed_notebook_cannot_be_told_from_one_executed_from_top_to_bottom(

@@ -10,6 +10,7 @@ import venv
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from casa_recompute.calls import SilentFailure
@@ -450,3 +451,12 @@ def test_a_cell_ends_also_when_its_end_cannot_be_noted(
         patch.setattr(session.workspace, "record_cell", full)
         assert any("No space left" in note for note in session.end_cell())
     assert chain(session)[0] == "restored"
+
+
+def test_arrays_inside_arguments_are_memoised(open_session: Open) -> None:
+    session = open_session()
+    in_cell(session, "import", "importuvfits", fitsfile="raw.fits", vis="a.ms")
+    flux = [np.arange(3), 0.0]
+    assert in_cell(session, "model", "setjy", vis="a.ms", fluxdensity=flux).action == "ran"
+    assert in_cell(session, "model", "setjy", vis="a.ms", fluxdensity=[np.arange(3), 0.0]).action == "restored"
+    assert in_cell(session, "model", "setjy", vis="a.ms", fluxdensity=[np.arange(4), 0.0]).action == "ran"

@@ -244,7 +244,9 @@ def test_shutdown_leaves_no_process_and_no_file(data: Path, new_desk: Any, displ
     pictures = desk.call("imview", raster=str(data / "one.image"))
     pictures += desk.call("plotms", caltable=str(data / "b.cal"), xaxis="chan", yaxis="amp")
     desk.run("gui.shutdown()")
-    assert psutil.Process(desk.process.pid).children(recursive=True) == []
+    # An AppImage's helper goes by itself when its mount is released, which a busy machine does a moment later.
+    _, left = psutil.wait_procs(psutil.Process(desk.process.pid).children(recursive=True), timeout=20)
+    assert left == []
     assert list(desk.cwd.iterdir()) == []
     assert list((desk.directory / "tmp").iterdir()) == []
     assert not list(Path("/tmp").glob(f"._casa*_{desk.process.pid}_*"))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casa_recompute.notebook.outputs import digest, from_messages, renumber, terminal_text, updates_elsewhere
+from casa_recompute.notebook.outputs import Showing, digest, from_messages, renumber, terminal_text
 
 
 def stream(text: str, name: str = "stdout") -> tuple[str, dict[str, Any]]:
@@ -77,9 +77,13 @@ def test_clearing_and_updating(messages: list[tuple[str, dict[str, Any]]], expec
 
 
 def test_updates_of_other_cells() -> None:
-    messages = [shown("1", "update_display_data", display_id="x"), shown("2", "update_display_data", display_id="x")]
-    assert updates_elsewhere(messages) == {"x": {"data": {"text/plain": "2"}, "metadata": {}}}
-    assert updates_elsewhere([shown("1"), stream("a")]) == {}
+    showing = Showing()
+    for message in (shown("1"), stream("a")):
+        showing.add(*message)
+    assert showing.elsewhere == {}
+    for value in ("1", "2"):
+        showing.add(*shown(value, "update_display_data", display_id="x"))
+    assert showing.elsewhere == {"x": {"data": {"text/plain": "2"}, "metadata": {}}}
 
 
 def test_from_messages_leaves_messages_alone() -> None:

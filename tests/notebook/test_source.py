@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from casa_recompute.notebook.source import LARGEST, Unknown, Uses, code_names, evaluate, meaning, uses
+from casa_recompute.notebook.evaluate import LARGEST, Unknown, evaluate
+from casa_recompute.notebook.source import Uses, meaning, uses
 
 BUILTINS = {"print", "range", "len", "sum", "list", "sorted", "open", "exec", "eval", "next", "str", "int"}
 
@@ -415,17 +416,6 @@ def test_calls_with_stars() -> None:
     one, other = uses("f(1, *a, k=2, **b)\ng()").calls
     assert (one.starred, other.starred) == (True, False)
     assert [key for key, _ in one.arguments] == [None, "k"]
-
-
-# -- code objects
-
-
-def test_names_of_code() -> None:
-    code = compile(
-        "x = a.attr\ndef f(p):\n  class A:\n    m = b\n  global y\n  y = lambda: c + p\n  del z0", "", "exec"
-    )
-    assert code_names(code) >= {"x", "a", "f", "b", "y", "c"}
-    assert not code_names(code) & {"attr", "p", "m", "A", "z0"}
 
 
 # -- values

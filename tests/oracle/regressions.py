@@ -752,4 +752,37 @@ REGRESSIONS: dict[str, Story] = {
             ('rerun', 'living'),
         ),
     ),
+    "a cell that goes to a directory of its own, run twice": Story(
+        cells=(
+            ('c1', "import os\nos.makedirs('sub', exist_ok=True)\nos.chdir('sub')"),
+            ('c2', "with open('x.txt', 'w') as s:\n    s.write('1')"),
+        ),
+        steps=(
+            ('run', 'c1'),
+            ('run', 'c2'),
+            ('run', 'c1'),
+            ('run', 'c2'),
+            ('rerun', 'living'),
+        ),
+    ),
+    "a module that is not found from another directory": Story(
+        cells=(
+            ('c2', 'c = 1'),
+            ('c3', 'import helper'),
+        ),
+        steps=(
+            ('run', 'c3'),
+            ('set', 'c2', "import os\nos.makedirs('sub', exist_ok=True)\nos.chdir('sub')"),
+            ('rerun', 'living'),
+        ),
+    ),
+    "arrays inside a task's arguments": Story(
+        cells=(
+            ('c2', 'import numpy as np\nf = np.arange(6)'),
+            ('c4', "flux = setjy(vis='b.ms', fluxdensity=[abs(f) % 4 * 1.5, 0.0, 0.0, 0.0])"),
+        ),
+        steps=(
+            ('rerun', 'living'),
+        ),
+    ),
 }

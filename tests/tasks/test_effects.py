@@ -185,16 +185,16 @@ def test_roles_are_stable_names(resolve: Callable[..., Effects]) -> None:
 
 
 def test_nothing_waits_for_a_person(catalogue: Catalogue) -> None:
-    def fall_back(name: str, **arguments: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def fall_back(name: str, **arguments: Any) -> tuple[dict[str, Any], dict[str, str]]:
         return effects.noninteractive(catalogue[name], catalogue[name].bind((), arguments))
 
     bound, notes = fall_back("tclean", interactive=True)
     assert bound["interactive"] is False
-    assert notes == ("interactive=True is not available in a notebook; ran with interactive=False.",)
-    assert fall_back("tclean", interactive=0)[1] == ()
+    assert notes == {"interactive": "interactive=True is not available in a notebook; ran with interactive=False."}
+    assert fall_back("tclean", interactive=0)[1] == {}
     assert fall_back("flagdata", display="both")[0]["display"] == ""
-    assert fall_back("flagdata", display="none") == (catalogue["flagdata"].bind((), {"display": "none"}), ())
+    assert fall_back("flagdata", display="none") == (catalogue["flagdata"].bind((), {"display": "none"}), {})
     assert fall_back("simobserve")[0]["graphics"] == "file"
     assert fall_back("plotbandpass", caltable="b")[0]["figfile"] == "plotbandpass.png"  # CASA insists on one
     assert fall_back("plotbandpass", caltable="b", figfile="f")[0]["figfile"] == "f"
-    assert fall_back("gaincal", vis="a")[1] == ()
+    assert fall_back("gaincal", vis="a")[1] == {}

@@ -17,7 +17,7 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from casa_recompute.notebook.model import CallUse, CellRun
 from casa_recompute.products import ABSENT, Manifest, Stamp, Tree
@@ -85,8 +85,7 @@ class Touch:
     after: str
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """What is known of a value of a Python name."""
 
     version: str

@@ -98,24 +98,12 @@ class Showing:
         self._displays.clear()
 
 
-def _showing(messages: Iterable[tuple[str, Mapping[str, Any]]]) -> Showing:
+def from_messages(messages: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Output]:
+    """The nbformat-4 outputs of one cell, from the type and content of its iopub messages."""
     showing = Showing()
     for kind, content in messages:
         showing.add(kind, content)
-    return showing
-
-
-def from_messages(messages: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Output]:
-    """The nbformat-4 outputs of one cell, from the type and content of its iopub messages."""
-    return _showing(messages).outputs()
-
-
-def updates_elsewhere(messages: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """Display ids that these messages set, each with its last data and metadata.
-
-    Whatever other cell shows one of these ids shows this from now on.
-    """
-    return _showing(messages).elsewhere
+    return showing.outputs()
 
 
 def renumber(outputs: Sequence[Mapping[str, Any]], count: int) -> list[Output]:

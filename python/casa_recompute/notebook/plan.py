@@ -13,6 +13,7 @@ from casa_recompute.calls import Foresight, foresee, strings
 from casa_recompute.installation import Installation
 from casa_recompute.ledger import CallRecord
 from casa_recompute.notebook import source
+from casa_recompute.notebook.evaluate import Unknown, evaluate
 from casa_recompute.notebook.facts import Lookups
 from casa_recompute.notebook.model import (
     ABSENT,
@@ -469,9 +470,9 @@ class CallPredictor:
             task = catalogue[call.name]
             try:
                 if call.starred or not call.arguments:  # no arguments mean global names, as with `go`
-                    raise source.Unknown(call.name)
-                args = [source.evaluate(value, names) for name, value in call.arguments if name is None]
-                kwargs = {name: source.evaluate(value, names) for name, value in call.arguments if name is not None}
+                    raise Unknown(call.name)
+                args = [evaluate(value, names) for name, value in call.arguments if name is None]
+                kwargs = {name: evaluate(value, names) for name, value in call.arguments if name is not None}
                 bound = task.bind((), task.completed(args, kwargs))
                 found.append(
                     foresee(
@@ -483,7 +484,7 @@ class CallPredictor:
                         self._lookups.space.directory / directory,
                     )
                 )
-            except (source.Unknown, TypeError, ValueError, OSError):
+            except (Unknown, TypeError, ValueError, OSError):
                 expected = self._lookups.expected(call.name)
                 found.append(Foresight(call.name, None, {}, frozenset(), expected))
         return found

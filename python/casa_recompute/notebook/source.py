@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import ast
 import builtins
-import dis
 import hashlib
 import keyword
-import operator
 import re
 import string
-import types
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +20,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cache, cached_property, lru_cache
-from itertools import islice
 from typing import Any
 
 
@@ -33,7 +29,6 @@ def _words(text: str) -> frozenset[str]:
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
-_GLOBAL_STEPS = ("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")
 _HISTORY = re.compile(r"_{1,3}|_\d+|_i{1,3}|_i\d+|_ih|_oh|_dh|In|Out")
 _WORD = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 
@@ -296,25 +291,6 @@ def uses(source: str) -> Uses:
         return EVERYTHING
 
 
-@lru_cache(maxsize=4096)
-def code_names(code: types.CodeType) -> frozenset[str]:
-    """Global names that running this code, and functions and classes inside it, may load, store or delete."""
-    return frozenset(_code_names(code, ("LOAD_NAME", "STORE_NAME", "DELETE_NAME")))
-
-
-def _code_names(code: types.CodeType, by_name: tuple[str, ...]) -> set[str]:
-    # *_NAME: in the text of a cell; in a class, which looks for a name in the globals when it has none itself
-    names = {
-        str(step.argval)
-        for step in dis.get_instructions(code)
-        if step.opname in by_name or step.opname in _GLOBAL_STEPS
-    }
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= _code_names(constant, ("LOAD_NAME",))
-    return names
-
-
 # -- scopes ---------------------------------------------------------------------------------------------------------
 
 
@@ -495,6 +471,9 @@ class _Use(IntEnum):
     GIVE = 3  # given to something that may change or keep it
 
 
+_LOOK, _SHARE, _KEEP, _GIVE = _Use  # to ask the class for one takes ten times as long
+
+
 @dataclass
 class _Flow:
     """What is known at one point of the cell."""
@@ -525,17 +504,18 @@ class _Body:
     scope: _Scope  # around it
 
 
-_SAME = "(if it cannot be changed in place)"  # as a function in an expression; see evaluate
+SAME = "(if it cannot be changed in place)"
+"""Stands in an argument of a call where a function would, for its own argument; see evaluate.py."""
 _OTHER = "(not told)"
 
 
 def _unguarded(value: ast.expr) -> ast.expr:
-    return value.args[0] if isinstance(value, ast.Call) and _named(value.func) == _SAME else value
+    return value.args[0] if isinstance(value, ast.Call) and _named(value.func) == SAME else value
 
 
 def _guarded(value: ast.expr | None) -> ast.expr | None:
     """The value, if it is of a kind that cannot be changed in place."""
-    return value and ast.Call(ast.Name(_SAME, ast.Load()), [_unguarded(value)], [])
+    return value and ast.Call(ast.Name(SAME, ast.Load()), [_unguarded(value)], [])
 
 
 class _Walker:
@@ -594,7 +574,7 @@ class _Walker:
             bare_calls=frozenset(self.bare_calls),
             everything=self.everything,
             shell=self.shell,
-            history=self.history,
+            history=self.history or any(map(_HISTORY.fullmatch, self.reads)),
             calls=tuple(call for _, call in sorted(self.calls.values(), key=lambda item: item[0])),
         )
         return replace(found, later=self.later()) if self.bodies else found
@@ -649,7 +629,7 @@ class _Walker:
 
     # -- names
 
-    def load(self, name: str, use: _Use = _Use.LOOK) -> None:
+    def load(self, name: str, use: _Use = _LOOK) -> None:
         key = self.scope.find(name)
         if key is None or (name == "__class__" and self.scope.deferred):
             return
@@ -661,16 +641,16 @@ class _Walker:
             key = self.scope.mangled(name)
         if key not in self.flow.settled:
             self.reads.add(key)
-            self.history |= _HISTORY.fullmatch(key) is not None
-        if use in (_Use.SHARE, _Use.KEEP):
+        if use is _SHARE or use is _KEEP:
             self.shared.add(key)
-        if use > _Use.SHARE:
+        if use > _SHARE:
             self.mutates.add(key)
             self.changed(key)
         if self.repeated or self.scope.deferred:
             self.live.add(key)
-        for body in list(self.bodies[key]):
-            self.run(body)
+        if key in self.bodies:
+            for body in list(self.bodies[key]):
+                self.run(body)
 
     def bind(self, name: str, value: ast.expr | None = None) -> None:
         scope = self.scope
@@ -710,7 +690,7 @@ class _Walker:
         self.now, self.breaks, self.classes = self.flow.copy(), [], []
         self.scope = _scope("function", body.scope, inner, names)
         if isinstance(node, ast.Lambda):
-            self.visit(node.body, _Use.GIVE)
+            self.visit(node.body, _GIVE)
         else:
             self.block(node.body)
         self.now, self.scope, self.breaks, self.classes = before
@@ -754,7 +734,7 @@ class _Walker:
 
     # -- statements
 
-    def visit(self, node: ast.AST, use: _Use = _Use.LOOK) -> None:
+    def visit(self, node: ast.AST, use: _Use = _LOOK) -> None:
         """Walk over a statement or expression; for an expression, ``use`` says what becomes of its value."""
         kind: Any = type(node)
         if kind is ast.Constant:
@@ -765,7 +745,7 @@ class _Walker:
 
     def visit_other(self, node: ast.AST, use: _Use) -> None:
         for child in ast.iter_child_nodes(node):
-            self.visit(child, _Use.GIVE)
+            self.visit(child, _GIVE)
 
     def visit_Expr(self, node: ast.Expr, use: _Use) -> None:
         self.visit(node.value)
@@ -777,7 +757,7 @@ class _Walker:
 
     def visit_Return(self, node: ast.Return, use: _Use) -> None:
         if node.value is not None:
-            self.visit(node.value, _Use.GIVE)
+            self.visit(node.value, _GIVE)
         self.now = None
 
     def visit_Raise(self, node: ast.Raise, use: _Use) -> None:
@@ -795,7 +775,7 @@ class _Walker:
         with self.perhaps():  # python -O
             self.visit(node.test)
             if node.msg is not None:
-                self.visit(node.msg, _Use.GIVE)
+                self.visit(node.msg, _GIVE)
 
     def visit_Delete(self, node: ast.Delete, use: _Use) -> None:
         for target in node.targets:
@@ -821,9 +801,9 @@ class _Walker:
         elif isinstance(target, ast.Starred):
             self.target(target.value)
         elif isinstance(target, ast.Attribute):
-            self.visit(target.value, _Use.GIVE)
+            self.visit(target.value, _GIVE)
         elif isinstance(target, ast.Subscript):
-            self.visit(target.value, _Use.GIVE)
+            self.visit(target.value, _GIVE)
             self.visit(target.slice)
 
     def visit_Assign(self, node: ast.Assign, use: _Use) -> None:
@@ -834,7 +814,7 @@ class _Walker:
         simple = len(names) == len(targets) and not self.scope.deferred
         if simple and type(value) is ast.Lambda:
             for part in _outside(value):
-                self.visit(part, _Use.GIVE)
+                self.visit(part, _GIVE)
             for name in names:
                 self.bind(name)
                 self.define(name, [_Body(value, self.scope)])
@@ -842,7 +822,7 @@ class _Walker:
         told = self.told(value) if simple and self.asked else None
         keys = [key for key in map(self.scope.find, names) if key is not None and ":" not in key]
         outer, self.shared = self.shared, set()
-        self.visit(value, _Use.KEEP if len(keys) == len(targets) else _Use.GIVE)
+        self.visit(value, _KEEP if len(keys) == len(targets) else _GIVE)
         for other in self.shared:
             self.shares[other].update(keys)
             for key in keys:
@@ -876,7 +856,7 @@ class _Walker:
         else:
             self.target(target)
         # `list += iterator` uses the iterator up
-        self.visit(node.value, _Use.GIVE if isinstance(node.op, ast.Add | ast.BitOr) else _Use.LOOK)
+        self.visit(node.value, _GIVE if isinstance(node.op, (ast.Add, ast.BitOr)) else _LOOK)
         if isinstance(target, ast.Name):
             key = self.scope.find(target.id)
             if key is not None and ":" not in key:
@@ -903,7 +883,7 @@ class _Walker:
         self.repeated -= 1
 
     def visit_For(self, node: ast.For | ast.AsyncFor, use: _Use) -> None:
-        self.visit(node.iter, _Use.GIVE)
+        self.visit(node.iter, _GIVE)
         with self.loop([node.target, *node.body]) as breaks:
             head = self.flow.copy()
             self.target(node.target)
@@ -924,7 +904,7 @@ class _Walker:
         after: _Flow | None = None  # what is known if the context manager swallows an exception
         for item in node.items:
             expression, variable = item.context_expr, item.optional_vars
-            self.visit(expression, _Use.GIVE)
+            self.visit(expression, _GIVE)
             if isinstance(variable, ast.Name):
                 self.bind(variable.id)
             called = _dotted(expression.func) if isinstance(expression, ast.Call) else ""
@@ -978,7 +958,7 @@ class _Walker:
     visit_TryStar = visit_Try
 
     def visit_Match(self, node: ast.Match, use: _Use) -> None:
-        self.visit(node.subject, _Use.GIVE)
+        self.visit(node.subject, _GIVE)
         ends: list[_Flow | None] = []
         for case in node.cases:
             before = self.flow.copy()
@@ -1046,7 +1026,7 @@ class _Walker:
             own = frozenset(parameter.name for parameter in parameters)
             self.scope = _Scope("function", outer, own, private=outer.private)
             for parameter in parameters:
-                self.visit_other(parameter, _Use.LOOK)
+                self.visit_other(parameter, _LOOK)
         yield
         self.scope = outer
 
@@ -1068,7 +1048,7 @@ class _Walker:
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef, use: _Use) -> None:
         for part in _outside(node):
-            self.visit(part, _Use.GIVE)
+            self.visit(part, _GIVE)
         with self.type_parameters(node):
             for annotation in (*(arg.annotation for arg in _arguments(node)), node.returns):
                 self.annotation(annotation)
@@ -1082,7 +1062,7 @@ class _Walker:
 
     def visit_ClassDef(self, node: ast.ClassDef, use: _Use) -> None:
         for part in _outside(node):
-            self.visit(part, _Use.GIVE)
+            self.visit(part, _GIVE)
         plain = not node.keywords and all(_dotted(base) in _PLAIN_BASES for base in node.bases)
         with self.type_parameters(node):
             outer = self.scope
@@ -1110,11 +1090,11 @@ class _Walker:
 
     def visit_Lambda(self, node: ast.Lambda, use: _Use) -> None:
         for part in _outside(node):
-            self.visit(part, _Use.GIVE)
+            self.visit(part, _GIVE)
         self.run(_Body(node, self.scope))
 
     def visit_NamedExpr(self, node: ast.NamedExpr, use: _Use) -> None:
-        self.visit(node.value, _Use.GIVE)
+        self.visit(node.value, _GIVE)
         self.bind(node.target.id)
         self.load(node.target.id, use)
 
@@ -1141,7 +1121,7 @@ class _Walker:
             and not isinstance(right, ast.Tuple | ast.List | ast.Set | ast.Dict | ast.Constant)
         }
         for number, operand in enumerate(operands):
-            operand_use = _Use.GIVE if id(operand) in searched else _Use.LOOK
+            operand_use = _GIVE if id(operand) in searched else _LOOK
             if number < 2:
                 self.visit(operand, operand_use)
             else:
@@ -1152,10 +1132,10 @@ class _Walker:
         sides = (node.left, node.right)
         shares = isinstance(node.op, _SHARING)
         plain = any(isinstance(side, ast.Constant) for side in sides)
-        inner = min(use, _Use.SHARE) if use is _Use.KEEP else use
+        inner = min(use, _SHARE) if use is _KEEP else use
         for side in sides:
             display = isinstance(side, ast.List | ast.Tuple)  # `[x] * 3` holds x
-            self.visit(side, inner if shares and (display or not plain) else _Use.LOOK)
+            self.visit(side, inner if shares and (display or not plain) else _LOOK)
 
     def visit_UnaryOp(self, node: ast.UnaryOp, use: _Use) -> None:
         self.visit(node.operand)
@@ -1191,7 +1171,7 @@ class _Walker:
             self.load("sys")
             self.visit(node.slice)
             return
-        self.visit(node.value, _Use.GIVE)  # a defaultdict is changed by looking
+        self.visit(node.value, _GIVE)  # a defaultdict is changed by looking
         self.visit(node.slice)
 
     def visit_Attribute(self, node: ast.Attribute, use: _Use) -> None:
@@ -1206,11 +1186,12 @@ class _Walker:
 
     def chain(self, dotted: str) -> None:
         self.everything |= dotted in _UNSEEN_CHAINS
-        parts = dotted.split(".")
-        self.chains.update(".".join(parts[:end]) for end in range(2, len(parts) + 1) if parts[0])
+        if dotted not in self.chains:
+            parts = dotted.split(".")
+            self.chains.update([".".join(parts[:end]) for end in range(2, len(parts) + 1) if parts[0]])
 
     def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp, use: _Use) -> None:
-        self.visit(node.generators[0].iter, _Use.GIVE)
+        self.visit(node.generators[0].iter, _GIVE)
         with self.perhaps():
             outer = self.scope
             self.scope = _Scope(
@@ -1221,7 +1202,7 @@ class _Walker:
             )
             for number, part in enumerate(node.generators):
                 if number:
-                    self.visit(part.iter, _Use.GIVE)
+                    self.visit(part.iter, _GIVE)
                 self.target(part.target)
                 for test in part.ifs:
                     self.visit(test)
@@ -1240,7 +1221,7 @@ class _Walker:
         if isinstance(func, ast.Attribute) and _is_shell(func.value):
             self.ipython(func.attr, node)
             return
-        inner = _Use.GIVE
+        inner = _GIVE
         if isinstance(func, ast.Name):
             name = func.id
             self.record(name, node)
@@ -1253,14 +1234,14 @@ class _Walker:
                 self.everything |= first is None and not self.scope.in_function
                 self.load(name)
             else:
-                self.visit(func, _Use.LOOK if mine and hasattr(builtins, name) else _Use.GIVE)
-            inner = _Use.LOOK if mine and name in _PURE else _Use.GIVE
+                self.visit(func, _LOOK if mine and hasattr(builtins, name) else _GIVE)
+            inner = _LOOK if mine and name in _PURE else _GIVE
         elif isinstance(func, ast.Attribute):
-            text = isinstance(func.value, ast.JoinedStr | ast.Constant)
-            inner = _Use.LOOK if text and func.attr == "format" else _Use.GIVE
-            self.visit(func, _Use.GIVE)
+            text = isinstance(func.value, (ast.JoinedStr, ast.Constant))
+            inner = _LOOK if text and func.attr == "format" else _GIVE
+            self.visit(func, _GIVE)
         else:
-            self.visit(func, _Use.GIVE)
+            self.visit(func, _GIVE)
         last = func.attr if isinstance(func, ast.Attribute) else _named(func)
         if last in ("__import__", "import_module"):
             if isinstance(constant, str):
@@ -1269,10 +1250,10 @@ class _Walker:
         if last in ("query", "evaluate") or (last == "eval" and isinstance(func, ast.Attribute)):
             self.expression(first, node)
         for argument in node.args:
-            self.visit(argument, _Use.GIVE if isinstance(argument, ast.Starred) else inner)
+            self.visit(argument, _GIVE if isinstance(argument, ast.Starred) else inner)
         for item in node.keywords:
             given = item.arg in ("file", None)  # print(file=...) writes into it
-            self.visit(item.value, _Use.GIVE if given else inner)
+            self.visit(item.value, _GIVE if given else inner)
 
     def expression(self, first: ast.expr | None, node: ast.Call) -> None:
         """A text over names of the notebook, as pandas and numexpr evaluate it."""
@@ -1323,7 +1304,7 @@ class _Walker:
             return
         if len(given) < len(node.args) or node.keywords or not given:
             self.everything = self.shell = True
-            self.visit_other(node, _Use.GIVE)
+            self.visit_other(node, _GIVE)
         elif method in ("system", "getoutput"):
             self.shell = True
             self.line(given[0])
@@ -1352,7 +1333,7 @@ class _Walker:
             except (SyntaxError, ValueError):
                 continue
             with self.perhaps():
-                self.visit(tree.body, _Use.GIVE)
+                self.visit(tree.body, _GIVE)
 
     def magic(self, name: str, line: str, node: ast.Call | None = None) -> None:
         """A line magic."""
@@ -1439,7 +1420,7 @@ def _first_calls(tree: ast.Module) -> Iterator[str]:
             if not all(isinstance(value, ast.Constant) for value in (*call.args, *(k.value for k in call.keywords))):
                 return
             yield _dotted(call.func)
-        elif not isinstance(statement, ast.Import | ast.ImportFrom):
+        elif not isinstance(statement, (ast.Import, ast.ImportFrom)):
             return
 
 
@@ -1450,226 +1431,3 @@ def _dotted(node: ast.expr) -> str:
         parts.append(node.attr)
         node = node.value
     return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
-
-
-# -- values of argument expressions -----------------------------------------------------------------------------------
-
-
-class Unknown(ValueError):
-    """The text alone does not tell the value of an expression."""
-
-
-LARGEST = 100_000
-"""Values that take more than about so many bytes or items are not worked out."""
-_IMMUTABLE = (int, float, complex, bool, str, bytes, types.NoneType, types.EllipsisType, range, slice)
-_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-}
-_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
-    ast.UAdd: operator.pos,
-    ast.USub: operator.neg,
-    ast.Not: operator.not_,
-    ast.Invert: operator.invert,
-}
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Is: operator.is_,
-    ast.IsNot: operator.is_not,
-    ast.In: lambda item, values: item in values,
-    ast.NotIn: lambda item, values: item not in values,
-}
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    f.__name__: f for f in (str, int, float, bool, len, range, list, dict, tuple, sorted, abs, min, max, round)
-}
-_METHODS = _words("format replace join upper lower strip lstrip rstrip split startswith endswith")
-
-
-def evaluate(expression: ast.expr, names: Mapping[str, object]) -> object:
-    """The value of an argument of a call, as far as it is told without running code of the user.
-
-    Operands are values of Python's own types only (numbers, texts, None, lists, tuples, dicts, ranges). Works out
-    arithmetic, comparisons, ``and``/``or``/``not``, conditional expressions, f-strings, indexing and slicing, methods
-    of texts, and a few of Python's functions. A list or dict may be the very object in ``names``: do not change it.
-
-    Raises:
-        Unknown: anything else, an error in the expression, or a value that is absurdly large.
-    """
-    try:
-        return _checked(_evaluate(expression, names))
-    except Unknown:
-        raise
-    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise Unknown(str(error)) from error
-
-
-def _size(value: object) -> int:
-    """Bytes and items of a value, counted until there are too many.
-
-    Raises:
-        Unknown: there are too many, or it holds something else than Python's own plain types.
-    """
-    total, rest = 0, [value]
-    while rest:
-        item = rest.pop()
-        total += 1
-        if type(item) in (list, tuple):
-            assert isinstance(item, list | tuple)
-            rest.extend(item[: LARGEST + 1])
-        elif type(item) is dict:
-            rest.extend([*islice(item.keys(), LARGEST + 1), *islice(item.values(), LARGEST + 1)])
-        elif type(item) in (str, bytes):
-            assert isinstance(item, str | bytes)
-            total += len(item)
-        elif type(item) is int:
-            total += item.bit_length() // 8
-        elif type(item) not in _IMMUTABLE:
-            raise Unknown(f"a value of type {type(item).__name__}")
-        if total > LARGEST:
-            raise Unknown("a very large value")
-    return total
-
-
-def _checked(value: object) -> object:
-    _size(value)
-    return value
-
-
-def _evaluate(node: ast.expr | None, names: Mapping[str, object]) -> Any:
-    """See evaluate. Every value that comes out is small and plain, so that the next step is cheap and harmless."""
-    match node:
-        case None:
-            return None
-        case ast.Constant():
-            return _checked(node.value)
-        case ast.Name(id=name):
-            if name not in names:
-                raise Unknown(f"{name} is not known")
-            return _checked(names[name])
-        case ast.List() | ast.Tuple():
-            items: list[Any] = []
-            for item in node.elts:
-                value = _evaluate(item.value if isinstance(item, ast.Starred) else item, names)
-                items += _short(value) if isinstance(item, ast.Starred) else [value]
-            return _checked(items if isinstance(node, ast.List) else tuple(items))
-        case ast.Dict():
-            result: dict[Any, Any] = {}
-            for key, item in zip(node.keys, node.values, strict=True):
-                value = _evaluate(item, names)
-                result.update(value if key is None else {_evaluate(key, names): value})
-            return _checked(result)
-        case ast.BinOp():
-            return _binary(node.op, _evaluate(node.left, names), _evaluate(node.right, names))
-        case ast.UnaryOp():
-            return _UNARY[type(node.op)](_evaluate(node.operand, names))
-        case ast.BoolOp():
-            value = None
-            for part in node.values:
-                value = _evaluate(part, names)
-                if bool(value) is isinstance(node.op, ast.Or):
-                    break
-            return value
-        case ast.Compare():
-            left = _evaluate(node.left, names)
-            for relation, part in zip(node.ops, node.comparators, strict=True):
-                right = _evaluate(part, names)
-                if isinstance(relation, ast.Is | ast.IsNot) and left is not None and right is not None:
-                    raise Unknown("whether two values are one object")
-                if not _COMPARE[type(relation)](left, right):
-                    return False
-                left = right
-            return True
-        case ast.IfExp():
-            return _evaluate(node.body if _evaluate(node.test, names) else node.orelse, names)
-        case ast.JoinedStr():
-            return _checked("".join(str(_evaluate(part, names)) for part in node.values))
-        case ast.FormattedValue():
-            value = _evaluate(node.value, names)
-            shown = {-1: value, 115: value, 114: repr(value), 97: ascii(value)}[node.conversion]
-            spec = _evaluate(node.format_spec, names) if node.format_spec is not None else ""
-            return _checked(format(str(shown) if node.conversion == 115 else shown, _tame(spec)))
-        case ast.Slice():
-            return slice(*(_evaluate(part, names) for part in (node.lower, node.upper, node.step)))
-        case ast.Subscript():
-            return _checked(_evaluate(node.value, names)[_evaluate(node.slice, names)])
-        case ast.Call(func=ast.Name(id=name)) if name == _SAME:
-            value = _evaluate(node.args[0], names)
-            if not _is_fixed(value):
-                raise Unknown("a value that the cell may change")
-            return value
-        case ast.Call():
-            args = [_evaluate(arg, names) for arg in node.args]
-            options = {item.arg: _evaluate(item.value, names) for item in node.keywords if item.arg is not None}
-            if len(options) == len(node.keywords):
-                return _checked(_called(node.func, args, options, names))
-    raise Unknown(f"{type(node).__name__} is not worked out")
-
-
-def _is_fixed(value: object) -> bool:
-    return all(map(_is_fixed, value)) if isinstance(value, tuple) else not isinstance(value, list | dict)
-
-
-def _short(value: Any) -> Any:
-    """An iterable that is not too long to be gone through."""
-    if len(value) > LARGEST:
-        raise Unknown("a very large value")
-    return value
-
-
-def _tame(spec: str) -> str:
-    """A format that does not ask for a very long text."""
-    if re.search(r"\d{5}", spec):
-        raise Unknown("a very wide format")
-    return spec
-
-
-def _binary(kind: ast.operator, left: Any, right: Any) -> Any:
-    if type(kind) not in _BINARY:
-        raise Unknown(f"{type(kind).__name__} is not worked out")
-    if isinstance(kind, ast.Mult):
-        for sequence, count in ((left, right), (right, left)):
-            if isinstance(sequence, str | bytes | list | tuple) and _size(sequence) * int(count) > LARGEST:
-                raise Unknown("a very large value")
-    if isinstance(kind, ast.Pow) and isinstance(left, int) and left.bit_length() * abs(right) > LARGEST:
-        raise Unknown("a very large value")
-    if isinstance(kind, ast.Mod) and isinstance(left, str | bytes):
-        _tame(left if isinstance(left, str) else left.decode("latin-1"))
-        if "*" in str(left):
-            raise Unknown("a format whose width is computed")
-    return _checked(_BINARY[type(kind)](left, right))
-
-
-def _called(func: ast.expr, args: list[Any], options: dict[str, Any], names: Mapping[str, object]) -> Any:
-    if isinstance(func, ast.Name):
-        if func.id in names or func.id not in _FUNCTIONS:
-            raise Unknown(f"what {func.id} returns")
-        if func.id != "range":
-            for value in args:
-                if isinstance(value, range):
-                    _short(value)
-        return _FUNCTIONS[func.id](*args, **options)
-    if not isinstance(func, ast.Attribute) or func.attr not in _METHODS:
-        raise Unknown("what a function returns")
-    text = _evaluate(func.value, names)
-    if not isinstance(text, str):
-        raise Unknown(f"what {func.attr} of a {type(text).__name__} returns")
-    if func.attr == "format":
-        given = (*args, *options.values())
-        if "}" in re.sub(r"\{[^{}]*\}", "", text) or sum(map(_size, given)) * (text.count("{") + 1) > LARGEST:
-            raise Unknown("a format within a format")
-        _tame(text)
-    if func.attr == "replace" and (len(text) + 1) * (len(args[1]) + 1) > LARGEST:
-        raise Unknown("a very large value")
-    if func.attr == "join" and (len(text) + 1) * (len(_short(args[0])) + 1) > LARGEST:
-        raise Unknown("a very large value")
-    return getattr(text, func.attr)(*args, **options)

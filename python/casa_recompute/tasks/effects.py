@@ -172,15 +172,15 @@ def _true(condition: str, call: rules.Call) -> bool:
     return rules.Rule(condition, "", rules.parse_condition(condition)).holds(call)
 
 
-def noninteractive(task: Task, bound: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The arguments with everything that would open a window or wait for a person replaced, and a note for
-    each.
+def noninteractive(task: Task, bound: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The arguments with everything that would open a window or wait for a person replaced, and, by name, a note
+    for each.
 
     In the table a parameter has its one non-interactive value, or a list of them of which the first is the
     fall-back, or, as a table, a replacement for each interactive value.
     """
     answer = copy.deepcopy(dict(bound))
-    notes = []
+    notes = {}
     for name, wanted in (table().get(task.name, _UNKNOWN).noninteractive or {}).items():
         given = bound[name]
         if isinstance(wanted, dict):
@@ -190,5 +190,5 @@ def noninteractive(task: Task, bound: Mapping[str, Any]) -> tuple[dict[str, Any]
             fallback = given if any(given == a for a in accepted) else accepted[0]
         if fallback != given:
             answer[name] = fallback
-            notes.append(f"{name}={given!r} is not available in a notebook; ran with {name}={fallback!r}.")
-    return answer, tuple(notes)
+            notes[name] = f"{name}={given!r} is not available in a notebook; ran with {name}={fallback!r}."
+    return answer, notes

@@ -48,6 +48,7 @@ _IMPURE = {
 }
 _FUNCTIONS = {"function", "builtin_function_or_method", "method", "cython_function_or_method"}
 _SETTING = {"seed", "setstate", "set_state"}
+_PLACES = (type, types.ModuleType)
 _SEEDABLE = {"default_rng", "RandomState", "Random", "SeedSequence"}
 
 
@@ -92,12 +93,14 @@ def generators(chains: Iterable[str], namespace: Mapping[str, Any]) -> tuple[set
 
 def _resolve(chain: str, namespace: Mapping[str, Any]) -> Any:
     """What a chain names; only modules and classes are looked into, which runs nobody's code."""
-    first, *rest = chain.split(".")
+    first, dot, rest = chain.partition(".")
     thing = namespace.get(first)
-    if rest and not issubclass(type(thing), type | types.ModuleType):
+    if not dot:
+        return thing
+    if not issubclass(type(thing), _PLACES):
         thing = sys.modules.get(first)  # `from time import time` gives the chain `time.time`
-    for name in rest:
-        if not issubclass(type(thing), type | types.ModuleType):
+    for name in rest.split(".") if thing is not None else ():
+        if not issubclass(type(thing), _PLACES):
             return None
         thing = getattr(thing, name, None)
     return thing

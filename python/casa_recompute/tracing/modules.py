@@ -46,9 +46,14 @@ def note(files: dict[str, str]) -> None:
 
 
 def forget_changed(imports: Iterable[str]) -> list[str]:
-    """Take modules whose files have changed out of ``sys.modules``, so that they are imported anew; their names."""
+    """Take modules out of ``sys.modules`` whose files have changed, or that would now be found elsewhere, as in another
+    working directory, so that they are imported anew; their names."""
     files = local_files(imports)
-    changed = [name for name, path in files.items() if _content(path) != content_at_import(sys.modules[name])]
+    changed = [
+        name
+        for name, path in files.items()
+        if _content(path) != content_at_import(sys.modules[name]) or _found_at(name) not in (None, path)
+    ]
     if not changed:
         return []
     importlib.invalidate_caches()
@@ -57,6 +62,15 @@ def forget_changed(imports: Iterable[str]) -> list[str]:
         cached = Path(importlib.util.cache_from_source(path))
         cached.unlink(missing_ok=True)  # it goes by whole seconds, and may not notice
     return changed
+
+
+def _found_at(name: str) -> str | None:
+    """The file that an import of a module would load, "" if there is none; None for parts of packages."""
+    if "." in name:
+        return None
+    specs = (finder.find_spec(name, None) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+    spec = next((spec for spec in specs if spec is not None), None)
+    return os.path.realpath(spec.origin) if spec is not None and spec.origin else ""
 
 
 def _content(path: str) -> bytes:

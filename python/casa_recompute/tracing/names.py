@@ -132,7 +132,9 @@ class NameTracker:
             name = todo.pop()
             if name not in found:
                 found.add(name)
-                todo += self._digests[name].uses if name in self._digests else ()
+                known = self._digests.get(name)
+                if known is not None and known.uses:
+                    todo += known.uses
         return found
 
     def end(self, key: str, senses: Collection[str] = ()) -> NameChanges:
@@ -301,13 +303,16 @@ class NameTracker:
 
     def chains(self, uses: Uses) -> set[str]:
         """Attribute chains and names in a cell's text, and in functions that it may have called."""
-        reached = [self._digests[name] for name in self._reach_now(self._reach) if name in self._digests]
-        return {*uses.chains, *uses.reads}.union(*(found.chains | found.uses for found in reached))
+        return {*uses.chains, *uses.reads}.union(*(found.chains | found.uses for found in self._functions()))
 
     def bare_calls(self, uses: Uses) -> set[str]:
         """Those of them that are called without an argument."""
-        reached = [self._digests[name] for name in self._reach_now(self._reach) if name in self._digests]
-        return set(uses.bare_calls).union(*(found.bare_calls for found in reached))
+        return set(uses.bare_calls).union(*(found.bare_calls for found in self._functions()))
+
+    def _functions(self) -> list[Digest]:
+        """Of names that the running cell may read: those in which functions use names."""
+        reached = (self._digests.get(name) for name in self._reach_now(self._reach))
+        return [found for found in reached if found is not None and (found.uses or found.chains or found.bare_calls)]
 
     def _account_generators(self, uses: Uses, changes: NameChanges) -> None:
         certainly, _ = generators(uses.first_calls, self.namespace)

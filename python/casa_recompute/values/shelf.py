@@ -56,7 +56,8 @@ class ValueStore:
         rows: list[Value] = []
         refused: dict[str, str] = {}
         states = self._ledger.value_states([*(entries.keys() | uses.keys())])
-        for version in sorted(states, key=lambda version: version in within):  # those that are part of others last
+        alone = [version for version in states if version not in within]
+        for version in (*alone, *(states.keys() & within.keys())):  # those that are part of others last
             known = states[version]
             if known is not None and (known[1] or not (version in entries or version in within)):
                 continue
