@@ -74,7 +74,9 @@ hostile = st.sampled_from(
 )
 
 
-hostile_lines = st.builds(LogLine, st.just("2026-11-22 13:29:11"), priorities | hostile, fields | hostile, hostile)
+hostile_lines = st.builds(
+    LogLine, st.just("2026-11-22 13:29:11"), priorities | hostile, fields | hostile, hostile
+)
 
 
 @given(st.lists(hostile_lines))

@@ -158,7 +158,9 @@ class Lookups:
 
     def foreign(self, path: str, version: str) -> bool:
         """Whether a state of a product was made by something that is no cell."""
-        return version != ABSENT and not self._ledger.written(path, version) and not self._ledger.made_in_cell(version)
+        return (
+            version != ABSENT and not self._ledger.written(path, version) and not self._ledger.made_in_cell(version)
+        )
 
     def restorable(self, path: str, version: str) -> bool:
         """Whether a version lies at its path or can be brought there."""
