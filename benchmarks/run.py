@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cell_rows
 import core_rows
+import crowd_rows
 import start_rows
 import store_rows
 import tutorial_rows
@@ -46,6 +47,7 @@ def main() -> int:
         "plan": lambda: cell_rows.plan(many // 5),
         "cells": lambda: cell_rows.cells(many // 5),
         "store": lambda: store_rows.store(arguments.quick),
+        "crowd": lambda: crowd_rows.crowd(10 if arguments.quick else 100),
         "start": lambda: start_rows.kernel_start(3 if arguments.quick else 15),
     }
     if unknown := set(arguments.only or ()) - set(groups):

@@ -31,6 +31,7 @@ from casa_recompute.products import ABSENT, Tree, matches, product_path, scan, s
 from casa_recompute.products.paths import fits
 from casa_recompute.runner import Reply, Worker
 from casa_recompute.runner.worker import codec
+from casa_recompute.shared import Shared
 from casa_recompute.tasks import Task
 from casa_recompute.tasks.effects import Effects, noninteractive, resolve
 from casa_recompute.workspace import HOME, VersionLost, Workspace
@@ -133,6 +134,7 @@ class Bench:
     """What calls need from the session they are made in."""
 
     workspace: Workspace
+    shared: Shared
     worker: Worker
     watcher: Watcher
     place: Place
@@ -218,6 +220,7 @@ def foresee(
     place = _Vision(implied)
     bench = Bench(
         workspace=space,
+        shared=Shared(""),
         worker=None,  # type: ignore[arg-type]  # nothing runs
         watcher=SilentWatcher(),
         place=place,
@@ -314,7 +317,19 @@ class _Call:
         if not plan.effects.cacheable:
             return None
         record = self.ledger.call(plan.key) or self._twin(plan)
-        return self._give_again(plan, record) if record is not None else None
+        outcome = self._give_again(plan, record) if record is not None else None
+        return outcome or self._borrow(plan)
+
+    def _borrow(self, plan: _Plan) -> Outcome | None:
+        """The call's outcome from what the group has computed, if it can be had."""
+        try:
+            found = self.bench.shared.lend(
+                self.space, plan.key, lambda record: not self._in_the_way(plan, record), self.notes.append
+            )
+        except OSError as error:
+            self.notes.append(f"what the group has computed could not be taken over: {error.strerror}")
+            return None
+        return self._give_again(plan, found[0], found[1]) if found is not None else None
 
     def _plan(self) -> _Plan:
         absent: set[str] = set()
@@ -382,12 +397,13 @@ class _Call:
 
     # -- a known call --------------------------------------------------------------------------------------------
 
-    def _give_again(self, plan: _Plan, record: CallRecord) -> Outcome | None:
-        """Bring back the results of a call; None when they cannot be had, or CASA's rule wants the task to run."""
-        for path, version in record.outputs.items():
-            there = path not in plan.inputs and self._implied(path) != ABSENT
-            if there and (self.bench.place.strict or self.space.look(path) not in (version, ABSENT)):
-                return None
+    def _give_again(self, plan: _Plan, record: CallRecord, lender: Path | None = None) -> Outcome | None:
+        """Bring back the results of a call; None when they cannot be had, or CASA's rule wants the task to run.
+
+        ``lender``: whose call it was, if not one's own.
+        """
+        if self._in_the_way(plan, record):
+            return None
         kept = [p for p in record.pictures if self.space.store.intact(p["object"], p["size"], p["mtime_ns"])]
         if len(kept) < len(record.pictures) or not self.space.restorable(record.outputs):
             self.ledger.forget_call(record.key)
@@ -399,6 +415,8 @@ class _Call:
         reason = "nothing that it depends on has changed since it ran"
         if record.key != plan.key:
             reason = "its inputs hold the same data as when it ran"
+        if lender is not None:
+            reason = f"it has run on the same data in {lender}"
         with self.ledger.transaction():
             self._touch(plan, before, record.outputs)
             self.ledger.add_run(
@@ -430,6 +448,14 @@ class _Call:
             notes=tuple(self.notes),
             products=tuple(changed),
         )
+
+    def _in_the_way(self, plan: _Plan, record: CallRecord) -> bool:
+        """Whether something lies where the call puts its results, about which the task itself has to decide."""
+        for path, version in record.outputs.items():
+            there = path not in plan.inputs and self._implied(path) != ABSENT
+            if there and (self.bench.place.strict or self.space.look(path) not in (version, ABSENT)):
+                return True
+        return False
 
     def _touch(self, plan: _Plan, before: Mapping[str, str], outputs: Mapping[str, str]) -> None:
         for path, version in plan.inputs.items():

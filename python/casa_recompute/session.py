@@ -30,6 +30,7 @@ from casa_recompute.notebook.source import EVERYTHING, meaning, uses
 from casa_recompute.products import ABSENT, product_path
 from casa_recompute.runner import Worker
 from casa_recompute.settings import Settings, load_settings
+from casa_recompute.shared import Shared
 from casa_recompute.story import (
     OUTSIDE,
     BatchStory,
@@ -88,12 +89,15 @@ class Session:
         """
         self.settings = settings if settings is not None else load_settings()
         self.workspace = Workspace(Path(workspace), self.settings.store, self.settings.budget)
+        self.shared = Shared(self.settings.shared)
         self.casa = Installation(self.settings)
         self.watcher: Watcher = watcher if watcher is not None else SilentWatcher()
         self.id = uuid.uuid4().hex[:12]
         self.cell = ""
         self._place: Place | None = None
-        self._touches: list[Touch] = []
+        self._touches: list[Touch] = []  # when the cell began
+        self._latest: list[Touch] = []
+        self._generation = self._entered = 0  # of the ledger: when the latest touches were read, when the cell began
         self._before: dict[str, str] = {}
         self._batch: BatchStory | None = None
         self._entering: Cell | None = None
@@ -223,6 +227,7 @@ class Session:
     def _bench(self) -> Bench:
         return Bench(
             workspace=self.workspace,
+            shared=self.shared,
             worker=self.worker,
             watcher=self.watcher,
             place=self,
@@ -577,8 +582,10 @@ class Session:
             return self._state["products"].get(path, present)
         if path in self._given_up:
             return present
-        version = implied(path, self._place, self._touches, present, self._foreign(path, present))
-        late = behind(path, self._place, self._touches)
+        if self._generation != self.workspace.ledger.generation:  # another kernel was here since the cell began
+            self._generation, self._latest = self.workspace.ledger.generation, self.workspace.ledger.touches()
+        version = implied(path, self._place, self._latest, present, self._foreign(path, present))
+        late = behind(path, self._place, self._latest)
         if late is not None:
             note = f"{path}: a cell above that changes it has not run since the cells above itself did; run it, too"
             self._notes += [note] if note not in self._notes else []
@@ -669,7 +676,9 @@ class Session:
         """What changed since the last cell, was changed by something that is no cell."""
         ledger = self.workspace.ledger
         self.workspace.brought.clear()
-        self._touches = ledger.touches()
+        self.workspace.noticed.clear()
+        self._generation = self._entered = ledger.generation
+        self._touches = self._latest = ledger.touches()
         self._before = {path: self.workspace.look(path) for path in {touch.path for touch in self._touches}}
         if self._state is not None:
             return  # the plan has told what to make of them
@@ -691,7 +700,7 @@ class Session:
                 self._keep(path)
                 ledger.set_touch(change, ledger.next_run())
             self._notes.append(f"{path} was changed outside the notebook")
-        self._touches = ledger.touches()
+        self._touches = self._latest = ledger.touches()
 
     def _rewind(self, place: Place, edited: bool) -> None:
         """Bring back what the cell's own last run changed, where its tasks will not see to it themselves.
@@ -709,8 +718,12 @@ class Session:
 
     def _notice_own_changes(self, place: Place) -> None:
         """Products that the cell's Python code changed unseen, without a task."""
+        others = self.workspace.ledger.generation != self._entered
         for path in sorted(self._before.keys() | place.touched.keys()):
+            known = self.workspace.known(path)
             present = self.workspace.look(path)
+            if others and known and self.workspace.noticed.get(path) != present:
+                continue  # another kernel has put it there
             unchanged = self.workspace.brought.get(path, self._before.get(path, ABSENT))
             expected = place.touched[path].after if path in place.touched else unchanged
             if present not in (expected, unchanged):  # a call whose results were known need not have moved its inputs
@@ -734,7 +747,7 @@ class Session:
             if touch.after != ABSENT and self.workspace.look(touch.path) == touch.after:
                 self.workspace.restore({touch.path: ABSENT})
                 self._notes.append(f"{touch.path} was set aside: this cell no longer makes it")
-        ledger.drop_touches(cell=place.cell, not_run=place.run)
+        ledger.drop_touches(cell=place.cell, before_run=place.run)
 
 
 def _place(cell: Cell, run: int) -> Place:

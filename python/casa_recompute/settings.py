@@ -41,6 +41,8 @@ class Settings:
     budget: int = 0
     """GB (10^9 bytes) of disk that kept versions may take. 0: where blocks are shared, as much as leaves a tenth of the
     file system free; where they are copied, half of what would be free without them."""
+    shared: str = ""
+    """Workspaces of a group, separated by ":", in which a result is looked for before it is computed. Only read."""
     state: str = "story"
     """"story": a cell runs on the state of the data products that its place in the notebook implies.
     "present": CASA's accumulating habit, every call acts on what is there."""

@@ -38,7 +38,7 @@ from casa_recompute.products import (
     signature,
 )
 from casa_recompute.products.signature import is_lock, stamp_of
-from casa_recompute.store import CowStore, StoreError, open_store, view_store
+from casa_recompute.store import Capture, CowStore, StoreError, open_store, view_store
 from casa_recompute.store.chores import Chores, Fresh
 from casa_recompute.store.files import boot_id, sync_filesystem
 
@@ -89,7 +89,8 @@ class Workspace:
     """Absolute paths replaced since the worker was last told."""
     brought: dict[str, str]
     """Product path -> version that was brought there, since the cell began; its owner clears it."""
-
+    noticed: dict[str, str]
+    """Product path -> version that this process found or put there, since the cell began; its owner clears it."""
     grown: int
     """Bytes of files captured since somebody last saw to it that the budget is kept; who does it sets it to 0."""
 
@@ -133,7 +134,7 @@ class Workspace:
         self._chores = Chores(self.store)
         self.on_replace = []
         self.replaced = set()
-        self.brought = {}
+        self.brought, self.noticed = {}, {}
         with self._locked():
             self.ledger = self._open_ledger()
 
@@ -157,7 +158,7 @@ class Workspace:
         space._settler = None
         space._depth = 0
         space._glanced = None
-        space.on_replace, space.replaced, space.brought = [], set(), {}
+        space.on_replace, space.replaced, space.brought, space.noticed = [], set(), {}, {}
         space.ledger = ledger
         space.store = view_store(space.home / "store")
         return space
@@ -343,7 +344,7 @@ class Workspace:
         if found is None:
             found = Version("c-" + content, path, None, manifest, content)
             self.ledger.add_version(found)
-        self.ledger.set_presence(path, found.id, seal, tree)
+        self._set_presence(path, found.id, seal, tree)
         return found.id
 
     def _manifest_of(self, path: str, tree: Tree) -> Manifest:
@@ -469,17 +470,78 @@ class Workspace:
                 versions.append(Version(version_id, path, call, Manifest(entries | _linked(entries, links))))
                 presences.append((path, version_id, seal, tree))
             capture.commit()
+        with self.ledger.transaction():
+            self._add_kept(versions, fresh)
+            for presence in presences:
+                self._set_presence(*presence)
+            self._unsettle(made)
+
+    def _add_kept(self, versions: Iterable[Version], fresh: Iterable[Fresh]) -> None:
+        """Remember versions of which all files were captured just now."""
         if not self.store.checked:
             for file in fresh:
                 self._chores.add(file)
         for version in versions:
             self._record(version.id, "version", _pack_version(version))
+            self.ledger.add_version(version)
+
+    def adopt(self, lender: Workspace, record: CallRecord) -> CallRecord:
+        """Take over a call, and the versions that it made, from a workspace that is only read; the call as it is here.
+
+        Raises:
+            VersionLost: the other no longer holds all of it; nothing was changed here.
+            OSError: the disk is full; nothing was changed here.
+        """
+        versions, fresh = [], []
+        pictures = [dict(picture) for picture in record.pictures]
+        with self.store.capture(record.key) as capture:
+            for path, version_id in record.outputs.items():
+                if version_id == ABSENT or self.restorable({path: version_id}):
+                    continue
+                theirs = lender.ledger.version(version_id)
+                if theirs is None or not lender._intact(theirs.manifest):
+                    raise VersionLost(version_id, path)
+                # What both have is known by its digest, and kept once.
+                before = self._last_seen(path)
+                mine = {e.digest: e.object for e in before.values() if e.digest and self._entry_intact(e)}
+                entries = {}
+                for name, entry in theirs.manifest.items():
+                    if entry.kind == "f" and not entry.link:
+                        assert entry.object is not None
+                        digest = entry.digest or lender.ledger.seal(entry.object)
+                        kept = mine.get(digest) if digest else None
+                        if kept is None:
+                            kept = self._take(lender, entry.object, entry.size, entry.mtime_ns, capture, path)
+                            previous = before[name].object if name in before else None
+                            fresh.append(Fresh(kept, previous, str(self.absolute(path) / name)))
+                        entry = replace(entry, object=kept, digest=digest)
+                    entries[name] = entry
+                links = {name: entry.link for name, entry in entries.items() if entry.link}
+                versions.append(replace(theirs, manifest=Manifest(entries | _linked(entries, links))))
+            for picture in pictures:
+                picture["object"] = self._take(
+                    lender, picture["object"], picture["size"], picture["mtime_ns"], capture, picture["name"]
+                )
+            capture.commit()
+        record = replace(record, pictures=pictures)
         with self.ledger.transaction():
             for version in versions:
-                self.ledger.add_version(version)
-            for presence in presences:
-                self.ledger.set_presence(*presence)
-            self._unsettle(made)
+                seen = self.ledger.presence(version.path)
+                if seen is not None and seen.version == version.id:
+                    self.ledger.forget_presence(version.path)  # its files were not, byte for byte, these
+            self._add_kept(versions, fresh)
+            self.remember(record)
+        return record
+
+    def _take(self, lender: Workspace, name: str, size: int, mtime_ns: int, capture: Capture, path: str) -> str:
+        """Take one file over from another's store."""
+        try:
+            if not lender.store.intact(name, size, mtime_ns):
+                raise VersionLost(name, path)
+            self.grown += size
+            return capture.add(str(lender.store.path(name)), mtime_ns)
+        except (FileNotFoundError, PermissionError) as error:  # evicted just now; or not meant for us
+            raise VersionLost(name, path) from error
 
     def _intact(self, manifest: Manifest) -> bool:
         return all(map(self._entry_intact, manifest.values()))
@@ -595,9 +657,13 @@ class Workspace:
                 listener(str(self.absolute(path)))
             self.replaced.add(str(self.absolute(path)))
 
+    def _set_presence(self, path: str, version_id: str, seal: bytes, tree: Tree) -> None:
+        self.noticed[path] = version_id
+        self.ledger.set_presence(path, version_id, seal, tree)
+
     def _note_presence(self, path: str, version_id: str, tree: Tree) -> None:
         self._unsettle([path])
-        self.ledger.set_presence(path, version_id, signature(tree), tree)
+        self._set_presence(path, version_id, signature(tree), tree)
         self.brought[path] = version_id
         if self._glanced is not None:
             self._glanced[path] = version_id, tree

@@ -177,7 +177,7 @@ def test_a_very_large_number_of_small_files(space: Workspace, ground: Ground) ->
     space.restore({PRODUCT: version})
     again = scan(product)
     assert {name: s[:4] for name, s in again.items()} == {name: s[:4] for name, s in tree.items()}
-    for number in random.Random(1).sample(range(many), 500):
+    for number in random.Random(1).sample(range(many), min(many, 500)):
         assert (product / str(number // 1000) / str(number)).read_bytes() == b"%d" % number
     (product / "0" / "0").write_bytes(b"another")
     space.keep([PRODUCT])

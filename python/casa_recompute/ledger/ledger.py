@@ -125,6 +125,7 @@ class Ledger:
         self._versions: dict[str, Version] = {}
         self._presences: dict[str, Presence] = {}
         self._data_version = 0
+        self.generation = 0  # counts how often another process was found to have written
         if readonly and not path.is_file():
             raise LedgerError(f"{path}: there is none")
         if not readonly:
@@ -182,6 +183,7 @@ class Ledger:
         data_version = self._db.execute("PRAGMA data_version").fetchone()[0]
         if data_version != self._data_version:
             self._data_version = data_version
+            self.generation += 1
             self._versions.clear()
             self._presences.clear()
 
@@ -325,6 +327,11 @@ class Ledger:
             with self.transaction():
                 self._db.executemany("INSERT OR REPLACE INTO seal VALUES (?, ?)", rows)
 
+    def seal(self, name: str) -> str | None:
+        """The digest of a stored file, if it was taken."""
+        row = self._db.execute("SELECT digest FROM seal WHERE object = ?", (name,)).fetchone()
+        return row[0] if row else None
+
     def seals(self) -> dict[str, str]:
         """Stored file -> digest."""
         return dict(self._db.execute("SELECT object, digest FROM seal").fetchall())
@@ -430,14 +437,20 @@ class Ledger:
 
     def set_touch(self, touch: Touch, run: int) -> None:
         """Remember what a cell did to a product in its run number ``run``."""
+        # Two kernels may run one cell: what the later run did stays when the earlier one ends after it.
         self._db.execute(
-            "INSERT OR REPLACE INTO touch VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO touch VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET notebook = excluded.notebook, "
+            "before = excluded.before, after = excluded.after, run = max(run, excluded.run)",
             (touch.cell, touch.path, touch.notebook, touch.before, touch.after, run),
         )
 
-    def drop_touches(self, *, cell: str | None = None, not_run: int = 0, path: str | None = None) -> None:
-        """Forget what runs of ``cell`` other than ``not_run`` did, or all that was done to ``path``."""
-        if cell is not None:
+    def drop_touches(
+        self, *, cell: str | None = None, not_run: int = 0, before_run: int | None = None, path: str | None = None
+    ) -> None:
+        """Forget what runs of ``cell`` other than ``not_run`` (or before one) did, or all that was done to ``path``."""
+        if before_run is not None:
+            self._db.execute("DELETE FROM touch WHERE cell = ? AND run < ?", (cell, before_run))
+        elif cell is not None:
             self._db.execute("DELETE FROM touch WHERE cell = ? AND run != ?", (cell, not_run))
         if path is not None:
             self._db.execute("DELETE FROM touch WHERE path = ?", (path,))

@@ -240,7 +240,8 @@ class _FileCapture(Capture):
             self._incoming.mkdir()
         handle = os.open(source, os.O_RDONLY)
         try:
-            write_new(self._transfer, handle, f"{self._incoming}{os.sep}{self._count}", 0o400, mtime_ns)
+            mode = 0o400 | os.fstat(handle).st_mode & 0o444  # who may read the product may read the version
+            write_new(self._transfer, handle, f"{self._incoming}{os.sep}{self._count}", mode, mtime_ns)
         finally:
             os.close(handle)
         self._count += 1

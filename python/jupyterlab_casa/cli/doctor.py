@@ -19,6 +19,7 @@ from typing import Literal
 from casa_recompute.runner import CasaNotLoaded, WorkerDied
 from casa_recompute.session import Session
 from casa_recompute.settings import Settings, SettingsError, config_files, load_settings
+from casa_recompute.shared import Shared
 from casa_recompute.store import StoreError, ZfsStore, open_store
 from jupyterlab_casa.cli.text import FAILED, CommandError, emit, say, size
 
@@ -297,6 +298,8 @@ def _disk(directory: Path, settings: Settings) -> Iterator[Check]:
     yield Check("store", "warn" if copies else "ok", f"{store.name}: {store.reason}", cure)
     if isinstance(store, ZfsStore):
         yield Check("libzfs_core", "ok", store.zfs.binding[1])
+    for message in Shared(settings.shared).troubles():
+        yield Check("shared", "warn", message, "correct `shared` in the settings, or ask whose workspace it is")
     free = shutil.disk_usage(directory).free
     tight = free < _TIGHT
     cure = "jupyter casa cache info shows what is kept" if tight else ""
