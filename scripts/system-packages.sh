@@ -7,7 +7,7 @@
 #   system-packages.sh ui            the browser of the user-interface tests
 #   system-packages.sh stores        file systems on which the stores are tested, as far as they can be mounted here
 #   system-packages.sh zfs-vm        what makes the virtual machine in which OpenZFS is tested (zfs-vm.sh)
-#   system-packages.sh bench         a file system with reflinks to measure on
+#   system-packages.sh bench         file systems with reflinks to measure on
 set -euo pipefail
 
 missing=()
@@ -54,6 +54,7 @@ case ${1:-} in
     ;;
   bench)
     PATH=$PATH:/sbin:/usr/sbin need_command mkfs.btrfs btrfs-progs
+    PATH=$PATH:/sbin:/usr/sbin need_command mkfs.xfs xfsprogs
     ;;
   *)
     echo "usage: $0 venv PYTHON | run | ui | stores | zfs-vm | bench" >&2
