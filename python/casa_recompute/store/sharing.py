@@ -8,8 +8,6 @@ import os
 import struct
 from collections.abc import Iterator
 
-import numpy as np
-
 FIDEDUPERANGE = 0xC0189436  # linux/fs.h
 _BLOCK = 4096
 _CHUNK = 1 << 20
@@ -48,9 +46,9 @@ def _equal(one: int, other: int) -> Iterator[tuple[int, int]]:
         if first == second:
             pieces = [(offset, count)]
         else:
-            pairs = (np.frombuffer(data, np.uint64).reshape(-1, _BLOCK // 8) for data in (first, second))
-            same = np.equal(*pairs).all(axis=1)
-            pieces = [(offset + int(block) * _BLOCK, _BLOCK) for block in np.flatnonzero(same)]
+            blocks = range(0, count, _BLOCK)
+            same = [block for block in blocks if first[block : block + _BLOCK] == second[block : block + _BLOCK]]
+            pieces = [(offset + block, _BLOCK) for block in same]
         for where, length in pieces:
             if where != end:
                 if end > start:
