@@ -8,6 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from casa_recompute.ledger import CallRecord, Version
@@ -57,10 +58,7 @@ def verify(space: Workspace, progress: Callable[[int, int], None] = lambda done,
         if not space.store.path(name).exists():
             found.missing.append(name)
             continue
-        try:
-            digest = seal(space.store, name)
-        except OSError:  # the disk cannot read it
-            digest = "unreadable"
+        digest = _seal_twice(space, name)
         if digest == "unreadable" or not space.store.intact(name, size, mtime_ns) or known not in (None, digest):
             found.damaged.append(name)
         elif known is None:
@@ -84,6 +82,14 @@ def verify(space: Workspace, progress: Callable[[int, int], None] = lambda done,
             if seen is not None and seen.version in lost:
                 space.ledger.forget_presence(path)
     return found
+
+
+def _seal_twice(space: Workspace, name: str) -> str:
+    """The digest of an object; the disk is asked again before it counts as unable to read it."""
+    for _ in range(2):
+        with suppress(OSError):
+            return seal(space.store, name)
+    return "unreadable"
 
 
 class _Wanted:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from casa_recompute.ledger import CallRecord, Ledger, LedgerError, NewerLedger, Touch, Version
+from casa_recompute.ledger import CallRecord, Ledger, LedgerError, LedgerUnreadable, NewerLedger, Touch, Version
 from casa_recompute.ledger.ledger import pack_call, unpack_call
 from casa_recompute.products import (
     ABSENT,
@@ -40,7 +40,7 @@ from casa_recompute.products import (
 from casa_recompute.products.signature import is_lock, stamp_of
 from casa_recompute.store import CowStore, StoreError, open_store, view_store
 from casa_recompute.store.chores import Chores, Fresh
-from casa_recompute.store.files import boot_id, sync_filesystem
+from casa_recompute.store.files import boot_id, readable, sync_filesystem
 
 HOME = ".casa-recompute"
 _log = logging.getLogger(__name__)
@@ -404,7 +404,10 @@ class Workspace:
                     assert entry.object is not None
                     if not self.store.intact(entry.object, entry.size, entry.mtime_ns):
                         return False
-                    digest = digests[name] = digest_files([self.store.path(entry.object)])[0]
+                    try:
+                        digest = digests[name] = digest_files([self.store.path(entry.object)])[0]
+                    except OSError:  # the disk cannot read what is kept, so it is no use to find out
+                        return False
                 if digest != manifest[name].digest:
                     return False
             return True
@@ -503,8 +506,8 @@ class Workspace:
         """Bring versions to their paths; what lies there is kept first. The paths that had to be changed.
 
         Raises:
-            VersionLost: the store does not hold one of them; nothing was changed.
-            OSError: the disk is full; the step is completed as soon as there is room.
+            VersionLost: the store does not hold one of them; all is as it was.
+            OSError: the disk is full, or fails; the step is completed as soon as there is room.
         """
         differences = self._differences(targets)
         if not differences:
@@ -521,8 +524,12 @@ class Workspace:
         if captured:
             self.settle()
         step = self.begin("restore", "", {path: targets[path] for path in differences})
-        for path, difference in differences.items():
-            self._bring(path, difference)
+        try:
+            for path, difference in differences.items():
+                self._bring(path, difference)
+        except VersionLost:  # the disk cannot read it
+            self.undo(step, {path: difference.present for path, difference in differences.items()}, [])
+            raise
         with self.ledger.transaction():
             for path, difference in differences.items():
                 self._note_presence(path, targets[path], self._afterwards(path, difference))
@@ -747,20 +754,26 @@ class Workspace:
 
     def _put_right(self, path: str, version_id: str, tree: Tree) -> None:
         """Bring back a version over what is broken. If that is lost, too, take away what can be made again."""
-        version = self.ledger.version(version_id)
-        if version is None or not self._intact(version.manifest):
-            if version is None or version.call is None:
-                _log.warning("%s may be damaged, and nothing better is in the store", path)
-                return
-            _log.warning("%s was half written and is taken away, to be made again", path)
-            version_id = ABSENT
         if tree:
-            self.keep([path])
+            try:
+                self.keep([path])
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                _log.warning("%s cannot be read: %s", path, error)
         version = self.ledger.version(version_id)
-        assert version is not None
         self._announce([path])
-        self._bring(path, self._difference(path, version.manifest, tree))
-        self._note_presence(path, version_id, scan(self.absolute(path)))
+        if version is not None and self._intact(version.manifest):
+            with contextlib.suppress(VersionLost):  # the disk cannot read it
+                self._bring(path, self._difference(path, version.manifest, tree))
+                self._note_presence(path, version_id, scan(self.absolute(path)))
+                return
+        if version is None or version.call is None:
+            _log.warning("%s may be damaged, and nothing better is in the store", path)
+            return
+        _log.warning("%s was half written and is taken away, to be made again", path)
+        self._discard(self.absolute(path))
+        self._note_presence(path, ABSENT, {})
 
     def undo(self, step: int, versions: Mapping[str, str], patterns: Iterable[str]) -> None:
         """Leave every product as it was before a call: bring back ``versions``, remove what else ``patterns`` name."""
@@ -790,7 +803,8 @@ class Workspace:
             if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left, ignore_errors=True)
             else:
-                left.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    left.unlink()
 
     def recover(self) -> None:
         """Undo calls and complete restores that a killed process, or a power cut, left."""
@@ -799,7 +813,13 @@ class Workspace:
             self.store.sweep()
         for step in pending:
             try:
-                self.undo(step.id, step.versions, step.patterns)
+                try:
+                    self.undo(step.id, step.versions, step.patterns)
+                except VersionLost:
+                    if step.kind != "restore":
+                        raise
+                    seen = {path: self.ledger.presence(path) for path in step.versions}
+                    self.undo(step.id, {path: there.version for path, there in seen.items() if there is not None}, [])
             except VersionLost:
                 # It took less than a second to make, and the power was cut before it was on the disk; or the store
                 # was damaged, too. What lies there is half of something: it must not be taken for a product.
@@ -817,7 +837,9 @@ class Workspace:
             ledger = Ledger(path)
         except NewerLedger:
             raise
-        except LedgerError:
+        except LedgerError as error:
+            if isinstance(error, LedgerUnreadable) and not self._has_bad_blocks(path):
+                raise  # the disk as a whole: what is in the ledger is not known, but not lost
             existed = False
             stamp = time.strftime("%Y%m%dT%H%M%S")
             for name in ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"):
@@ -828,6 +850,19 @@ class Workspace:
             self._rebuild(ledger)
         self._ledger_inode = path.stat().st_ino
         return ledger
+
+    def _has_bad_blocks(self, ledger: Path) -> bool:
+        """Whether the disk works, but cannot read the ledger."""
+        probe = self.home / "tmp" / uuid.uuid4().hex
+        try:
+            with probe.open("wb") as stream:
+                stream.write(b"works")
+                stream.flush()
+                os.fsync(stream.fileno())
+            probe.unlink()
+        except OSError:
+            return False
+        return not all(map(readable, (ledger, ledger.with_name(ledger.name + "-wal"))))
 
     def reopen_ledger(self) -> None:
         """Close the ledger and open it again, rebuilt from the records if it is damaged or gone."""
@@ -884,6 +919,9 @@ class Workspace:
                     self._read_record(ledger, path)
                 except (ValueError, KeyError, TypeError, IndexError, zlib.error):
                     path.unlink()  # a record that cannot be read is a call that will be computed again
+                except OSError as error:
+                    _log.warning("what %s tells will be computed again: %s", path, error)
+            ledger.journal_again()
 
     def _read_record(self, ledger: Ledger, path: Path) -> None:
         data = path.read_bytes()

@@ -17,7 +17,9 @@ from casa_recompute.calls import SilentFailure
 from casa_recompute.runner import CasaNotLoaded, WorkerDied
 from casa_recompute.session import Cell, Session
 from casa_recompute.settings import Settings
-from casa_recompute.store.files import _FileCapture
+from casa_recompute.store import files
+from casa_recompute.store.files import CopyStore, _FileCapture, copy
+from casa_recompute.workspace import HOME
 from tests.core.standin import FAKE, ORDER, chain, contents, in_cell
 
 Open = Callable[..., Session]
@@ -283,6 +285,29 @@ def test_a_damaged_store_is_computed_again(open_session: Open, tmp_path: Path) -
         path.chmod(0o600)
         path.write_bytes(b"garbage")
     chain(open_session())
+    assert contents(tmp_path) == first
+
+
+def test_what_the_disk_cannot_read_any_more_is_computed_again(
+    open_session: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_session(store="copy")
+    chain(session)
+    first = contents(tmp_path)
+    shutil.rmtree(tmp_path / "b.ms")
+    bad = {path for path in (tmp_path / HOME / "store").rglob("*") if path.is_file()}
+
+    def transfer(source: int, target: int) -> None:
+        if Path(os.readlink(f"/proc/self/fd/{source}")) in bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        copy(source, target)
+
+    monkeypatch.setattr(CopyStore, "transfer", staticmethod(transfer))
+    monkeypatch.setattr(files, "readable", lambda path: path not in bad)
+    assert in_cell(session, "split", "split", vis="a.ms", outputvis="b.ms").action == "ran"
+    assert contents(tmp_path) == first
+    shutil.rmtree(tmp_path / "b.ms")
+    assert in_cell(session, "split", "split", vis="a.ms", outputvis="b.ms").action == "restored"
     assert contents(tmp_path) == first
 
 

@@ -228,3 +228,37 @@ def test_a_moved_workspace_knows_its_products(tmp_path: Path) -> None:
     copied = Workspace(tmp_path / "two")
     with copied.lock():
         assert copied.look("a.ms") == version
+
+
+def test_a_step_under_way_is_undone_even_when_the_ledger_is_lost_meanwhile(space: Workspace) -> None:
+    product = space.directory / "a"
+    product.write_bytes(b"before")
+    with space.lock():
+        space.keep(["a"])
+        space.begin("call", "task", {"a": space.look("a"), "b": ABSENT})
+        product.write_bytes(b"half of")
+        (space.directory / "b").write_bytes(b"something")
+    space.close()  # as a process that was killed
+    (space.home / "ledger.sqlite").write_bytes(b"this is no database" * 1000)
+    again = Workspace(space.directory)
+    with again.lock():
+        assert product.read_bytes() == b"before" and not (space.directory / "b").exists()
+    again.close()
+
+
+def test_a_step_that_ended_is_not_undone_when_the_ledger_is_lost_later(space: Workspace) -> None:
+    product = space.directory / "a"
+    product.write_bytes(b"before")
+    with space.lock():
+        space.keep(["a"])
+        step = space.begin("call", "task", {"a": space.look("a")})
+        product.write_bytes(b"after")
+        with space.ledger.transaction():
+            space.keep(["a"])
+            space.ledger.end(step)
+    space.close()
+    (space.home / "ledger.sqlite").unlink()
+    again = Workspace(space.directory)
+    with again.lock():
+        assert product.read_bytes() == b"after"
+    again.close()
