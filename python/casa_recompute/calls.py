@@ -758,7 +758,10 @@ class _Call:
         if isinstance(error, KeyboardInterrupt):
             self.bench.worker.kill()
         if protectable:
-            self.space.undo(step, protected, patterns)
+            elsewhere = self.space.undo(step, protected, patterns)
+            if elsewhere:
+                names = ", ".join(elsewhere)
+                error.add_note(f"A directory was replaced meanwhile, so this is as the task left it: {names}.")
         else:
             self.ledger.end(step)
             error.add_note(

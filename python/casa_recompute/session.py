@@ -631,7 +631,9 @@ class Session:
         if self._state is not None:
             raise VersionLost(self._state["products"].get(path, "?"), path)
         self._given_up.add(path)
-        self._notes.append(f"an earlier state of {path} is no longer in the store: the present one was used")
+        found = self.workspace.in_the_way(path)
+        why = "is no longer in the store" if found is None else f"is not brought back, as {found} was replaced"
+        self._notes.append(f"an earlier state of {path} {why}: the present one was used")
 
     @property
     def strict(self) -> bool:

@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import sqlite3
+import stat
 import threading
 import time
 import uuid
@@ -67,6 +68,15 @@ class VersionLost(RuntimeError):
         super().__init__(f"version {version} of {path} is no longer in the store")
         self.version = version
         self.path = path
+
+
+class NotFollowed(VersionLost):
+    """A version should be brought into a directory that was replaced by a symbolic link, or by a file."""
+
+    def __init__(self, version: str, path: str, found: Path) -> None:
+        super().__init__(version, path)
+        kind = "a symbolic link now, which is not followed" if found.is_symlink() else "no directory any more"
+        self.args = (f"{path} is not brought back: {found} is {kind}",)
 
 
 @dataclass(frozen=True)
@@ -203,6 +213,22 @@ class Workspace:
     def absolute(self, path: str) -> Path:
         """Where a product lies."""
         return self.directory / path
+
+    def in_the_way(self, path: str) -> Path | None:
+        """What lies where a directory above a product was, when it was replaced: a symbolic link, or a file.
+
+        Names of products have no links (see :func:`product_path`): what lies behind one is another product, or somebody
+        else's. Nothing is written or removed through it.
+        """
+        place = Path("/") if os.path.isabs(path) else self.directory
+        for part in Path(path).parent.parts:
+            place /= part
+            try:
+                if not stat.S_ISDIR(os.lstat(place).st_mode):
+                    return place
+            except FileNotFoundError:
+                return None
+        return None
 
     # -- the lock ------------------------------------------------------------------------------------------------
 
@@ -563,6 +589,9 @@ class Workspace:
             version = self.ledger.version(version_id)
             if version is None:
                 raise VersionLost(version_id, path)
+            found = self.in_the_way(path)
+            if found is not None:
+                raise NotFollowed(version_id, path, found)
             difference = replace(self._difference(path, version.manifest, tree), present=present)
             if not all(self._entry_intact(version.manifest[name]) for name in difference.wrong):
                 raise VersionLost(version_id, path)
@@ -612,6 +641,8 @@ class Workspace:
     def _bring(self, path: str, difference: _Difference) -> None:
         """Make what is at ``path`` equal to a version, touching only files that differ."""
         root, target, tree = self.absolute(path), difference.target, difference.tree
+        if target:
+            root.parent.mkdir(parents=True, exist_ok=True)
         if "" in difference.extra:
             self._discard(root)
             tree = {}
@@ -754,6 +785,10 @@ class Workspace:
 
     def _put_right(self, path: str, version_id: str, tree: Tree) -> None:
         """Bring back a version over what is broken. If that is lost, too, take away what can be made again."""
+        found = self.in_the_way(path)
+        if found is not None:
+            _log.warning("%s", NotFollowed(version_id, path, found))
+            return
         if tree:
             try:
                 self.keep([path])
@@ -775,16 +810,24 @@ class Workspace:
         self._discard(self.absolute(path))
         self._note_presence(path, ABSENT, {})
 
-    def undo(self, step: int, versions: Mapping[str, str], patterns: Iterable[str]) -> None:
-        """Leave every product as it was before a call: bring back ``versions``, remove what else ``patterns`` name."""
+    def undo(self, step: int, versions: Mapping[str, str], patterns: Iterable[str]) -> list[str]:
+        """Leave every product as it was before a call: bring back ``versions``, remove what else ``patterns`` name.
+
+        Returns:
+            Paths at which nothing was done, because a directory above them was replaced; see :meth:`in_the_way`.
+        """
         extra = {
             found
             for pattern in patterns
             for found in matches(pattern, self.directory)
             if os.path.normpath(found) not in versions
         }
+        elsewhere = {path for path in extra | versions.keys() if self.in_the_way(path) is not None}
+        versions = {path: version_id for path, version_id in versions.items() if path not in elsewhere}
+        for path in elsewhere:
+            _log.warning("%s is left as it is: a directory above it was replaced, perhaps by a symbolic link", path)
         self._announce(versions)
-        for path in extra:
+        for path in extra - elsewhere:
             self._discard(self.absolute(path))
         for path, version_id in versions.items():
             version = self.ledger.version(version_id)
@@ -796,6 +839,7 @@ class Workspace:
                 self._note_presence(path, version_id, scan(self.absolute(path)))
             self.ledger.end(step)
         self._empty_scratch()
+        return sorted(elsewhere)
 
     def _empty_scratch(self) -> None:
         """Remove what a task that was killed left in our own directory; one has the lock, so nobody uses it."""

@@ -311,6 +311,36 @@ def test_what_the_disk_cannot_read_any_more_is_computed_again(
     assert contents(tmp_path) == first
 
 
+def test_data_that_a_link_leads_to_are_kept_and_brought_back(open_session: Open, tmp_path: Path) -> None:
+    """As users do who have little room in their workspace: data -> /big/disk."""
+    session = open_session(tmp_path / "workspace")
+    (tmp_path / "big").mkdir()
+    (tmp_path / "workspace" / "data").symlink_to(tmp_path / "big")
+    in_cell(session, "import", "importuvfits", fitsfile="raw.fits", vis="data/a.ms")
+    in_cell(session, "flag", "flagdata", vis="data/a.ms", field="")
+    first = contents(tmp_path / "big")
+    assert in_cell(session, "flag", "flagdata", vis="data/a.ms", field="1").action == "ran"
+    assert contents(tmp_path / "big") != first
+    assert in_cell(session, "flag", "flagdata", vis="data/a.ms", field="").action == "restored"
+    assert contents(tmp_path / "big") == first
+    assert (tmp_path / "workspace" / "data").is_symlink()
+
+
+def test_data_that_moved_behind_a_link_are_computed_where_they_are_now(open_session: Open, tmp_path: Path) -> None:
+    session = open_session(tmp_path / "workspace")
+    data, big = tmp_path / "workspace" / "data", tmp_path / "big"
+    data.mkdir()
+    in_cell(session, "import", "importuvfits", fitsfile="raw.fits", vis="data/a.ms")
+    in_cell(session, "flag", "flagdata", vis="data/a.ms", field="")
+    shutil.move(data, big)
+    data.symlink_to(big)
+    first = contents(big)
+    assert in_cell(session, "flag", "flagdata", vis="data/a.ms", field="1").action == "ran"
+    assert contents(big) != first
+    assert in_cell(session, "import", "importuvfits", fitsfile="raw.fits", vis="data/b.ms").action == "ran"
+    assert (big / "b.ms").is_dir() and data.is_symlink()
+
+
 def test_a_removed_product_comes_back(open_session: Open, tmp_path: Path) -> None:
     session = open_session()
     chain(session)
