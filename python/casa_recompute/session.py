@@ -175,7 +175,10 @@ class Session:
         self.worker.start()
 
     def close(self) -> None:
-        """End the worker, the display, and the watch of a cell that did not end; harmless when done already."""
+        """End the worker, the display, and the watch of a cell that did not end, and close the workspace.
+
+        Harmless when done already.
+        """
         if os.getpid() != self._owner:
             return  # a forked child has no business with its parent's processes
         if self._watch is not None:
@@ -187,6 +190,8 @@ class Session:
         if self._display is not None:
             self._display.stop()
             self._display = None
+        self.workspace.close()
+        atexit.unregister(self.close)
 
     # -- calls -----------------------------------------------------------------------------------------------------
 

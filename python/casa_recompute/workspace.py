@@ -187,10 +187,11 @@ class Workspace:
         return self._lock_file
 
     def close(self) -> None:
-        """Close the ledger and give back the lock."""
+        """Write out what waits, close the ledger and give back the lock; harmless when closed already."""
         if self._settler is not None:
             self._hurry.set()
             self._settler.join()
+            self._settler = None
             self._write_seals()
         if self._lock_file >= 0:
             with contextlib.suppress(OSError):  # what it held is then released by the next who cleans up
@@ -199,6 +200,7 @@ class Workspace:
         if self._lock_file >= 0:
             os.close(self._lock_file)
             os.close(self._open_file)
+            self._lock_file = -1
 
     def alone(self) -> bool:
         """Whether no other kernel has this workspace open."""
@@ -758,7 +760,7 @@ class Workspace:
         self._chores.do(self._hurry.is_set)
 
     def _write_seals(self) -> None:
-        with contextlib.suppress(sqlite3.OperationalError):  # a full disk: they are taken again by `cache verify`
+        with contextlib.suppress(sqlite3.Error):  # the disk is full, or fails: `cache verify` takes them again
             self.ledger.add_seals(self._chores.seals())
 
     def _unsettle(self, paths: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ import errno
 import importlib.util
 import os
 import shutil
+import threading
 import venv
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from casa_recompute.session import Cell, Session
 from casa_recompute.settings import Settings
 from casa_recompute.store import files
 from casa_recompute.store.files import CopyStore, _FileCapture, copy
-from casa_recompute.workspace import HOME
+from casa_recompute.workspace import HOME, Workspace
 from tests.core.standin import FAKE, ORDER, chain, contents, in_cell
 
 Open = Callable[..., Session]
@@ -515,3 +516,31 @@ def test_arrays_inside_arguments_are_memoised(open_session: Open) -> None:
     assert in_cell(session, "model", "setjy", vis="a.ms", fluxdensity=flux).action == "ran"
     assert in_cell(session, "model", "setjy", vis="a.ms", fluxdensity=[np.arange(3), 0.0]).action == "restored"
     assert in_cell(session, "model", "setjy", vis="a.ms", fluxdensity=[np.arange(4), 0.0]).action == "ran"
+
+
+def test_a_closed_session_leaves_nothing_behind(open_session: Open, tmp_path: Path) -> None:
+    def open_files() -> list[str]:
+        paths = [os.readlink(entry.path) for entry in os.scandir("/proc/self/fd") if os.path.lexists(entry.path)]
+        return sorted(path for path in paths if path.startswith(str(tmp_path)))
+
+    def settling() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "settle"]
+
+    session = open_session()
+    chain(session)
+    assert open_files() and settling()
+    for thread in settling():
+        thread.join()
+    session.close()
+    assert not open_files()
+    session.close()  # harmless
+    session.workspace.close()
+    space = Workspace.view(tmp_path)
+    versions = [space.ledger.version(version) for version in space.ledger.version_ids()]
+    objects = {entry.object for version in versions if version for entry in version.manifest.values() if entry.object}
+    assert objects and space.ledger.seals().keys() == objects
+    space.ledger.close()
+    session = open_session()
+    chain(session, niter=3)
+    session.close()
+    assert not settling() and not open_files()

@@ -243,7 +243,8 @@ def _serve(backing: str, mounted: str) -> None:
                 disk.fault = Fault(**order) if order is not None else None
                 answer = [disk.count, disk.failed]
             print(json.dumps(answer), flush=True)
-        os._exit(0)  # who commands it is gone
+        subprocess.run(["fusermount3", "-uz", mounted])  # who commands it is gone
+        os._exit(0)
 
     threading.Thread(target=obey, daemon=True).start()
     # Nothing is remembered by the kernel: each look at a file is an operation, which can fail.
