@@ -42,6 +42,11 @@ case ${1:-} in
       # Where there is OpenZFS, that is what is tested; Debian has zfs-fuse take its place otherwise.
       PATH=$PATH:/sbin:/usr/sbin need_command zfs zfs-fuse
     fi
+    # A disk that fails is a file system of our own.
+    if [ -e /dev/fuse ]; then
+      need_command fusermount3 fuse3
+      need_library libfuse3.so.3 libfuse3-3
+    fi
     ;;
   zfs-vm)
     need_command qemu-system-x86_64 qemu-system-x86

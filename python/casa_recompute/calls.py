@@ -32,6 +32,7 @@ from casa_recompute.products.paths import fits
 from casa_recompute.runner import Reply, Worker
 from casa_recompute.runner.worker import codec
 from casa_recompute.shared import Shared
+from casa_recompute.store.files import readable
 from casa_recompute.tasks import Task
 from casa_recompute.tasks.effects import Effects, noninteractive, resolve
 from casa_recompute.workspace import HOME, VersionLost, Workspace
@@ -409,7 +410,15 @@ class _Call:
             self.ledger.forget_call(record.key)
             return None
         before = {path: self._implied(path) for path in record.outputs}
-        changed = self.space.restore(record.outputs)
+        try:
+            files = [self.space.store.path(picture["object"]) for picture in kept]
+            pictures = tuple(Picture(p["name"], p["mime"], f.read_bytes()) for p, f in zip(kept, files, strict=True))
+            changed = self.space.restore(record.outputs)
+        except (OSError, VersionLost) as error:
+            if isinstance(error, OSError) and all(map(readable, files)):
+                raise
+            self.ledger.forget_call(record.key)  # the disk cannot read what is kept
+            return None
         took = time.monotonic() - self.began
         saved = max(0.0, record.seconds - took)
         reason = "nothing that it depends on has changed since it ran"
@@ -442,9 +451,7 @@ class _Call:
             saved_s=saved,
             log=record.log,
             stdout=record.stdout,
-            pictures=tuple(
-                Picture(p["name"], p["mime"], self.space.store.path(p["object"]).read_bytes()) for p in kept
-            ),
+            pictures=pictures,
             notes=tuple(self.notes),
             products=tuple(changed),
         )
@@ -777,7 +784,10 @@ class _Call:
         if isinstance(error, KeyboardInterrupt):
             self.bench.worker.kill()
         if protectable:
-            self.space.undo(step, protected, patterns)
+            elsewhere = self.space.undo(step, protected, patterns)
+            if elsewhere:
+                names = ", ".join(elsewhere)
+                error.add_note(f"A directory was replaced meanwhile, so this is as the task left it: {names}.")
         else:
             self.ledger.end(step)
             error.add_note(

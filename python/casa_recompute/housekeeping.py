@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from casa_recompute.ledger import CallRecord, Version
 from casa_recompute.products import ABSENT, Manifest, scan
@@ -19,6 +22,10 @@ from casa_recompute.workspace import Workspace
 
 _OFTEN = 1 << 30
 """Bytes of captured files after which the budget is looked at again."""
+_ATTEMPTS = 4
+"""How often a version that has become dearer is put back in the queue, before it is its turn all the same."""
+_FAR = 100
+"""Calls of a chain that are counted."""
 HALF_LIFE_S = 7 * 86400.0
 """A version that was used this long ago is worth half of one used now."""
 
@@ -57,10 +64,7 @@ def verify(space: Workspace, progress: Callable[[int, int], None] = lambda done,
         if not space.store.path(name).exists():
             found.missing.append(name)
             continue
-        try:
-            digest = seal(space.store, name)
-        except OSError:  # the disk cannot read it
-            digest = "unreadable"
+        digest = _seal_twice(space, name)
         if digest == "unreadable" or not space.store.intact(name, size, mtime_ns) or known not in (None, digest):
             found.damaged.append(name)
         elif known is None:
@@ -84,6 +88,14 @@ def verify(space: Workspace, progress: Callable[[int, int], None] = lambda done,
             if seen is not None and seen.version in lost:
                 space.ledger.forget_presence(path)
     return found
+
+
+def _seal_twice(space: Workspace, name: str) -> str:
+    """The digest of an object; the disk is asked again before it counts as unable to read it."""
+    for _ in range(2):
+        with suppress(OSError):
+            return seal(space.store, name)
+    return "unreadable"
 
 
 class _Wanted:
@@ -134,7 +146,9 @@ class Candidate:
     task: str
     """That made it; "": it was there, or made by hand."""
     seconds: float
-    """What it takes to compute it again."""
+    """What it takes to compute it again, calls included whose results are needed for that and are nowhere any more."""
+    calls: int
+    """How many calls that are."""
     age_s: float
     """Since it was last made or restored."""
     frees: int
@@ -182,9 +196,70 @@ class _Group:
     versions: list[Version]
     call: CallRecord | None
 
-    @property
+    @cached_property
     def objects(self) -> set[str]:
         return set().union(*map(_objects, self.versions))
+
+
+class Recomputing:
+    """What it would take to compute versions again, when only some are at hand."""
+
+    available: set[str]
+    """Versions that are in the store or at their path; who lets some go takes them out."""
+
+    def __init__(self, calls: Mapping[str, CallRecord], makers: Mapping[str, str | None], available: set[str]) -> None:
+        """Remember what is what.
+
+        Args:
+            calls: by key.
+            makers: version -> key of the call that made it; None: nobody can make it again.
+            available: see there.
+        """
+        self._calls, self.available = calls, available | {ABSENT}
+        made = {v: call.key for call in calls.values() for v in call.outputs.values() if v not in call.inputs.values()}
+        self._makers = {**made, **makers}
+        self._possible: dict[str, bool] = {}
+
+    def cost(self, call: CallRecord) -> tuple[float, int]:
+        """Seconds, and how many calls would run: this one, and those that have to make its inputs; each once.
+
+        A call that was forgotten costs nothing, as nobody knows. Of very long chains only the part nearest counts.
+        """
+        seen = {call.key}
+        todo = [call]
+        seconds = 0.0
+        while todo:
+            one = todo.pop()
+            seconds += one.seconds
+            if len(seen) >= _FAR:
+                continue
+            for maker in self._missing(one):
+                if maker is not None and maker not in seen:
+                    seen.add(maker)
+                    todo += [self._calls[maker]] if maker in self._calls else []
+        return seconds, len(seen)
+
+    def _missing(self, call: CallRecord) -> list[str | None]:
+        """Keys of the calls that would have to make its inputs; None where nobody can."""
+        return [self._makers.get(version) for version in call.inputs.values() if version not in self.available]
+
+    def possible(self, call: CallRecord) -> bool:
+        """Whether it can be run again at all. What goes meanwhile changes nothing if it was possible itself."""
+        todo, entered = [call], set[str]()
+        while todo:
+            one = todo[-1]
+            makers = self._missing(one)
+            entered.add(one.key)
+            unknown = (m for m in makers if m is not None and m not in self._possible and m not in entered)
+            first = [self._calls[maker] for maker in unknown if maker in self._calls]
+            if one.key not in self._possible and first:
+                todo += first
+                continue
+            todo.pop()
+            if one.key not in self._possible:
+                known = (m is not None and self._possible.get(m, m not in self._calls) for m in makers)
+                self._possible[one.key] = all(known)
+        return self._possible[call.key]
 
 
 def allowance(space: Workspace, budget: int, physical: int) -> int:
@@ -230,46 +305,68 @@ def plan_collection(space: Workspace, budget: int, occupied: bool, now: float | 
     goal = allowance(space, budget, physical)
     excess = physical - goal
     needed = _needed(space, occupied)
+    present = _present(space)
+    recomputing = Recomputing(
+        calls, {v.id: v.call for v in wanted.versions}, {v.id for v in wanted.versions if v.manifest.kept} | present
+    )
     used = space.ledger.last_uses()
 
-    def rate(group: _Group) -> tuple[float, float, float]:
-        seconds = group.call.seconds if group.call is not None else 0.0
-        last = max(used.get(group.call.key, 0.0), group.call.created) if group.call is not None else 0.0
-        age = max(0.0, now - last)
+    def rate(group: _Group) -> Candidate:
+        """What is known of it by now; ``keep`` is decided later."""
+        seconds, count, age = 0.0, 0, now
+        if group.call is not None:
+            seconds, count = recomputing.cost(group.call)
+            age = max(0.0, now - max(used.get(group.call.key, 0.0), group.call.created))
         frees = blocks.freed(name for name in group.objects if users[name] == 1)
-        return seconds * 2.0 ** (-age / HALF_LIFE_S) / frees if frees else math.inf, seconds, age
+        score = seconds * 2.0 ** (-age / HALF_LIFE_S) / frees if frees else math.inf
+        paths, ids = (tuple(getattr(v, name) for v in group.versions) for name in ("path", "id"))
+        return Candidate(paths, ids, group.call.task if group.call else "", seconds, count, age, frees, score)
 
-    candidates = []
-    rated = [(*rate(group), group) for group in groups.values()]
-    for score, seconds, age, group in sorted(rated, key=lambda row: row[:3]):
-        alone = [name for name in group.objects if users[name] == 1]
-        frees = blocks.freed(alone)
+    sharing: dict[str, list[int]] = {}
+    rows = list(groups.values())
+    for number, group in enumerate(rows):
+        for name in group.objects:
+            if users[name] > 1:
+                sharing.setdefault(name, []).append(number)
+    rated = list(map(rate, rows))
+    as_of, attempts = [0] * len(rows), [0] * len(rows)
+    queue = [(one.score, one.seconds, one.age_s, number) for number, one in enumerate(rated)]
+    heapq.heapify(queue)
+    candidates: dict[int, Candidate] = {}  # decided, in this order
+    while queue:
+        score, _, _, number = heapq.heappop(queue)
+        if number in candidates:
+            continue
+        if as_of[number] < len(candidates) and excess > 0:  # what went may have made it dearer, or worth more
+            rated[number] = rate(rows[number])
+            as_of[number], attempts[number] = len(candidates), attempts[number] + 1
+            if rated[number].score > score and attempts[number] < _ATTEMPTS:
+                heapq.heappush(queue, (rated[number].score, rated[number].seconds, rated[number].age_s, number))
+                continue
+        group, one = rows[number], rated[number]
         why = next((needed[version.id] for version in group.versions if version.id in needed), "")
         if not why and all(version.call is None for version in group.versions):
             why = "nobody could compute it again"
-        elif not why and not frees:
+        elif not why and group.call is not None and not recomputing.possible(group.call):
+            why = "nobody could compute it again: what it was made from is gone"
+        elif not why and not one.frees:
             why = "all its blocks are shared with others"
         elif not why and excess <= 0:
             why = "there is room for it"
-        if not why:
-            excess -= frees
-            blocks.remove(alone)
-            users.subtract(group.objects)
-        candidates.append(
-            Candidate(
-                tuple(version.path for version in group.versions),
-                tuple(version.id for version in group.versions),
-                group.call.task if group.call is not None else "",
-                seconds,
-                age,
-                frees,
-                score,
-                why,
-            )
-        )
+        candidates[number] = replace(one, keep=why)
+        if why:
+            continue
+        excess -= one.frees
+        blocks.remove([name for name in group.objects if users[name] == 1])
+        users.subtract(group.objects)
+        recomputing.available -= {version.id for version in group.versions} - present
+        alone = [name for name in group.objects if users[name] == 1 and name in sharing]
+        for other in {other for name in alone for other in sharing[name] if other not in candidates}:
+            rated[other] = rate(rows[other])
+            heapq.heappush(queue, (rated[other].score, rated[other].seconds, rated[other].age_s, other))
     orphans = sorted(space.store.objects() - wanted.files.keys())
     logical = sum(version.manifest.size for version in wanted.versions if version.manifest.kept)
-    return Collection(candidates, orphans, physical, logical, goal)
+    return Collection(list(candidates.values()), orphans, physical, logical, goal)
 
 
 def collect(space: Workspace, collection: Collection) -> None:
@@ -319,13 +416,15 @@ def make_room(space: Workspace) -> str:
     return ""
 
 
+def _present(space: Workspace) -> set[str]:
+    """Versions that lie at their paths."""
+    seen = (space.ledger.presence(path) for path in space.ledger.known_paths())
+    return {there.version for there in seen if there is not None}
+
+
 def _needed(space: Workspace, occupied: bool) -> dict[str, str]:
     """Version -> why it must not go."""
-    needed: dict[str, str] = {}
-    for path in space.ledger.known_paths():
-        seen = space.ledger.presence(path)
-        if seen is not None:
-            needed[seen.version] = "it lies at its path"
+    needed = dict.fromkeys(_present(space), "it lies at its path")
     if occupied:
         for notebook, versions in space.ledger.present_stories().items():
             needed |= dict.fromkeys(versions, f"{notebook or 'a notebook'} needs it, and a kernel is open")

@@ -179,7 +179,10 @@ class Session:
         self.worker.start()
 
     def close(self) -> None:
-        """End the worker, the display, and the watch of a cell that did not end; harmless when done already."""
+        """End the worker, the display, and the watch of a cell that did not end, and close the workspace.
+
+        Harmless when done already.
+        """
         if os.getpid() != self._owner:
             return  # a forked child has no business with its parent's processes
         if self._watch is not None:
@@ -191,6 +194,8 @@ class Session:
         if self._display is not None:
             self._display.stop()
             self._display = None
+        self.workspace.close()
+        atexit.unregister(self.close)
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
@@ -638,7 +643,9 @@ class Session:
         if self._state is not None:
             raise VersionLost(self._state["products"].get(path, "?"), path)
         self._given_up.add(path)
-        self._notes.append(f"an earlier state of {path} is no longer in the store: the present one was used")
+        found = self.workspace.in_the_way(path)
+        why = "is no longer in the store" if found is None else f"is not brought back, as {found} was replaced"
+        self._notes.append(f"an earlier state of {path} {why}: the present one was used")
 
     @property
     def strict(self) -> bool:

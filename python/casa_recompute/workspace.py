@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import sqlite3
+import stat
 import threading
 import time
 import uuid
@@ -24,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from casa_recompute.ledger import CallRecord, Ledger, LedgerError, NewerLedger, Touch, Version
+from casa_recompute.ledger import CallRecord, Ledger, LedgerError, LedgerUnreadable, NewerLedger, Touch, Version
 from casa_recompute.ledger.ledger import pack_call, unpack_call
 from casa_recompute.products import (
     ABSENT,
@@ -40,7 +41,7 @@ from casa_recompute.products import (
 from casa_recompute.products.signature import is_lock, stamp_of
 from casa_recompute.store import Capture, CowStore, StoreError, open_store, view_store
 from casa_recompute.store.chores import Chores, Fresh
-from casa_recompute.store.files import boot_id, sync_filesystem
+from casa_recompute.store.files import boot_id, readable, sync_filesystem
 
 HOME = ".casa-recompute"
 _log = logging.getLogger(__name__)
@@ -67,6 +68,15 @@ class VersionLost(RuntimeError):
         super().__init__(f"version {version} of {path} is no longer in the store")
         self.version = version
         self.path = path
+
+
+class NotFollowed(VersionLost):
+    """A version should be brought into a directory that was replaced by a symbolic link, or by a file."""
+
+    def __init__(self, version: str, path: str, found: Path) -> None:
+        super().__init__(version, path)
+        kind = "a symbolic link now, which is not followed" if found.is_symlink() else "no directory any more"
+        self.args = (f"{path} is not brought back: {found} is {kind}",)
 
 
 @dataclass(frozen=True)
@@ -178,10 +188,11 @@ class Workspace:
         return self._lock_file
 
     def close(self) -> None:
-        """Close the ledger and give back the lock."""
+        """Write out what waits, close the ledger and give back the lock; harmless when closed already."""
         if self._settler is not None:
             self._hurry.set()
             self._settler.join()
+            self._settler = None
             self._write_seals()
         if self._lock_file >= 0:
             with contextlib.suppress(OSError):  # what it held is then released by the next who cleans up
@@ -190,6 +201,7 @@ class Workspace:
         if self._lock_file >= 0:
             os.close(self._lock_file)
             os.close(self._open_file)
+            self._lock_file = -1
 
     def alone(self) -> bool:
         """Whether no other kernel has this workspace open."""
@@ -204,6 +216,22 @@ class Workspace:
     def absolute(self, path: str) -> Path:
         """Where a product lies."""
         return self.directory / path
+
+    def in_the_way(self, path: str) -> Path | None:
+        """What lies where a directory above a product was, when it was replaced: a symbolic link, or a file.
+
+        Names of products have no links (see :func:`product_path`): what lies behind one is another product, or somebody
+        else's. Nothing is written or removed through it.
+        """
+        place = Path("/") if os.path.isabs(path) else self.directory
+        for part in Path(path).parent.parts:
+            place /= part
+            try:
+                if not stat.S_ISDIR(os.lstat(place).st_mode):
+                    return place
+            except FileNotFoundError:
+                return None
+        return None
 
     # -- the lock ------------------------------------------------------------------------------------------------
 
@@ -405,7 +433,10 @@ class Workspace:
                     assert entry.object is not None
                     if not self.store.intact(entry.object, entry.size, entry.mtime_ns):
                         return False
-                    digest = digests[name] = digest_files([self.store.path(entry.object)])[0]
+                    try:
+                        digest = digests[name] = digest_files([self.store.path(entry.object)])[0]
+                    except OSError:  # the disk cannot read what is kept, so it is no use to find out
+                        return False
                 if digest != manifest[name].digest:
                     return False
             return True
@@ -565,8 +596,8 @@ class Workspace:
         """Bring versions to their paths; what lies there is kept first. The paths that had to be changed.
 
         Raises:
-            VersionLost: the store does not hold one of them; nothing was changed.
-            OSError: the disk is full; the step is completed as soon as there is room.
+            VersionLost: the store does not hold one of them; all is as it was.
+            OSError: the disk is full, or fails; the step is completed as soon as there is room.
         """
         differences = self._differences(targets)
         if not differences:
@@ -583,8 +614,12 @@ class Workspace:
         if captured:
             self.settle()
         step = self.begin("restore", "", {path: targets[path] for path in differences})
-        for path, difference in differences.items():
-            self._bring(path, difference)
+        try:
+            for path, difference in differences.items():
+                self._bring(path, difference)
+        except VersionLost:  # the disk cannot read it
+            self.undo(step, {path: difference.present for path, difference in differences.items()}, [])
+            raise
         with self.ledger.transaction():
             for path, difference in differences.items():
                 self._note_presence(path, targets[path], self._afterwards(path, difference))
@@ -618,6 +653,9 @@ class Workspace:
             version = self.ledger.version(version_id)
             if version is None:
                 raise VersionLost(version_id, path)
+            found = self.in_the_way(path)
+            if found is not None:
+                raise NotFollowed(version_id, path, found)
             difference = replace(self._difference(path, version.manifest, tree), present=present)
             if not all(self._entry_intact(version.manifest[name]) for name in difference.wrong):
                 raise VersionLost(version_id, path)
@@ -671,6 +709,8 @@ class Workspace:
     def _bring(self, path: str, difference: _Difference) -> None:
         """Make what is at ``path`` equal to a version, touching only files that differ."""
         root, target, tree = self.absolute(path), difference.target, difference.tree
+        if target:
+            root.parent.mkdir(parents=True, exist_ok=True)
         if "" in difference.extra:
             self._discard(root)
             tree = {}
@@ -786,7 +826,7 @@ class Workspace:
         self._chores.do(self._hurry.is_set)
 
     def _write_seals(self) -> None:
-        with contextlib.suppress(sqlite3.OperationalError):  # a full disk: they are taken again by `cache verify`
+        with contextlib.suppress(sqlite3.Error):  # the disk is full, or fails: `cache verify` takes them again
             self.ledger.add_seals(self._chores.seals())
 
     def _unsettle(self, paths: Iterable[str]) -> None:
@@ -813,31 +853,49 @@ class Workspace:
 
     def _put_right(self, path: str, version_id: str, tree: Tree) -> None:
         """Bring back a version over what is broken. If that is lost, too, take away what can be made again."""
-        version = self.ledger.version(version_id)
-        if version is None or not self._intact(version.manifest):
-            if version is None or version.call is None:
-                _log.warning("%s may be damaged, and nothing better is in the store", path)
-                return
-            _log.warning("%s was half written and is taken away, to be made again", path)
-            version_id = ABSENT
+        found = self.in_the_way(path)
+        if found is not None:
+            _log.warning("%s", NotFollowed(version_id, path, found))
+            return
         if tree:
-            self.keep([path])
+            try:
+                self.keep([path])
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                _log.warning("%s cannot be read: %s", path, error)
         version = self.ledger.version(version_id)
-        assert version is not None
         self._announce([path])
-        self._bring(path, self._difference(path, version.manifest, tree))
-        self._note_presence(path, version_id, scan(self.absolute(path)))
+        if version is not None and self._intact(version.manifest):
+            with contextlib.suppress(VersionLost):  # the disk cannot read it
+                self._bring(path, self._difference(path, version.manifest, tree))
+                self._note_presence(path, version_id, scan(self.absolute(path)))
+                return
+        if version is None or version.call is None:
+            _log.warning("%s may be damaged, and nothing better is in the store", path)
+            return
+        _log.warning("%s was half written and is taken away, to be made again", path)
+        self._discard(self.absolute(path))
+        self._note_presence(path, ABSENT, {})
 
-    def undo(self, step: int, versions: Mapping[str, str], patterns: Iterable[str]) -> None:
-        """Leave every product as it was before a call: bring back ``versions``, remove what else ``patterns`` name."""
+    def undo(self, step: int, versions: Mapping[str, str], patterns: Iterable[str]) -> list[str]:
+        """Leave every product as it was before a call: bring back ``versions``, remove what else ``patterns`` name.
+
+        Returns:
+            Paths at which nothing was done, because a directory above them was replaced; see :meth:`in_the_way`.
+        """
         extra = {
             found
             for pattern in patterns
             for found in matches(pattern, self.directory)
             if os.path.normpath(found) not in versions
         }
+        elsewhere = {path for path in extra | versions.keys() if self.in_the_way(path) is not None}
+        versions = {path: version_id for path, version_id in versions.items() if path not in elsewhere}
+        for path in elsewhere:
+            _log.warning("%s is left as it is: a directory above it was replaced, perhaps by a symbolic link", path)
         self._announce(versions)
-        for path in extra:
+        for path in extra - elsewhere:
             self._discard(self.absolute(path))
         for path, version_id in versions.items():
             version = self.ledger.version(version_id)
@@ -849,6 +907,7 @@ class Workspace:
                 self._note_presence(path, version_id, scan(self.absolute(path)))
             self.ledger.end(step)
         self._empty_scratch()
+        return sorted(elsewhere)
 
     def _empty_scratch(self) -> None:
         """Remove what a task that was killed left in our own directory; one has the lock, so nobody uses it."""
@@ -856,7 +915,8 @@ class Workspace:
             if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left, ignore_errors=True)
             else:
-                left.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    left.unlink()
 
     def recover(self) -> None:
         """Undo calls and complete restores that a killed process, or a power cut, left."""
@@ -865,7 +925,13 @@ class Workspace:
             self.store.sweep()
         for step in pending:
             try:
-                self.undo(step.id, step.versions, step.patterns)
+                try:
+                    self.undo(step.id, step.versions, step.patterns)
+                except VersionLost:
+                    if step.kind != "restore":
+                        raise
+                    seen = {path: self.ledger.presence(path) for path in step.versions}
+                    self.undo(step.id, {path: there.version for path, there in seen.items() if there is not None}, [])
             except VersionLost:
                 # It took less than a second to make, and the power was cut before it was on the disk; or the store
                 # was damaged, too. What lies there is half of something: it must not be taken for a product.
@@ -883,7 +949,9 @@ class Workspace:
             ledger = Ledger(path)
         except NewerLedger:
             raise
-        except LedgerError:
+        except LedgerError as error:
+            if isinstance(error, LedgerUnreadable) and not self._has_bad_blocks(path):
+                raise  # the disk as a whole: what is in the ledger is not known, but not lost
             existed = False
             stamp = time.strftime("%Y%m%dT%H%M%S")
             for name in ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"):
@@ -894,6 +962,19 @@ class Workspace:
             self._rebuild(ledger)
         self._ledger_inode = path.stat().st_ino
         return ledger
+
+    def _has_bad_blocks(self, ledger: Path) -> bool:
+        """Whether the disk works, but cannot read the ledger."""
+        probe = self.home / "tmp" / uuid.uuid4().hex
+        try:
+            with probe.open("wb") as stream:
+                stream.write(b"works")
+                stream.flush()
+                os.fsync(stream.fileno())
+            probe.unlink()
+        except OSError:
+            return False
+        return not all(map(readable, (ledger, ledger.with_name(ledger.name + "-wal"))))
 
     def reopen_ledger(self) -> None:
         """Close the ledger and open it again, rebuilt from the records if it is damaged or gone."""
@@ -950,6 +1031,9 @@ class Workspace:
                     self._read_record(ledger, path)
                 except (ValueError, KeyError, TypeError, IndexError, zlib.error):
                     path.unlink()  # a record that cannot be read is a call that will be computed again
+                except OSError as error:
+                    _log.warning("what %s tells will be computed again: %s", path, error)
+            ledger.journal_again()
 
     def _read_record(self, ledger: Ledger, path: Path) -> None:
         data = path.read_bytes()

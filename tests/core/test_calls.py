@@ -6,6 +6,7 @@ import errno
 import importlib.util
 import os
 import shutil
+import threading
 import venv
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,9 @@ from casa_recompute.calls import SilentFailure
 from casa_recompute.runner import CasaNotLoaded, WorkerDied
 from casa_recompute.session import Cell, Session
 from casa_recompute.settings import Settings
-from casa_recompute.store.files import _FileCapture
+from casa_recompute.store import files
+from casa_recompute.store.files import CopyStore, _FileCapture, copy
+from casa_recompute.workspace import HOME, Workspace
 from tests.core.standin import FAKE, ORDER, chain, contents, in_cell
 
 Open = Callable[..., Session]
@@ -286,6 +289,59 @@ def test_a_damaged_store_is_computed_again(open_session: Open, tmp_path: Path) -
     assert contents(tmp_path) == first
 
 
+def test_what_the_disk_cannot_read_any_more_is_computed_again(
+    open_session: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_session(store="copy")
+    chain(session)
+    first = contents(tmp_path)
+    shutil.rmtree(tmp_path / "b.ms")
+    bad = {path for path in (tmp_path / HOME / "store").rglob("*") if path.is_file()}
+
+    def transfer(source: int, target: int) -> None:
+        if Path(os.readlink(f"/proc/self/fd/{source}")) in bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        copy(source, target)
+
+    monkeypatch.setattr(CopyStore, "transfer", staticmethod(transfer))
+    monkeypatch.setattr(files, "readable", lambda path: path not in bad)
+    assert in_cell(session, "split", "split", vis="a.ms", outputvis="b.ms").action == "ran"
+    assert contents(tmp_path) == first
+    shutil.rmtree(tmp_path / "b.ms")
+    assert in_cell(session, "split", "split", vis="a.ms", outputvis="b.ms").action == "restored"
+    assert contents(tmp_path) == first
+
+
+def test_data_that_a_link_leads_to_are_kept_and_brought_back(open_session: Open, tmp_path: Path) -> None:
+    """As users do who have little room in their workspace: data -> /big/disk."""
+    session = open_session(tmp_path / "workspace")
+    (tmp_path / "big").mkdir()
+    (tmp_path / "workspace" / "data").symlink_to(tmp_path / "big")
+    in_cell(session, "import", "importuvfits", fitsfile="raw.fits", vis="data/a.ms")
+    in_cell(session, "flag", "flagdata", vis="data/a.ms", field="")
+    first = contents(tmp_path / "big")
+    assert in_cell(session, "flag", "flagdata", vis="data/a.ms", field="1").action == "ran"
+    assert contents(tmp_path / "big") != first
+    assert in_cell(session, "flag", "flagdata", vis="data/a.ms", field="").action == "restored"
+    assert contents(tmp_path / "big") == first
+    assert (tmp_path / "workspace" / "data").is_symlink()
+
+
+def test_data_that_moved_behind_a_link_are_computed_where_they_are_now(open_session: Open, tmp_path: Path) -> None:
+    session = open_session(tmp_path / "workspace")
+    data, big = tmp_path / "workspace" / "data", tmp_path / "big"
+    data.mkdir()
+    in_cell(session, "import", "importuvfits", fitsfile="raw.fits", vis="data/a.ms")
+    in_cell(session, "flag", "flagdata", vis="data/a.ms", field="")
+    shutil.move(data, big)
+    data.symlink_to(big)
+    first = contents(big)
+    assert in_cell(session, "flag", "flagdata", vis="data/a.ms", field="1").action == "ran"
+    assert contents(big) != first
+    assert in_cell(session, "import", "importuvfits", fitsfile="raw.fits", vis="data/b.ms").action == "ran"
+    assert (big / "b.ms").is_dir() and data.is_symlink()
+
+
 def test_a_removed_product_comes_back(open_session: Open, tmp_path: Path) -> None:
     session = open_session()
     chain(session)
@@ -460,3 +516,31 @@ def test_arrays_inside_arguments_are_memoised(open_session: Open) -> None:
     assert in_cell(session, "model", "setjy", vis="a.ms", fluxdensity=flux).action == "ran"
     assert in_cell(session, "model", "setjy", vis="a.ms", fluxdensity=[np.arange(3), 0.0]).action == "restored"
     assert in_cell(session, "model", "setjy", vis="a.ms", fluxdensity=[np.arange(4), 0.0]).action == "ran"
+
+
+def test_a_closed_session_leaves_nothing_behind(open_session: Open, tmp_path: Path) -> None:
+    def open_files() -> list[str]:
+        paths = [os.readlink(entry.path) for entry in os.scandir("/proc/self/fd") if os.path.lexists(entry.path)]
+        return sorted(path for path in paths if path.startswith(str(tmp_path)))
+
+    def settling() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "settle"]
+
+    session = open_session()
+    chain(session)
+    assert open_files() and settling()
+    for thread in settling():
+        thread.join()
+    session.close()
+    assert not open_files()
+    session.close()  # harmless
+    session.workspace.close()
+    space = Workspace.view(tmp_path)
+    versions = [space.ledger.version(version) for version in space.ledger.version_ids()]
+    objects = {entry.object for version in versions if version for entry in version.manifest.values() if entry.object}
+    assert objects and space.ledger.seals().keys() == objects
+    space.ledger.close()
+    session = open_session()
+    chain(session, niter=3)
+    session.close()
+    assert not settling() and not open_files()

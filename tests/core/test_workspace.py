@@ -228,3 +228,124 @@ def test_a_moved_workspace_knows_its_products(tmp_path: Path) -> None:
     copied = Workspace(tmp_path / "two")
     with copied.lock():
         assert copied.look("a.ms") == version
+
+
+def test_a_step_under_way_is_undone_even_when_the_ledger_is_lost_meanwhile(space: Workspace) -> None:
+    product = space.directory / "a"
+    product.write_bytes(b"before")
+    with space.lock():
+        space.keep(["a"])
+        space.begin("call", "task", {"a": space.look("a"), "b": ABSENT})
+        product.write_bytes(b"half of")
+        (space.directory / "b").write_bytes(b"something")
+    space.close()  # as a process that was killed
+    (space.home / "ledger.sqlite").write_bytes(b"this is no database" * 1000)
+    again = Workspace(space.directory)
+    with again.lock():
+        assert product.read_bytes() == b"before" and not (space.directory / "b").exists()
+    again.close()
+
+
+def test_a_step_that_ended_is_not_undone_when_the_ledger_is_lost_later(space: Workspace) -> None:
+    product = space.directory / "a"
+    product.write_bytes(b"before")
+    with space.lock():
+        space.keep(["a"])
+        step = space.begin("call", "task", {"a": space.look("a")})
+        product.write_bytes(b"after")
+        with space.ledger.transaction():
+            space.keep(["a"])
+            space.ledger.end(step)
+    space.close()
+    (space.home / "ledger.sqlite").unlink()
+    again = Workspace(space.directory)
+    with again.lock():
+        assert product.read_bytes() == b"after"
+    again.close()
+
+
+@pytest.fixture
+def moved(space: Workspace) -> tuple[Workspace, str, Path]:
+    """A workspace with two versions of data/x.ms, the first one's id, and where data leads to since it was replaced."""
+    product = space.directory / "data" / "x.ms"
+    product.parent.mkdir()
+    for text in (b"one", b"two"):
+        write(product, {"f": text, "g": text})
+        with space.lock():
+            space.keep(["data/x.ms"])
+    outside = space.directory.with_name(space.directory.name + "-outside")
+    shutil.copytree(product.parent, outside)  # another file system: nothing is as it was but the content
+    write(outside / "x.ms", {"f": b"somebody else's", "h": b""})
+    write(outside / "x.tmp", b"somebody else's")
+    shutil.rmtree(product.parent)
+    product.parent.symlink_to(outside)
+    return space, space.ledger.versions_at("data/x.ms")[-1], outside
+
+
+def test_a_directory_that_became_a_symbolic_link_is_not_followed(moved: tuple[Workspace, str, Path]) -> None:
+    space, version, outside = moved
+    before = read(outside)
+    with space.lock():
+        for wanted in (version, ABSENT):
+            assert not space.restorable({"data/x.ms": wanted})
+            with pytest.raises(VersionLost, match="data is a symbolic link now"):
+                space.restore({"data/x.ms": wanted})
+        step = space.begin("call", "task", {"data/x.ms": version, "data/y.ms": ABSENT}, ["data/x*"])
+        left = space.undo(step, {"data/x.ms": version, "data/y.ms": ABSENT}, ["data/x*"])
+    assert left == ["data/x.ms", "data/x.tmp", "data/y.ms"] and read(outside) == before
+
+
+def test_a_directory_that_became_a_file_stops_nobody(moved: tuple[Workspace, str, Path]) -> None:
+    space, version, _ = moved
+    (space.directory / "data").unlink()
+    (space.directory / "data").write_bytes(b"a file")
+    with space.lock(), pytest.raises(VersionLost, match="data is no directory any more"):
+        space.restore({"data/x.ms": version})
+    with space.lock():
+        space.begin("call", "task", {"data/x.ms": version}, ["data/x*"])
+    with space.lock():
+        assert space.ledger.pending() == [] and (space.directory / "data").read_bytes() == b"a file"
+
+
+def test_a_step_that_a_killed_process_left_does_not_follow_it_either(moved: tuple[Workspace, str, Path]) -> None:
+    space, version, outside = moved
+    before = read(outside)
+    for kind in ("call", "restore"):
+        with space.lock():
+            space.begin(kind, "", {"data/x.ms": version}, ["data/x*"])
+        with space.lock():
+            assert space.ledger.pending() == []
+    assert read(outside) == before
+    (space.directory / "data").unlink()
+    with space.lock():
+        space.restore({"data/x.ms": version})
+    assert read(space.directory / "data") == {"x.ms": {"f": b"one", "g": b"one"}}
+
+
+def test_a_directory_inside_a_product_that_became_a_symbolic_link_is_not_followed(space: Workspace) -> None:
+    product, outside = space.directory / "x.ms", space.directory.with_name(space.directory.name + "-outside")
+    versions = []
+    for text in (b"one", b"two"):
+        write(product, {"sub": {"f": text, "deep": {"g": text}}})
+        with space.lock():
+            space.keep(["x.ms"])
+            versions.append(space.look("x.ms"))
+    write(outside, {"f": b"somebody else's", "deep": {"g": b"somebody else's", "h": b""}})
+    before = read(outside)
+    for name in ("sub/deep", "sub"):
+        for version, text in zip(versions, (b"one", b"two"), strict=True):
+            shutil.rmtree(product / name)
+            (product / name).symlink_to(outside / ("deep" if name == "sub/deep" else ""))
+            with space.lock():
+                space.restore({"x.ms": version})
+            assert read(product) == {"sub": {"f": text, "deep": {"g": text}}}
+            shutil.rmtree(product / name)
+            (product / name).symlink_to(outside / ("deep" if name == "sub/deep" else ""))
+            with space.lock():
+                space.undo(space.begin("call", "task", {"x.ms": version}), {"x.ms": version}, [])
+            assert read(product) == {"sub": {"f": text, "deep": {"g": text}}}
+    with space.lock():
+        shutil.rmtree(product)
+        product.symlink_to(outside)
+        space.restore({"x.ms": ABSENT})
+    assert not os.path.lexists(product) and read(outside) == before

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.faulty_disk import faulty
 from tests.store.tiers import TIERS, Ground, TierMissing, in_ci, selected
 
+_GROUNDS = {**TIERS, "faulty": faulty}
 _MISSING = pytest.StashKey[dict[str, str]]()
 
 
@@ -25,7 +27,7 @@ class Grounds:
             place = self.directory / name
             place.mkdir()
             try:
-                self.open[name] = self.stack.enter_context(TIERS[name](place))
+                self.open[name] = self.stack.enter_context(_GROUNDS[name](place))
             except TierMissing as error:
                 self.missing[name] = str(error)
         if name in self.missing:

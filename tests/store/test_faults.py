@@ -52,9 +52,9 @@ class Scene:
     """A workspace in which p was A and is B, and q is Q; one operation on it; what may be the case after a fault."""
 
     def __init__(self, directory: Path, store: str) -> None:
-        self.directory, self.store = directory, store
+        self.store = store
         self.states: dict[str, State] = {ABSENT: {}}
-        self.p, self.q, self.r = (directory / name for name in "pqr")
+        self.move(directory)
         space = self.open()
         with space.lock():
             for state in (A, B):
@@ -70,6 +70,11 @@ class Scene:
 
     def open(self) -> Workspace:
         return Workspace(self.directory, self.store)
+
+    def move(self, directory: Path) -> None:
+        """The same workspace is found in another place now."""
+        self.directory = directory
+        self.p, self.q, self.r = (directory / name for name in "pqr")
 
     def prepare(self) -> None:
         """What happens before the operation, undisturbed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import time
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from casa_recompute import housekeeping
 from casa_recompute.housekeeping import collect, make_room, plan_collection, verify
 from casa_recompute.ledger import CallRecord, Touch
 from casa_recompute.products import ABSENT, scan
+from casa_recompute.store import CowStore
 from casa_recompute.store.extents import extents
 from casa_recompute.workspace import Workspace
 from tests.store.conftest import Grounds
@@ -109,6 +112,25 @@ def test_a_product_that_may_share_damaged_blocks_is_read_again(space: Workspace,
     assert space.known("p")
     verify(space)
     assert not space.known("p")
+
+
+def test_the_disk_is_asked_twice_before_a_file_counts_as_unreadable(
+    space: Workspace, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = make("p", b"x" * MB)
+    fails, seal = [True], housekeeping.seal
+
+    def sealing(store: CowStore, name: str) -> str:
+        if fails.pop():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return seal(store, name)
+
+    monkeypatch.setattr(housekeeping, "seal", sealing)
+    fails[:] = [False, True]
+    assert not verify(space).damaged and space.restorable({"p": version})
+    space.restore({"p": ABSENT})
+    fails[:] = [True, True]
+    assert len(verify(space).damaged) == 1 and not space.restorable({"p": version})
 
 
 def test_a_whole_store_is_told_to_be_whole(space: Workspace, make: Make) -> None:

@@ -6,6 +6,7 @@ from casa_recompute.ledger.ledger import (
     CallRecord,
     Ledger,
     LedgerError,
+    LedgerUnreadable,
     NewerLedger,
     Pending,
     Presence,
@@ -14,4 +15,15 @@ from casa_recompute.ledger.ledger import (
     Version,
 )
 
-__all__ = ["CallRecord", "Ledger", "LedgerError", "NewerLedger", "Pending", "Presence", "Touch", "Value", "Version"]
+__all__ = [
+    "CallRecord",
+    "Ledger",
+    "LedgerError",
+    "LedgerUnreadable",
+    "NewerLedger",
+    "Pending",
+    "Presence",
+    "Touch",
+    "Value",
+    "Version",
+]

@@ -23,11 +23,16 @@ from casa_recompute.notebook.model import CallUse, CellRun
 from casa_recompute.products import ABSENT, Manifest, Stamp, Tree
 
 SCHEMA_VERSION = "5"
+_DISK_FAILS = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 _REMEMBERED = 256  # versions, and states of paths, held in memory
 
 
 class LedgerError(RuntimeError):
     """The ledger cannot be used; the message says what to do."""
+
+
+class LedgerUnreadable(LedgerError, OSError):
+    """The disk fails, or is full: nothing is wrong with the ledger as far as one can tell."""
 
 
 class NewerLedger(LedgerError):
@@ -118,9 +123,11 @@ class Ledger:
 
         Raises:
             NewerLedger: it was made by a newer version of this software; nothing was touched.
+            LedgerUnreadable: the disk fails.
             LedgerError: it is damaged, or of an older version; or, read only, there is none.
         """
         self.path = path
+        self._steps = path.with_name(path.name + "-steps")
         self.readonly = readonly
         self._versions: dict[str, Version] = {}
         self._presences: dict[str, Presence] = {}
@@ -150,9 +157,10 @@ class Ledger:
             self._check_schema()
             check = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         except sqlite3.Error as error:
-            raise LedgerError(f"{path}: damaged ({error})") from error
+            raise _trouble(path, str(error), getattr(error, "sqlite_errorcode", 0)) from error
         if check != "ok":
-            raise LedgerError(f"{path}: damaged ({check})")
+            code = re.search(r"error code=(\d+)", check)  # it reads on, and tells of pages that the disk did not give
+            raise _trouble(path, " ".join(check.split()), int(code[1]) if code else 0)
 
     def _look_first(self) -> None:
         """Before anything could be written, even by opening the file."""
@@ -655,11 +663,25 @@ class Ledger:
         )
         number = cursor.lastrowid
         assert number is not None
+        # A copy, from which the journal is known when the ledger is lost while a step is under way.
+        steps = [[step.kind, step.task, step.versions, step.patterns] for step in reversed(self.pending())]
+        self._steps.write_text(json.dumps(steps))
         return number
 
     def end(self, number: int) -> None:
         """Strike a step out of the journal."""
         self._db.execute("DELETE FROM pending WHERE id = ?", (number,))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._steps)
+
+    def journal_again(self) -> None:
+        """Journal what the copy of a lost ledger's journal says."""
+        try:
+            steps = json.loads(self._steps.read_text())
+        except (OSError, ValueError):  # there was none, or the machine stopped before the step began
+            return
+        for step in steps:
+            self.begin(*step)
 
     def pending(self) -> list[Pending]:
         """Steps that were not ended, newest first."""
@@ -692,6 +714,13 @@ def _unpack_run(row: tuple[Any, ...]) -> CellRun:
     vars(run).update(zip(_COLUMNS, row[:-1], strict=True))
     vars(run).update(_EMPTY, **record)
     return run
+
+
+def _trouble(path: Path, what: str, code: int) -> LedgerError:
+    """Is it the ledger, or only the disk? ``code``: SQLite's."""
+    if code & 0xFF in _DISK_FAILS:
+        return LedgerUnreadable(f"{path}: {what}: look after the disk, then try again")
+    return LedgerError(f"{path}: damaged ({what})")
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:

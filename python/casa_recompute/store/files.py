@@ -103,6 +103,19 @@ def boot_id() -> str:
     return _BOOT.read_text().strip()
 
 
+def readable(path: Path) -> bool:
+    """Whether the disk can read all of a file; also when there is none."""
+    try:
+        with path.open("rb", buffering=0) as stream:
+            while stream.read(1 << 22):
+                pass
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return False
+    return True
+
+
 def sync_filesystem(path: Path) -> None:
     """Write all that the file system at ``path`` has not written yet.
 
@@ -172,6 +185,10 @@ class _FileStore(CowStore):
         source = self._open(name)
         try:
             write_new(type(self).transfer, source, destination, mode, mtime_ns)
+        except OSError as error:
+            if error.errno == errno.EIO and not readable(self.path(name)):
+                raise StoreError(f"the disk cannot read object {name}") from error
+            raise
         finally:
             os.close(source)
 
@@ -209,11 +226,11 @@ class _FileStore(CowStore):
 
     def sweep(self) -> None:
         for left in self._incoming.iterdir():
-            shutil.rmtree(left)
+            shutil.rmtree(left, ignore_errors=True)  # what the disk cannot remove takes room, no more
         for boot in self._young.parent.iterdir():
             # On a network file system another machine may be at work.
             if boot != self._young and time.time() - boot.stat().st_mtime > _OTHER_BOOT_S:
-                shutil.rmtree(boot)
+                shutil.rmtree(boot, ignore_errors=True)
 
     def objects(self) -> set[str]:
         places = (self._objects, self._young)

@@ -183,13 +183,19 @@ def collect_garbage(arguments: argparse.Namespace) -> int:
             c.task or "-",
             ", ".join(c.paths[:2]) + (f" and {len(c.paths) - 2} more" if len(c.paths) > 2 else ""),
             size(c.frees),
-            duration(c.seconds) if c.task else "-",
+            duration(c.seconds) + (f" in {c.calls} calls" if c.calls > 1 else "") if c.task else "-",
             duration(c.age_s) if c.task else "-",
             c.keep or f"{c.score * 1e9:.3g} s per GB freed",
         )
         for c in found.candidates
     ]
     if lines:
+        print(
+            "The cheapest go first: least time to compute again (and what that needs and is gone), halved for each week"
+        )
+        print(
+            "unused, for each byte freed. What an open notebook needs, what lies at its path or nobody can make, stays."
+        )
         print(table(("", "made by", "products", "frees", "to compute", "unused for", "why"), lines, right=(3, 4, 5)))
     verb = "would be freed" if arguments.dry_run else "freed"
     print(f"{plural(len(found.going), 'call')}: {size(found.freed)} {verb}", end="")

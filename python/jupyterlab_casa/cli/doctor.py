@@ -110,7 +110,6 @@ def _session(settings: Settings) -> Iterator[Session]:
             yield session
         finally:
             session.close()
-            session.workspace.close()
 
 
 def _packages(settings: Settings) -> Iterator[Check]:
