@@ -46,6 +46,7 @@ def main() -> int:
         "plan": lambda: cell_rows.plan(many // 5),
         "cells": lambda: cell_rows.cells(many // 5),
         "store": lambda: store_rows.store(arguments.quick),
+        "store-tutorial": lambda: store_rows.tutorial_variations(arguments.quick),
         "start": lambda: start_rows.kernel_start(3 if arguments.quick else 15),
     }
     if unknown := set(arguments.only or ()) - set(groups):

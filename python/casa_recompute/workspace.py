@@ -37,7 +37,7 @@ from casa_recompute.products import (
     scan,
     signature,
 )
-from casa_recompute.products.signature import is_lock, stamp_of
+from casa_recompute.products.signature import is_lock, row_of
 from casa_recompute.store import CowStore, StoreError, open_store, view_store
 from casa_recompute.store.chores import Chores, Fresh
 from casa_recompute.store.files import boot_id, sync_filesystem
@@ -376,7 +376,7 @@ class Workspace:
         return {
             name: entry
             for name, entry in version.manifest.items()
-            if name in tree and seen.tree.get(name) == tree[name]
+            if name in tree and seen.tree.rows.get(name) == tree.rows[name]
         }
 
     def _last_seen(self, path: str) -> Mapping[str, ManifestEntry]:
@@ -532,15 +532,14 @@ class Workspace:
     def _afterwards(self, path: str, difference: _Difference) -> Tree:
         """The stamps of a product that was just made equal to a version: only what was put needs to be looked at."""
         root, extra = str(self.absolute(path)), set(difference.extra)
-        tree = {name: found for name, found in difference.tree.items() if name not in extra}
+        tree = Tree({name: row for name, row in difference.tree.rows.items() if name not in extra})
         moded = [n for n, e in difference.target.items() if e.kind == "d" and n in tree and tree[n].mode != e.mode]
         linked = [n for n, entry in difference.target.items() if entry.link]
         linked += [difference.target[n].link for n in linked]
         several = Counter(stamp.inode for stamp in tree.values())
         linked += [n for n, stamp in tree.items() if several[stamp.inode] > 1]  # who lost a twin has another ctime
-        for name in (*difference.wrong, *moded, *linked):
-            tree[name] = stamp_of(os.lstat(f"{root}/{name}" if name else root))
-        return tree
+        anew = {*difference.wrong, *moded, *linked}
+        return Tree(tree.rows | {name: row_of(os.lstat(f"{root}/{name}" if name else root)) for name in anew})
 
     def _differences(self, targets: Mapping[str, str]) -> dict[str, _Difference]:
         """What has to be done to bring versions to their paths, where anything has to be.
@@ -587,7 +586,7 @@ class Workspace:
         if version is None or not self._intact(version.manifest):
             raise VersionLost(version_id, str(place))
         path = os.path.relpath(place, self.directory)
-        self._bring(path, self._difference(path, version.manifest, {}))
+        self._bring(path, self._difference(path, version.manifest, Tree()))
 
     def _announce(self, paths: Iterable[str]) -> None:
         for path in paths:
@@ -607,7 +606,7 @@ class Workspace:
         root, target, tree = self.absolute(path), difference.target, difference.tree
         if "" in difference.extra:
             self._discard(root)
-            tree = {}
+            tree = Tree()
         else:
             for name in sorted(difference.extra, key=len, reverse=True):
                 (root / name).rmdir() if tree[name].kind == "d" else (root / name).unlink()
