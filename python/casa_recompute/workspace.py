@@ -385,6 +385,12 @@ class Workspace:
         version = self.ledger.version(seen.version) if seen is not None else None
         return version.manifest if version is not None else {}
 
+    def _last_kept(self, path: str) -> Mapping[str, ManifestEntry]:
+        """Entries of the newest version of ``path`` that the store holds: what is made anew may be like it."""
+        versions = map(self.ledger.version, self.ledger.versions_at(path))
+        kept = (version.manifest for version in versions if version is not None and version.manifest.kept)
+        return next((manifest for manifest in kept if manifest), {})
+
     def _candidates(self, path: str, manifest: Manifest) -> Iterator[Version]:
         shape = manifest.shape()
         for version_id in self.ledger.versions_at(path):
@@ -445,7 +451,7 @@ class Workspace:
             for path, (version_id, tree) in made.items():
                 root = self.absolute(path)
                 held, links = self._held(path, tree), hard_links(tree)
-                before = self._last_seen(path)
+                before = self._last_seen(path) or self._last_kept(path)
                 entries = {}
                 for name, stamp in tree.items():
                     if name in links:
