@@ -48,6 +48,7 @@ def main() -> int:
         "cells": lambda: cell_rows.cells(many // 5),
         "store": lambda: store_rows.store(arguments.quick),
         "crowd": lambda: crowd_rows.crowd(10 if arguments.quick else 100),
+        "store-tutorial": lambda: store_rows.tutorial_variations(arguments.quick),
         "start": lambda: start_rows.kernel_start(3 if arguments.quick else 15),
     }
     if unknown := set(arguments.only or ()) - set(groups):

@@ -7,18 +7,20 @@ import shutil
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 from blake3 import blake3
 from disks import copy_seconds, directory, loop_directory, median, stat_seconds
 from table import Row
+from tutorial_rows import run
 
 from casa_recompute.products import ABSENT, digest_files, scan, signature
 from casa_recompute.store.extents import Blocks, all_extents
 from casa_recompute.workspace import Workspace
+from jupyterlab_casa.tutorial import write_tutorial
 
 KINDS = ("btrfs", "xfs")
 FILES = 77
@@ -39,8 +41,8 @@ def tree_of(root: Path, files: int, size: int) -> None:
 
 @contextmanager
 def workspace(place: Path) -> Iterator[Workspace]:
-    """A workspace in a new directory, with its lock."""
-    place.mkdir()
+    """A workspace in a directory, which is made if need be, with its lock."""
+    place.mkdir(exist_ok=True)
     space = Workspace(place)
     try:
         with space.lock():
@@ -49,34 +51,37 @@ def workspace(place: Path) -> Iterator[Workspace]:
         space.close()
 
 
-def there_and_back(space: Workspace, repetitions: int) -> float:
-    """Median time to keep a product anew and to bring it back after it was deleted, in seconds."""
-
-    def once(number: int) -> float:
-        tree = scan(space.directory / "p")
-        space.ledger.forget_presence("p")  # nothing is known of it: every file is captured
-        began = time.perf_counter()
-        space.capture({"p": (f"k-{number}", tree)}, f"key{number}")
-        kept = time.perf_counter() - began
-        space.restore({"p": ABSENT})
-        began = time.perf_counter()
-        space.restore({"p": f"k-{number}"})
-        return kept + time.perf_counter() - began
-
-    return statistics.median([once(number) for number in range(repetitions)][1:])
+def there_and_back(space: Workspace, number: int) -> float:
+    """Time to keep a product anew and to bring it back after it was deleted, in seconds. Deleting is not counted."""
+    tree = scan(space.directory / "p")
+    space.ledger.forget_presence("p")  # nothing is known of it: every file is captured
+    began = time.perf_counter()
+    space.capture({"p": (f"k-{number}", tree)}, f"key{number}")
+    kept = time.perf_counter() - began
+    space.restore({"p": ABSENT})
+    began = time.perf_counter()
+    space.restore({"p": f"k-{number}"})
+    return kept + time.perf_counter() - began
 
 
 def sizes(quick: bool) -> Iterator[Row]:
-    """A hundred times the bytes in as many files must cost the same."""
+    """A hundred times the bytes in as many files must cost the same: what a user waits for, with the journal's fsync.
+
+    The two take turns, so that what else the machine does meets both. The first turn does not count: files that were
+    just written leave the page cache when they are deleted. ``cp`` of the same two, which has no journal, is told, too.
+    """
     large = 58 * 10**7 if quick else 58 * 10**8
     for kind in KINDS:
-        times = []
-        with loop_directory(kind) as mounted:
+        with loop_directory(kind) as mounted, ExitStack() as stack:
+            spaces = []
             for number, size in enumerate((large // 100, large)):
-                with workspace(mounted / str(number)) as space:
-                    tree_of(space.directory / "p", FILES, size)
-                    times.append(there_and_back(space, 4 if quick else 10))
-        detail = f"{1e3 * times[0]:.1f} and {1e3 * times[1]:.1f} ms"
+                spaces.append(stack.enter_context(workspace(mounted / str(number))))
+                tree_of(spaces[-1].directory / "p", FILES, size)
+            turns = [[there_and_back(space, number) for space in spaces] for number in range(6 if quick else 16)]
+            times = [statistics.median(column) for column in zip(*turns[1:], strict=True)]
+            copies = [copy_seconds([space.directory / "p"], "always") for space in spaces]
+        detail = " and ".join(f"{1e3 * took:.1f}" for took in times) + " ms; cp "
+        detail += " and ".join(f"{1e3 * took:.1f}" for took in copies) + " ms"
         yield Row(
             "store-size", f"{large / 1e9:.1f} GB against a hundredth, {kind} (loop)", 1.3, times[1] / times[0], detail
         )
@@ -110,8 +115,9 @@ def look(quick: bool) -> Iterator[Row]:
                 (scratch / "p" / str(number)).mkdir(parents=True)
                 place = scratch / "p" / str(number)
             (place / str(number)).touch()
-        bare = stat_seconds(scratch / "p", 5)
-        took = median(lambda: signature(scan(scratch / "p")), 5)
+        # They take turns, so that what else the machine does meets both.
+        turns = [(stat_seconds(scratch / "p", 1), median(lambda: signature(scan(scratch / "p")), 1)) for _ in range(15)]
+        bare, took = (statistics.median(column) for column in zip(*turns, strict=True))
     detail = f"{1e3 * took:.0f} ms; {1e3 * bare:.0f} ms scandir and stat"
     yield Row("store-look", f"signature of {count} files", 1.2, took / bare, detail)
 
@@ -139,6 +145,30 @@ def digest(quick: bool) -> Iterator[Row]:
     yield Row("store-digest", "speed of the content digest", 0.8, other / ours, detail, floor=True)
 
 
+def disk_of(space: Workspace) -> tuple[int, int]:
+    """Bytes that stored files and the products in place take, pieces that they share once; and distinct blocks of 4 KiB
+    among them, times 4096, which is the least that they could take.
+    """
+    paths = {name: space.store.path(name) for name in space.store.objects()}
+    for product in space.ledger.known_paths():
+        root = space.absolute(product)
+        files = (root / name for name, stamp in scan(root).items() if stamp.kind == "f")
+        paths |= {str(path): path for path in files}
+    distinct: set[bytes] = set()
+    for path in paths.values():
+        with path.open("rb") as stream:
+            while data := stream.read(_PIECE):
+                distinct.update(blake3(data[start : start + 4096]).digest(16) for start in range(0, len(data), 4096))
+    os.sync()
+    return Blocks(all_extents(paths)).taken(paths), len(distinct) * 4096
+
+
+def _bytes(space: Workspace, versions: Iterable[str]) -> int:
+    """Bytes of full copies of versions."""
+    found = (space.ledger.version(version) for version in versions)
+    return sum(version.manifest.size for version in found if version is not None)
+
+
 def variations(quick: bool) -> Iterator[Row]:
     """Twenty variations of a product, each rewriting whole files of which a part differs, against the limit.
 
@@ -149,8 +179,6 @@ def variations(quick: bool) -> Iterator[Row]:
         with loop_directory(kind) as mounted, workspace(mounted / "w") as space:
             product = space.directory / "p"
             tree_of(product, 40, size)
-            distinct: set[bytes] = set()
-            logical = 0
             for number in range(count):
                 for path in sorted(product.iterdir())[: 40 // 4]:  # a quarter of the files is written anew
                     data = bytearray(path.read_bytes())
@@ -158,25 +186,56 @@ def variations(quick: bool) -> Iterator[Row]:
                     data[start : start + len(data) // count] = os.urandom(len(data) // count)
                     path.write_bytes(data)
                 space.capture({"p": (f"k-{number}", scan(product))}, f"key{number}")
-                for path in product.iterdir():
-                    data = path.read_bytes()
-                    logical += len(data)
-                    for offset in range(0, len(data), 4096):
-                        distinct.add(blake3(data[offset : offset + 4096]).digest(16))
             space.settle_soon(0)
-            assert space._settler is not None
             while space._chores:
                 time.sleep(0.1)
+            assert space._settler is not None
             space._settler.join()
-            names = space.store.objects()
-            paths = {name: space.store.path(name) for name in names} | {str(p): p for p in product.iterdir()}
-            physical = Blocks(all_extents(paths)).taken(paths)
-        limit = len(distinct) * 4096
+            physical, limit = disk_of(space)
+            logical = _bytes(space, {f"k-{number}" for number in range(count)})
         detail = f"{physical / 1e6:.0f} MB; the limit is {limit / 1e6:.0f} MB, full copies {logical / 1e6:.0f} MB"
         yield Row("store-variations", f"disk of {count} variations, {kind} (loop)", 1.10, physical / limit, detail)
         yield Row(
             "store-variations", f"full copies against it, {kind} (loop)", 5.0, logical / physical, detail, floor=True
         )
+
+
+SETTINGS = [
+    {"solint": solint, "robust": robust, "niter": niter}
+    for solint in ("inf", "60s", "120s", "30s")
+    for robust, niter in ((0.5, 5000), (0.5, 500), (0.0, 500), (-1.0, 500), (2.0, 500))
+]
+"""Of the tutorial: four ways to calibrate it, and with each five images."""
+
+
+def tutorial_variations(quick: bool) -> Iterator[Row]:
+    """The tutorial run with 20 settings in one workspace, by ``jupyter casa run`` with real CASA, every version kept.
+
+    Physical is what all stored files and the products in place take, pieces of the disk that they share once. The limit
+    is the distinct blocks of 4 KiB in the same files, the last block of each in full. What it is compared with is kept
+    by copy: of each of the 20 runs one full copy of every version that its calls read, modified or made, as if no
+    run knew of another. For information: one copy of what each run leaves in the end, no version in between.
+    """
+    settings = SETTINGS[:11:5] if quick else SETTINGS
+    with loop_directory("btrfs") as mounted:
+        place = mounted / "w"
+        write_tutorial(place)
+        copies = left = 0
+        for chosen in settings:
+            run(place, chosen)
+            with workspace(place) as space:
+                touches = space.ledger.touches()  # of each cell, as it ran last: in this run
+                copies += _bytes(space, {version for touch in touches for version in (touch.before, touch.after)})
+                left += _bytes(space, {space.look(path) for path in space.ledger.known_paths()})
+        with workspace(place) as space:
+            physical, limit = disk_of(space)
+    what = f"{len(settings)} tutorials, btrfs (loop)"
+    detail = f"{physical / 1e6:.0f} MB; the limit is {limit / 1e6:.0f} MB"
+    yield Row("store-tutorial", f"disk of {what}", 1.10, physical / limit, detail)
+    detail = f"{copies / 1e6:.0f} MB: a full copy of each version of each run"
+    yield Row("store-tutorial", f"full copies against {what}", 5.0, copies / physical, detail, floor=True)
+    detail = f"{left / 1e6:.0f} MB: a copy of what each run leaves, versions in between lost"
+    yield Row("store-tutorial", f"directories against {what}", None, left / physical, detail)
 
 
 def store(quick: bool) -> Iterator[Row]:

@@ -27,7 +27,7 @@ from casa_recompute import casalog
 from casa_recompute.housekeeping import make_room
 from casa_recompute.ledger import CallRecord
 from casa_recompute.notebook.simulate import UNKNOWN
-from casa_recompute.products import ABSENT, Tree, matches, product_path, scan, signature
+from casa_recompute.products import ABSENT, Stamp, Tree, matches, product_path, scan, signature
 from casa_recompute.products.paths import fits
 from casa_recompute.runner import Reply, Worker
 from casa_recompute.runner.worker import codec
@@ -868,8 +868,8 @@ class _Call:
     def _is_product(self, place: Path) -> bool:
         return os.path.lexists(place) and place != self.space.directory and place not in self.space.directory.parents
 
-    def _workspace_tree(self) -> Tree:
-        tree: Tree = {}
+    def _workspace_tree(self) -> dict[str, Stamp]:
+        tree: dict[str, Stamp] = {}
         for entry in os.scandir(self.space.directory):
             if entry.name != HOME:
                 top = scan(Path(entry.path))

@@ -38,7 +38,7 @@ from casa_recompute.products import (
     scan,
     signature,
 )
-from casa_recompute.products.signature import is_lock, stamp_of
+from casa_recompute.products.signature import is_lock, row_of
 from casa_recompute.store import Capture, CowStore, StoreError, open_store, view_store
 from casa_recompute.store.chores import Chores, Fresh
 from casa_recompute.store.files import boot_id, readable, sync_filesystem
@@ -405,7 +405,7 @@ class Workspace:
         return {
             name: entry
             for name, entry in version.manifest.items()
-            if name in tree and seen.tree.get(name) == tree[name]
+            if name in tree and seen.tree.rows.get(name) == tree.rows[name]
         }
 
     def _last_seen(self, path: str) -> Mapping[str, ManifestEntry]:
@@ -413,6 +413,12 @@ class Workspace:
         seen = self.ledger.presence(path)
         version = self.ledger.version(seen.version) if seen is not None else None
         return version.manifest if version is not None else {}
+
+    def _last_kept(self, path: str) -> Mapping[str, ManifestEntry]:
+        """Entries of the newest version of ``path`` that the store holds: what is made anew may be like it."""
+        versions = map(self.ledger.version, self.ledger.versions_at(path))
+        kept = (version.manifest for version in versions if version is not None and version.manifest.kept)
+        return next((manifest for manifest in kept if manifest), {})
 
     def _candidates(self, path: str, manifest: Manifest) -> Iterator[Version]:
         shape = manifest.shape()
@@ -477,7 +483,7 @@ class Workspace:
             for path, (version_id, tree) in made.items():
                 root = self.absolute(path)
                 held, links = self._held(path, tree), hard_links(tree)
-                before = self._last_seen(path)
+                before = self._last_seen(path) or self._last_kept(path)
                 entries = {}
                 for name, stamp in tree.items():
                     if name in links:
@@ -629,15 +635,14 @@ class Workspace:
     def _afterwards(self, path: str, difference: _Difference) -> Tree:
         """The stamps of a product that was just made equal to a version: only what was put needs to be looked at."""
         root, extra = str(self.absolute(path)), set(difference.extra)
-        tree = {name: found for name, found in difference.tree.items() if name not in extra}
+        tree = Tree({name: row for name, row in difference.tree.rows.items() if name not in extra})
         moded = [n for n, e in difference.target.items() if e.kind == "d" and n in tree and tree[n].mode != e.mode]
         linked = [n for n, entry in difference.target.items() if entry.link]
         linked += [difference.target[n].link for n in linked]
         several = Counter(stamp.inode for stamp in tree.values())
         linked += [n for n, stamp in tree.items() if several[stamp.inode] > 1]  # who lost a twin has another ctime
-        for name in (*difference.wrong, *moded, *linked):
-            tree[name] = stamp_of(os.lstat(f"{root}/{name}" if name else root))
-        return tree
+        anew = {*difference.wrong, *moded, *linked}
+        return Tree(tree.rows | {name: row_of(os.lstat(f"{root}/{name}" if name else root)) for name in anew})
 
     def _differences(self, targets: Mapping[str, str]) -> dict[str, _Difference]:
         """What has to be done to bring versions to their paths, where anything has to be.
@@ -687,7 +692,7 @@ class Workspace:
         if version is None or not self._intact(version.manifest):
             raise VersionLost(version_id, str(place))
         path = os.path.relpath(place, self.directory)
-        self._bring(path, self._difference(path, version.manifest, {}))
+        self._bring(path, self._difference(path, version.manifest, Tree()))
 
     def _announce(self, paths: Iterable[str]) -> None:
         for path in paths:
@@ -713,7 +718,7 @@ class Workspace:
             root.parent.mkdir(parents=True, exist_ok=True)
         if "" in difference.extra:
             self._discard(root)
-            tree = {}
+            tree = Tree()
         else:
             for name in sorted(difference.extra, key=len, reverse=True):
                 (root / name).rmdir() if tree[name].kind == "d" else (root / name).unlink()
@@ -876,7 +881,7 @@ class Workspace:
             return
         _log.warning("%s was half written and is taken away, to be made again", path)
         self._discard(self.absolute(path))
-        self._note_presence(path, ABSENT, {})
+        self._note_presence(path, ABSENT, Tree())
 
     def undo(self, step: int, versions: Mapping[str, str], patterns: Iterable[str]) -> list[str]:
         """Leave every product as it was before a call: bring back ``versions``, remove what else ``patterns`` name.

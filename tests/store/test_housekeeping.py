@@ -16,7 +16,7 @@ from casa_recompute.housekeeping import collect, make_room, plan_collection, ver
 from casa_recompute.ledger import CallRecord, Touch
 from casa_recompute.products import ABSENT, scan
 from casa_recompute.store import CowStore
-from casa_recompute.store.extents import extents
+from casa_recompute.store.extents import Blocks, all_extents, extents
 from casa_recompute.workspace import Workspace
 from tests.store.conftest import Grounds
 from tests.store.test_contract import opened
@@ -313,4 +313,36 @@ def test_what_a_task_rewrote_unchanged_shares_its_blocks_again(grounds: Grounds,
         for number, state in enumerate(states):
             space.restore({"p": f"k-{number}"})
             assert product.read_bytes() == state
+    ground.drop(directory)
+
+
+@pytest.mark.parametrize("tier", ["btrfs", "xfs"])
+def test_products_that_are_alike_share_their_blocks(grounds: Grounds, tier: str) -> None:
+    """A column that another product has elsewhere, a constant one, and a product that was deleted and made anew."""
+    ground = grounds[tier]
+    directory = ground.make()
+    column, other = os.urandom(4 * MB), os.urandom(MB)
+    contents = {"p": {"data": column, "flags": bytes(8 * MB)}, "q": {"data": other + column}}
+    with opened(directory, ground.store) as space:
+
+        def make(product: str, version: str) -> None:
+            (space.directory / product).mkdir()
+            for name, content in contents[product].items():
+                (space.directory / product / name).write_bytes(content)
+            space.capture({product: (version, scan(space.directory / product))}, version)
+
+        make("p", "k-p")
+        make("q", "k-q")
+        space.restore({"p": ABSENT})
+        make("p", "k-again")
+        before = {path: path.stat().st_mtime_ns for path in space.directory.glob("[pq]/*")}
+        finish(space)
+        os.sync()
+        paths = {name: space.store.path(name) for name in space.store.objects()} | {str(path): path for path in before}
+        assert Blocks(all_extents(paths)).taken(paths) <= len(column) + len(other) + 4 * 65536
+        assert before == {path: path.stat().st_mtime_ns for path in before}
+        for version, product in (("k-p", "p"), ("k-q", "q"), ("k-again", "p")):
+            space.restore({product: version})
+            found = {path.name: path.read_bytes() for path in (space.directory / product).iterdir()}
+            assert found == contents[product]
     ground.drop(directory)

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from casa_recompute.notebook.model import CallUse, CellRun
-from casa_recompute.products import ABSENT, Manifest, Stamp, Tree
+from casa_recompute.products import ABSENT, Manifest, Tree
 
 SCHEMA_VERSION = "5"
 _DISK_FAILS = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
@@ -301,8 +301,7 @@ class Ledger:
         row = self._db.execute("SELECT version, signature, tree FROM presence WHERE path = ?", (path,)).fetchone()
         if row is None:
             return None
-        tree = {name: Stamp(*stamp) for name, stamp in json.loads(row[2]).items()}
-        return Presence(row[0], row[1], tree)
+        return Presence(row[0], row[1], Tree({name: tuple(seen) for name, seen in json.loads(row[2]).items()}))
 
     def present_version(self, path: str, signature: bytes) -> str | None:
         """The version at ``path`` if its signature is still ``signature``."""
@@ -321,7 +320,7 @@ class Ledger:
         self._presences[path] = Presence(version, signature, tree)
         if self.readonly:
             return
-        text = json.dumps(tree, separators=(",", ":"))
+        text = json.dumps(tree.rows, separators=(",", ":"))
         self._db.execute("INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?)", (path, version, signature, text))
 
     def known_paths(self) -> list[str]:

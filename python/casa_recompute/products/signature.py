@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
+import marshal
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +17,14 @@ LOCK = "table.lock"
 
 _SMALL = 1 << 20
 
+Row = tuple[int, int, int, int, int]
+"""Mode (with the kind), size, mtime, ctime, inode; of a directory size and times are 0."""
+
 
 class Stamp(NamedTuple):
     """What ``lstat`` says of one entry of a tree: enough to notice any change that the file system records."""
 
-    kind: str  # "f" file, "d" directory, "l" symbolic link
+    kind: str  # "f" file, "d" directory, "l" symbolic link, "o" other
     size: int  # bytes
     mode: int
     mtime_ns: int
@@ -28,13 +32,74 @@ class Stamp(NamedTuple):
     inode: int
 
 
-_make = Stamp._make  # quicker than the constructor, and this is called for every file at every look
+class Tree(Mapping[str, Stamp]):
+    """Relative name -> stamp; the product itself is named ``""``. An absent product has an empty tree.
 
-Tree = dict[str, Stamp]
-"""Relative name -> stamp; the product itself is named ``""``. An absent product has an empty tree."""
+    Most looks at a product need its signature only, so what the file system says of each directory is packed as soon as
+    it is known, and unpacked when somebody asks for it.
+    """
+
+    def __init__(self, rows: Mapping[str, Row] | None = None) -> None:
+        self._rows: dict[str, Row] | None = None
+        self._folders: dict[str, bytes] = {}  # path with a "/" behind it, "" for the product's own
+        self._locks: dict[str, Row] = {}
+        folders: dict[str, list[str]] = {}
+        for path in sorted(rows or ()):
+            prefix, slash, name = path.rpartition("/")
+            folders.setdefault(prefix + slash, []).append(name)
+        for prefix, names in folders.items():
+            self.add(prefix, names, [rows[prefix + name] for name in names] if rows is not None else [])
+
+    def add(self, prefix: str, names: list[str], rows: list[Row]) -> None:
+        """What is in one more directory, in the order of the names."""
+        if LOCK in names:
+            number = names.index(LOCK)
+            self._locks[prefix + LOCK] = rows[number]
+            names, rows = names[:number] + names[number + 1 :], rows[:number] + rows[number + 1 :]
+        if names:
+            # Version 2 of the format says equal things in equal bytes, whatever the objects are; and it is quick.
+            self._folders[prefix] = marshal.dumps((names, rows), 2)
+
+    @property
+    def rows(self) -> dict[str, Row]:
+        """Relative name -> what was said of it. Not to be changed."""
+        if self._rows is None:
+            self._rows = dict(self._locks)
+            for prefix, packed in self._folders.items():
+                names, rows = marshal.loads(packed)
+                self._rows.update(zip([prefix + name for name in names], rows, strict=True))
+        return self._rows
+
+    def signature(self) -> bytes:
+        """See :func:`signature`."""
+        digest = blake3()
+        for prefix, packed in sorted(self._folders.items()):
+            digest.update(f"{prefix}\0{len(packed)}\0".encode("utf-8", "surrogateescape"))
+            digest.update(packed)
+        signed: bytes = digest.digest(length=16)
+        return signed
+
+    def __getitem__(self, name: str) -> Stamp:
+        mode, size, mtime_ns, ctime_ns, inode = self.rows[name]
+        return Stamp(_KINDS.get(mode & _KIND, "o"), size, mode & 0o7777, mtime_ns, ctime_ns, inode)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __bool__(self) -> bool:
+        return bool(self._folders or self._locks)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.rows
 
 
+_KIND = 0o170000
 _KINDS = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l"}
+_name = attrgetter("name")
+_row = attrgetter("st_mode", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
 
 
 def scan(path: Path) -> Tree:
@@ -42,33 +107,46 @@ def scan(path: Path) -> Tree:
     try:
         top = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
-        return {}
-    tree = {"": stamp_of(top)}
-    todo = [("", os.fspath(path))] if tree[""].kind == "d" else []
+        return Tree()
+    if not stat.S_ISDIR(top.st_mode):
+        return Tree({"": row_of(top)})
+    tree = Tree()
+    todo = [""]
     while todo:
-        prefix, directory = todo.pop()
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                name = prefix + entry.name
-                found = tree[name] = stamp_of(entry.stat(follow_symlinks=False))
-                if found.kind == "d":
-                    todo.append((name + "/", entry.path))
+        prefix = todo.pop()
+        # Products may have very many files: no call and no object more than is needed for each.
+        handle = os.open(f"{path}/{prefix}", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with os.scandir(handle) as found:
+                entries = sorted(found, key=_name)
+            rows: list[Row] = [_row(entry.stat(follow_symlinks=False)) for entry in entries]
+        finally:
+            os.close(handle)
+        names: list[str] = list(map(_name, entries))
+        for number in [number for number, row in enumerate(rows) if row[0] & _KIND == stat.S_IFDIR]:
+            rows[number] = _directory(rows[number])
+            todo.append(f"{prefix}{names[number]}/")
+        if not prefix:
+            names.insert(0, "")
+            rows.insert(0, row_of(top))
+        tree.add(prefix, names, rows)
     return tree
 
 
-def stamp_of(info: os.stat_result) -> Stamp:
-    """The stamp of one entry."""
-    mode = info.st_mode
-    kind = _KINDS.get(mode & 0o170000, "o")
-    # A directory's size and times change with its entries, which are stamped themselves.
-    if kind == "d":
-        return _make(("d", 0, mode & 0o7777, 0, 0, info.st_ino))
-    return _make((kind, info.st_size, mode & 0o7777, info.st_mtime_ns, info.st_ctime_ns, info.st_ino))
+def row_of(info: os.stat_result) -> Row:
+    """What is kept of one entry."""
+    row: Row = _row(info)
+    return _directory(row) if stat.S_ISDIR(row[0]) else row
+
+
+def _directory(row: Row) -> Row:
+    """A directory's size and times change with its entries, which are looked at themselves."""
+    return (row[0], 0, 0, 0, row[4])
 
 
 def hard_links(tree: Tree) -> dict[str, str]:
     """Names that are another name's file, and that name: of several the first in order."""
-    files = [(name, stamp.inode) for name, stamp in tree.items() if stamp.kind == "f"]
+    files = [(name, row[4]) for name, row in tree.rows.items() if stat.S_ISREG(row[0])]
     if len({inode for _, inode in files}) == len(files):
         return {}
     first: dict[int, str] = {}
@@ -83,8 +161,7 @@ def is_lock(name: str) -> bool:
 
 def signature(tree: Tree) -> bytes:
     """16 bytes that differ when any file of the tree was written, replaced, renamed, added or removed."""
-    rows = [f"{name}\0{tuple.__repr__(tree[name])}\n" for name in sorted(tree) if not is_lock(name)]
-    return hashlib.blake2b("".join(rows).encode("utf-8", "surrogateescape"), digest_size=16).digest()
+    return tree.signature()
 
 
 def digest_files(paths: Iterable[Path]) -> list[str]:

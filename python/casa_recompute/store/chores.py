@@ -9,15 +9,15 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
 
 from casa_recompute.store.base import CowStore
-from casa_recompute.store.sharing import share
+from casa_recompute.store.sharing import UNIT, Units, share, share_range
 
 _log = logging.getLogger(__name__)
 _PIECE = 1 << 22
@@ -41,6 +41,7 @@ class Chores:
         self._store = store
         self._waiting: deque[Fresh] = deque()
         self._seals: deque[tuple[str, str]] = deque()
+        self._units = Units()
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -61,29 +62,49 @@ class Chores:
             try:
                 if self._store.shares and fresh.previous is not None:
                     self._share(fresh)
-                digest = seal(self._store, fresh.object, enough)
+                units: list[bytes] = []
+                digest = seal(self._store, fresh.object, enough, units)
+                if digest:
+                    self._seals.append((fresh.object, digest))
+                if digest and self._store.shares:
+                    self._share_units(fresh, units, enough)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 _log.warning("%s: %s", fresh.source, error)
-                continue
-            if digest:
-                self._seals.append((fresh.object, digest))
 
     def _share(self, fresh: Fresh) -> None:
         assert fresh.previous is not None
-        with ExitStack() as stack:
-            handles = []
-            for path in (self._store.path(fresh.previous), self._store.path(fresh.object), Path(fresh.source)):
-                with suppress(FileNotFoundError):  # evicted meanwhile, or another version lies there now
-                    handles.append(os.open(path, os.O_RDONLY | os.O_NOFOLLOW))
-                    stack.callback(os.close, handles[-1])
+        with self._opened(fresh.previous, fresh) as handles:
             if len(handles) > 1:
                 share(handles[0], handles[1:])
 
+    def _share_units(self, fresh: Fresh, units: list[bytes], enough: Callable[[], bool]) -> None:
+        for other, there, here, length in self._units.add(fresh.object, units):
+            if enough():
+                return
+            with self._opened(other, fresh) as handles:
+                if len(handles) > 1:
+                    share_range(handles[0], handles[1:], there, here, length)
 
-def seal(store: CowStore, name: str, enough: Callable[[], bool] = lambda: False) -> str:
+    @contextmanager
+    def _opened(self, other: str, fresh: Fresh) -> Iterator[list[int]]:
+        """Descriptors of another object, of this one and of where it was captured, as far as they are still there."""
+        with ExitStack() as stack:
+            handles: list[int] = []
+            for path in (self._store.path(other), self._store.path(fresh.object), Path(fresh.source)):
+                with suppress(FileNotFoundError):  # evicted meanwhile, or another version lies there now
+                    handles.append(os.open(path, os.O_RDONLY | os.O_NOFOLLOW))
+                    stack.callback(os.close, handles[-1])
+            yield handles
+
+
+def seal(
+    store: CowStore, name: str, enough: Callable[[], bool] = lambda: False, units: list[bytes] | None = None
+) -> str:
     """The digest of an object as it is stored now; "" when it was ``enough`` before it was read.
+
+    To ``units`` the digests of its whole units are added.
 
     Raises:
         OSError: it cannot be read.
@@ -92,6 +113,10 @@ def seal(store: CowStore, name: str, enough: Callable[[], bool] = lambda: False)
     with store.path(name).open("rb", buffering=0) as stream:
         while piece := stream.read(_PIECE):
             digest.update(piece)
+            if units is not None:
+                view = memoryview(piece)
+                ends = range(UNIT, len(piece) + 1, UNIT)
+                units += [blake3(view[end - UNIT : end]).digest(length=16) for end in ends]
             if enough():
                 return ""
     return digest.hexdigest(length=16)

@@ -6,7 +6,7 @@ import array
 import fcntl
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 FIDEDUPERANGE = 0xC0189436  # linux/fs.h
 _BLOCK = 4096
@@ -15,6 +15,37 @@ _REQUEST = 16 * _CHUNK
 """Bytes that one may ask the kernel to share at once."""
 _HEAD = struct.Struct("=QQHHI")  # src_offset, src_length, dest_count, reserved
 _ONE = struct.Struct("=qQQiI")  # dest_fd, dest_offset, bytes_deduped, status, reserved
+
+
+UNIT = 1 << 16
+"""Bytes that may be shared with any other place: less would make files of very many pieces, which are slow to clone."""
+_UNITS = 1 << 18
+"""So many units are remembered (16 GiB), some 40 MB of memory."""
+
+
+class Units:
+    """Where pieces of stored files lie, by content: for copies between products, and for constant columns."""
+
+    def __init__(self) -> None:
+        self._places: dict[bytes, tuple[str, int]] = {}
+
+    def add(self, name: str, digests: Iterable[bytes]) -> list[tuple[str, int, int, int]]:
+        """One more file, unit by unit. What of it is equal to what is known: (file, offset there, here, length)."""
+        found: list[tuple[str, int, int, int]] = []
+        if len(self._places) > _UNITS:
+            self._places.clear()
+        for number, digest in enumerate(digests):
+            here = number * UNIT
+            other, there = self._places.setdefault(digest, (name, here))
+            if (other, there) == (name, here):
+                continue
+            last = found[-1] if found else ("", 0, 0, 0)
+            follows = (other, there, here) == (last[0], last[1] + last[3], last[2] + last[3])
+            if follows and (other != name or there < last[2]):  # a range is not shared with a part of itself
+                found[-1] = (*last[:3], last[3] + UNIT)
+            else:
+                found.append((other, there, here, UNIT))
+        return found
 
 
 def share(source: int, targets: list[int]) -> None:
@@ -27,11 +58,21 @@ def share(source: int, targets: list[int]) -> None:
         OSError: the file system cannot do it.
     """
     for start, length in _equal(source, targets[0]):
-        for target in targets:
-            done = 0
-            while done < length:
-                # What differs by now is passed over.
-                done += _share(source, target, start + done, min(length - done, _REQUEST)) or _REQUEST
+        share_range(source, targets, start, start, length)
+
+
+def share_range(source: int, targets: list[int], there: int, here: int, length: int) -> None:
+    """Let ``targets`` at ``here`` share with ``source`` at ``there``, as far as they are equal; multiples of a block.
+
+    Raises:
+        OSError: the file system cannot do it.
+    """
+    for target in targets:
+        done = 0
+        while done < length:
+            # What differs by now is passed over.
+            count = min(length - done, _REQUEST)
+            done += _share(source, target, there + done, here + done, count) or _REQUEST
 
 
 def _equal(one: int, other: int) -> Iterator[tuple[int, int]]:
@@ -59,9 +100,9 @@ def _equal(one: int, other: int) -> Iterator[tuple[int, int]]:
         yield start, end - start
 
 
-def _share(source: int, target: int, offset: int, length: int) -> int:
+def _share(source: int, target: int, there: int, here: int, length: int) -> int:
     """Share one range; bytes done, 0 when the contents differ by now."""
-    request = array.array("B", _HEAD.pack(offset, length, 1, 0, 0) + _ONE.pack(target, offset, 0, 0, 0))
+    request = array.array("B", _HEAD.pack(there, length, 1, 0, 0) + _ONE.pack(target, here, 0, 0, 0))
     fcntl.ioctl(source, FIDEDUPERANGE, request, True)
     _, _, done, status, _ = _ONE.unpack_from(request, _HEAD.size)
     if status < 0:

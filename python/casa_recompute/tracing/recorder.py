@@ -11,7 +11,7 @@ from typing import Protocol
 
 from casa_recompute.notebook.facts import IGNORED
 from casa_recompute.notebook.simulate import existence, listing
-from casa_recompute.products import ABSENT, Tree, scan
+from casa_recompute.products import ABSENT, Stamp, scan
 from casa_recompute.workspace import VersionLost, Workspace
 
 _UNASKED = 64 << 20  # bytes: larger data that no cell has used and no command line names count as not read
@@ -52,7 +52,7 @@ class Recorder:
         self._products = set(host.story())
         self._arrived: dict[str, str] = {}
         self._written: dict[str, str] = {}  # product -> version before
-        self._tree: Tree | None = None  # of the workspace, before the first program was started
+        self._tree: dict[str, Stamp] | None = None  # of the workspace, before the first program was started
         self.reads: dict[str, str] = {}
         self.outside: set[str] = set()
         self.impurities: list[str] = []
@@ -249,8 +249,8 @@ class Recorder:
                 (names.discard if before == ABSENT else names.add)(os.path.basename(path))
         return listing(names)
 
-    def _whole(self) -> Tree:
-        tree: Tree = {}
+    def _whole(self) -> dict[str, Stamp]:
+        tree: dict[str, Stamp] = {}
         for entry in os.scandir(self._root):
             if entry.name not in IGNORED:
                 part = scan(Path(entry.path))
