@@ -137,6 +137,9 @@ class Session:
         """OpenMP threads of a task."""
         if self.settings.threads:
             return self.settings.threads
+        remembered = self.workspace.ledger.meta("threads")
+        if remembered is not None:
+            return int(remembered)  # without waiting for another kernel's task
         with self.workspace.lock():
             remembered = self.workspace.ledger.meta("threads")
             if remembered is None:

@@ -145,8 +145,11 @@ class Workspace:
         self.on_replace = []
         self.replaced = set()
         self.brought, self.noticed = {}, {}
-        with self._locked():
-            self.ledger = self._open_ledger()
+        try:
+            with self._locked(patience=0):
+                self.ledger = self._open_ledger()
+        except WorkspaceBusy:  # another kernel's task may take hours, and this one has to start meanwhile
+            self.ledger = self._open_beside()
 
     @classmethod
     def view(cls, directory: Path) -> Workspace:
@@ -967,6 +970,21 @@ class Workspace:
             self._rebuild(ledger)
         self._ledger_inode = path.stat().st_ino
         return ledger
+
+    def _open_beside(self) -> Ledger:
+        """Open the ledger while somebody else has the lock; wait for that one only if there is something to repair."""
+        path = self.home / "ledger.sqlite"
+        try:
+            if path.is_file():
+                ledger = Ledger(path)
+                self._ledger_inode = path.stat().st_ino
+                return ledger
+        except (NewerLedger, LedgerUnreadable):
+            raise
+        except LedgerError as error:
+            _log.warning("%s: waiting for another kernel, to repair it", error)
+        with self._locked():
+            return self._open_ledger()
 
     def _has_bad_blocks(self, ledger: Path) -> bool:
         """Whether the disk works, but cannot read the ledger."""
