@@ -62,9 +62,8 @@ class FaultyDisk:
     def mount(self) -> None:
         """Mount it, in good health: also after it was unmounted, as when a disk is replaced."""
         command = [sys.executable, "-m", "tests.store.faulty_disk", str(self.backing), str(self.mounted)]
-        self._server = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self._server = subprocess.Popen(command, cwd=Path(__file__).parents[2], text=True, **streams)
         if self._answer() != "mounted":
             self.unmount()
             said = self._server.stderr.read().strip().splitlines()  # type: ignore[union-attr]

@@ -214,6 +214,7 @@ class ZfsStore(CowStore):
         return f"{view}/"
 
     def _close_view(self, snapshot: str) -> None:
+        """Give back the clone in which a snapshot is read; one that stays busy is left for the next sweep."""
         view = self.root / "views" / snapshot
         if not view.exists():
             return
@@ -224,8 +225,10 @@ class ZfsStore(CowStore):
             except ZfsError as error:
                 if error.errno == errno.ENOENT:
                     break
-                if error.errno != errno.EBUSY or attempt == 19:
+                if error.errno != errno.EBUSY:
                     raise
+                if attempt == 19:
+                    return
                 time.sleep(0.1)
         view.rmdir()
 
