@@ -141,7 +141,7 @@ class Workspace:
         self._captures: dict[str, frozenset[str]] = {}  # of a version: the captures in which its files are
         self.store: CowStore = open_store(self.home / "store", store)
         _log.info("%s: versions are kept by the store %r: %s", self.directory, self.store.name, self.store.reason)
-        self._chores = Chores(self.store)
+        self._chores = Chores(self.store, self.home / "store")
         self.on_replace = []
         self.replaced = set()
         self.brought, self.noticed = {}, {}
@@ -198,6 +198,8 @@ class Workspace:
             self._settler = None
             self._write_seals()
         if self._lock_file >= 0:
+            with contextlib.suppress(OSError):  # then `cache verify` seals them
+                self._chores.leave()
             with contextlib.suppress(OSError):  # what it held is then released by the next who cleans up
                 self.store.close()
         self.ledger.close()

@@ -73,6 +73,16 @@ def finish(space: Workspace) -> None:
         space._write_seals()
 
 
+def test_what_a_kernel_leaves_undone_the_next_one_does(place: Path, ground: Ground) -> None:
+    with opened(place, ground.store) as space:
+        (space.directory / "p").write_bytes(os.urandom(MB))
+        space.keep(["p"])
+    with opened(place, ground.store) as space:
+        assert not space.ledger.seals()
+        finish(space)
+        assert len(space.ledger.seals()) == 1
+
+
 @pytest.mark.parametrize("sealed", ["in the background", "by an earlier verification"])
 def test_a_flipped_bit_in_any_stored_file_is_found_and_never_served(space: Workspace, make: Make, sealed: str) -> None:
     rng = random.Random(5)
@@ -345,4 +355,21 @@ def test_products_that_are_alike_share_their_blocks(grounds: Grounds, tier: str)
             space.restore({product: version})
             found = {path.name: path.read_bytes() for path in (space.directory / product).iterdir()}
             assert found == contents[product]
+    ground.drop(directory)
+
+
+@pytest.mark.parametrize("tier", [name for name in ("btrfs", "xfs") if name in selected()])
+def test_products_of_one_kernel_share_blocks_with_those_of_the_next(grounds: Grounds, tier: str) -> None:
+    ground = grounds[tier]
+    directory = ground.make()
+    column = os.urandom(4 * MB)
+    for product, data in (("p", column), ("q", os.urandom(MB) + column)):
+        with opened(directory, ground.store) as space:
+            (space.directory / product).write_bytes(data)
+            space.keep([product])
+            finish(space)
+    (space.directory / "p").unlink()
+    os.sync()
+    paths = {name: space.store.path(name) for name in space.store.objects()} | {"/q": space.directory / "q"}
+    assert Blocks(all_extents(paths)).taken(paths) <= 5 * MB + 4 * 65536
     ground.drop(directory)

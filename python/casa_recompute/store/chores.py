@@ -5,9 +5,11 @@ A *seal* is the digest of a stored file. With it ``cache verify`` finds what a d
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -35,13 +37,18 @@ class Fresh:
 
 
 class Chores:
-    """Files that wait, and seals that were taken. Files are added by one thread, done by another."""
+    """Files that wait, and seals that were taken. Files are added by one thread, done by another.
 
-    def __init__(self, store: CowStore) -> None:
+    What a kernel leaves undone when it ends, the next one takes up.
+    """
+
+    def __init__(self, store: CowStore, directory: Path) -> None:
+        """``directory``: in which the store is, where notes are kept."""
         self._store = store
         self._waiting: deque[Fresh] = deque()
         self._seals: deque[tuple[str, str]] = deque()
-        self._units = Units()
+        self._units = Units(directory / "pieces")
+        self._left = directory / "chores"
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -50,6 +57,34 @@ class Chores:
         """Do this one later."""
         self._waiting.append(fresh)
 
+    def leave(self) -> None:
+        """Note what waits, for the next kernel; nobody is at it any more.
+
+        Raises:
+            OSError: the disk is full, or fails; it is then not done.
+        """
+        lines = [json.dumps([fresh.object, fresh.previous, fresh.source]) + "\n" for fresh in self._waiting]
+        self._waiting.clear()
+        if lines:
+            with self._left.open("a") as stream:
+                stream.writelines(lines)
+
+    def _take_up(self) -> None:
+        """Add what earlier kernels have left."""
+        mine = self._left.with_name(f"chores-{uuid.uuid4().hex}")
+        try:
+            self._left.rename(mine)
+            lines = mine.read_text().splitlines()
+            mine.unlink()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            _log.warning("%s: %s", self._left, error)
+            return
+        for line in lines:
+            with suppress(ValueError, TypeError):  # the machine stopped while it was written
+                self._waiting.append(Fresh(*json.loads(line)))
+
     def seals(self) -> list[tuple[str, str]]:
         """Objects and their digests, of all that was sealed since one last asked."""
         return [self._seals.popleft() for _ in range(len(self._seals))]
@@ -57,6 +92,7 @@ class Chores:
     def do(self, enough: Callable[[], bool]) -> None:
         """Do what waits, at the lowest priority, until ``enough``; what vanishes meanwhile is left alone."""
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)  # on Linux, of this thread alone
+        self._take_up()
         while self._waiting and not enough():
             fresh = self._waiting.popleft()
             try:
@@ -64,12 +100,14 @@ class Chores:
                     self._share(fresh)
                 units: list[bytes] = []
                 digest = seal(self._store, fresh.object, enough, units)
-                if digest:
-                    self._seals.append((fresh.object, digest))
-                if digest and self._store.shares:
-                    self._share_units(fresh, units, enough)
+                if not digest:
+                    self._waiting.appendleft(fresh)
+                    return
+                self._seals.append((fresh.object, digest))
+                if self._store.shares:
+                    self._share_units(fresh, units)
             except FileNotFoundError:
-                continue
+                pass
             except OSError as error:
                 _log.warning("%s: %s", fresh.source, error)
 
@@ -79,10 +117,8 @@ class Chores:
             if len(handles) > 1:
                 share(handles[0], handles[1:])
 
-    def _share_units(self, fresh: Fresh, units: list[bytes], enough: Callable[[], bool]) -> None:
+    def _share_units(self, fresh: Fresh, units: list[bytes]) -> None:
         for other, there, here, length in self._units.add(fresh.object, units):
-            if enough():
-                return
             with self._opened(other, fresh) as handles:
                 if len(handles) > 1:
                     share_range(handles[0], handles[1:], there, here, length)

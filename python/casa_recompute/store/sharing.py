@@ -6,7 +6,9 @@ import array
 import fcntl
 import os
 import struct
+import uuid
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 FIDEDUPERANGE = 0xC0189436  # linux/fs.h
 _BLOCK = 4096
@@ -21,23 +23,52 @@ UNIT = 1 << 16
 """Bytes that may be shared with any other place: less would make files of very many pieces, which are slow to clone."""
 _UNITS = 1 << 18
 """So many units are remembered (16 GiB), some 40 MB of memory."""
+_NOTE = struct.Struct("=16s16sII")  # digest, capture, number of the file in it, number of the unit in that
 
 
 class Units:
     """Where pieces of stored files lie, by content: for copies between products, and for constant columns."""
 
-    def __init__(self) -> None:
-        self._places: dict[bytes, tuple[str, int]] = {}
+    def __init__(self, notes: Path) -> None:
+        """``notes``: the file that remembers them, for kernels to come."""
+        self._notes = notes
+        self._known: dict[bytes, tuple[str, int]] | None = None
+
+    @property
+    def _places(self) -> dict[bytes, tuple[str, int]]:
+        if self._known is None:
+            self._known = self._read()
+        return self._known
+
+    def _read(self) -> dict[bytes, tuple[str, int]]:
+        try:
+            data = self._notes.read_bytes()
+        except FileNotFoundError:
+            return {}
+        newest = data[: len(data) // _NOTE.size * _NOTE.size][-_UNITS * _NOTE.size :]
+        if len(data) > 2 * len(newest):
+            temporary = self._notes.with_name(f"pieces-{uuid.uuid4().hex}")
+            temporary.write_bytes(newest)
+            temporary.replace(self._notes)
+        rows = _NOTE.iter_unpack(newest)
+        return {digest: (f"{capture.hex()}/{file}", unit * UNIT) for digest, capture, file, unit in rows}
 
     def add(self, name: str, digests: Iterable[bytes]) -> list[tuple[str, int, int, int]]:
-        """One more file, unit by unit. What of it is equal to what is known: (file, offset there, here, length)."""
+        """One more file, unit by unit. What of it is equal to what is known: (file, offset there, here, length).
+
+        Raises:
+            OSError: the disk is full, or fails.
+        """
         found: list[tuple[str, int, int, int]] = []
+        notes: list[bytes] = []
+        capture, _, file = name.partition("/")
         if len(self._places) > _UNITS:
             self._places.clear()
         for number, digest in enumerate(digests):
             here = number * UNIT
             other, there = self._places.setdefault(digest, (name, here))
             if (other, there) == (name, here):
+                notes.append(_NOTE.pack(digest, bytes.fromhex(capture), int(file), number))
                 continue
             last = found[-1] if found else ("", 0, 0, 0)
             follows = (other, there, here) == (last[0], last[1] + last[3], last[2] + last[3])
@@ -45,6 +76,9 @@ class Units:
                 found[-1] = (*last[:3], last[3] + UNIT)
             else:
                 found.append((other, there, here, UNIT))
+        if notes:
+            with self._notes.open("ab", buffering=0) as stream:
+                stream.write(b"".join(notes))
         return found
 
 
