@@ -25,8 +25,9 @@ _HEAD = 4096
 """Bytes before the streams: the magic, then JSON."""
 _NOT_MOVED = ("lock", "reserve", "tmp", "ledger.sqlite-shm")
 """What of a workspace's own directory belongs to the machine that it is on."""
-_NOT_MOVED_OF_STORE = ("incoming", "snapshots", "snapshots-begun", "holders", "views", "zfs-tried", "trial")
-_NOT_MOVED_OF_STORE += ("chores", "pieces")
+_NOT_MOVED_OF_STORE = (
+    "incoming", "snapshots", "snapshots-begun", "holders", "views", "zfs-tried", "trial", "chores", "pieces",
+)
 
 
 @dataclass(frozen=True)
