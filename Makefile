@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint test-js test-py test-zfs test-oracle test-ui bench bench-ipyflow clean
+.PHONY: help demo install test lint test-js test-py test-zfs test-oracle test-ui bench bench-zfs bench-ipyflow clean
 
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -86,6 +86,11 @@ bench: $(VENV)/.test-tools ## measure, print ratios
 	@scripts/system-packages.sh run
 	scripts/system-packages.sh bench
 	python benchmarks/run.py
+
+bench-zfs: $(VENV)/.test-tools ## the same rows on OpenZFS in a virtual machine
+	@scripts/system-packages.sh zfs-vm
+	scripts/zfs-vm.sh build
+	scripts/zfs-vm.sh run -- bash -c 'zpool create tank /dev/vda1 && python benchmarks/run.py --only store-zfs --zfs tank'
 
 bench-ipyflow: $(VENV)/.test-tools ## run the same cells in ipyflow, print both
 	@test -x .venv-ipyflow/bin/python || python -m venv .venv-ipyflow

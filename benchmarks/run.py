@@ -1,6 +1,6 @@
 """Measure what the project promises: ratios of two things measured in this run, and milliseconds where it says so.
 
-``python benchmarks/run.py [--only NAME]... [--json] [--quick] [--reflink-dir DIR]``
+``python benchmarks/run.py [--only NAME]... [--json] [--quick] [--reflink-dir DIR] [--zfs DATASET]``
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def main() -> int:
         "--quick", action="store_true", help="fewer repetitions: for a look, not for a verdict"
     )
     parser.add_argument("--reflink-dir", type=Path, help="a directory on btrfs, XFS or OpenZFS >= 2.2")
+    parser.add_argument("--zfs", metavar="DATASET", help="a ZFS dataset in which others can be made")
     arguments = parser.parse_args()
     few, many = (2, 20) if arguments.quick else (5, 101)
     given = arguments.reflink_dir
@@ -47,6 +48,7 @@ def main() -> int:
         "plan": lambda: cell_rows.plan(many // 5),
         "cells": lambda: cell_rows.cells(many // 5),
         "store": lambda: store_rows.store(arguments.quick),
+        "store-zfs": lambda: store_rows.zfs_sizes(arguments.zfs, arguments.quick),
         "crowd": lambda: crowd_rows.crowd(10 if arguments.quick else 100),
         "store-tutorial": lambda: store_rows.tutorial_variations(arguments.quick),
         "start": lambda: start_rows.kernel_start(3 if arguments.quick else 15),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from blake3 import blake3
-from disks import copy_seconds, directory, loop_directory, median, stat_seconds
+from disks import Unmeasurable, copy_seconds, directory, loop_directory, median, stat_seconds
 from table import Row
 from tutorial_rows import run
 
@@ -70,21 +70,46 @@ def sizes(quick: bool) -> Iterator[Row]:
     The two take turns, so that what else the machine does meets both. The first turn does not count: files that were
     just written leave the page cache when they are deleted. ``cp`` of the same two, which has no journal, is told, too.
     """
-    large = 58 * 10**7 if quick else 58 * 10**8
     for kind in KINDS:
-        with loop_directory(kind) as mounted, ExitStack() as stack:
-            spaces = []
-            for number, size in enumerate((large // 100, large)):
-                spaces.append(stack.enter_context(workspace(mounted / str(number))))
-                tree_of(spaces[-1].directory / "p", FILES, size)
-            turns = [[there_and_back(space, number) for space in spaces] for number in range(6 if quick else 16)]
-            times = [statistics.median(column) for column in zip(*turns[1:], strict=True)]
-            copies = [copy_seconds([space.directory / "p"], "always") for space in spaces]
-        detail = " and ".join(f"{1e3 * took:.1f}" for took in times) + " ms; cp "
-        detail += " and ".join(f"{1e3 * took:.1f}" for took in copies) + " ms"
-        yield Row(
-            "store-size", f"{large / 1e9:.1f} GB against a hundredth, {kind} (loop)", 1.3, times[1] / times[0], detail
-        )
+        with loop_directory(kind) as mounted:
+            yield _sizes([mounted / "small", mounted / "large"], f"{kind} (loop)", quick)
+
+
+def zfs_sizes(dataset: str | None, quick: bool) -> Iterator[Row]:
+    """The same on ZFS, in two datasets that are made in one, and destroyed.
+
+    Raises:
+        Unmeasurable: no dataset is given.
+    """
+    if dataset is None:
+        raise Unmeasurable("give a dataset with --zfs, or `make bench-zfs` (in a virtual machine)")
+    names = [f"{dataset}/casa-bench-{size}" for size in ("small", "large")]
+    try:
+        places = []
+        for name in names:
+            subprocess.run(["zfs", "create", name], check=True)
+            told = subprocess.run(["zfs", "get", "-Ho", "value", "mountpoint", name], capture_output=True, check=True)
+            places.append(Path(told.stdout.decode().strip()))
+        yield _sizes(places, "ZFS", quick)
+    finally:
+        for name in names:
+            subprocess.run(["zfs", "destroy", "-r", name], check=False)
+
+
+def _sizes(places: list[Path], where: str, quick: bool) -> Row:
+    large = 58 * 10**7 if quick else 58 * 10**8
+    with ExitStack() as stack:
+        spaces = []
+        for place, size in zip(places, (large // 100, large), strict=True):
+            spaces.append(stack.enter_context(workspace(place)))
+            tree_of(place / "p", FILES, size)
+        turns = [[there_and_back(space, number) for space in spaces] for number in range(6 if quick else 16)]
+        times = [statistics.median(column) for column in zip(*turns[1:], strict=True)]
+        copies = [copy_seconds([space.directory / "p"], "auto" if where == "ZFS" else "always") for space in spaces]
+        stores = {space.store.name for space in spaces}
+    detail = " and ".join(f"{1e3 * took:.1f}" for took in times) + " ms; cp "
+    detail += " and ".join(f"{1e3 * took:.1f}" for took in copies) + f" ms; {', '.join(stores)}"
+    return Row("store-size", f"{large / 1e9:.1f} GB against a hundredth, {where}", 1.3, times[1] / times[0], detail)
 
 
 def capture(quick: bool) -> Iterator[Row]:
