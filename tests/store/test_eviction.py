@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from casa_recompute import housekeeping
 from casa_recompute.housekeeping import Candidate, Collection, plan_collection
 from casa_recompute.ledger import CallRecord, Version
-from casa_recompute.products import Manifest, ManifestEntry, Stamp
+from casa_recompute.products import Manifest, ManifestEntry, Tree
 from casa_recompute.store.extents import Blocks
 from casa_recompute.workspace import Workspace
 
@@ -69,7 +69,7 @@ def write(space: Workspace, history: list[Made]) -> dict[str, list[tuple[int, in
             Version(f"v{number}", f"p{number}", None if one.seconds is None else key, Manifest({"": entry}))
         )
         if one.where in ("path", "both"):
-            space.ledger.set_presence(f"p{number}", f"v{number}", b"", {"": Stamp("f", 1, 0, 0, 0, number)})
+            space.ledger.set_presence(f"p{number}", f"v{number}", b"", Tree({"": (0o100600, 1, 0, 0, number)}))
         if one.seconds is not None:
             inputs = {f"p{other}": f"v{other}" for other in one.reads}
             outputs = {f"p{number}": f"v{number}"}
