@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jupyter_server.extension.application import ExtensionApp
+from traitlets import Type
 
 from jupyterlab_casa import __version__
-from jupyterlab_casa.handlers import StatusHandler
+from jupyterlab_casa.managers.base import Manager, Root
+from jupyterlab_casa.managers.catalogue import Tasks
+from jupyterlab_casa.rest.routes import ROUTES, pattern
 
 
 class CasaApp(ExtensionApp):
@@ -15,9 +20,27 @@ class CasaApp(ExtensionApp):
     app_name = "JupyterLab-CASA"
     description = __doc__ or ""
     version = __version__
-    extension_url = "/casa"
+    extension_url = "/jupyterlab-casa/api"
     load_other_extensions = True
+
+    catalogue_class = Type(Tasks, klass=Tasks, help="Who lists and describes tasks.").tag(config=True)
+
+    def initialize_settings(self) -> None:
+        """Make the managers."""
+        assert self.serverapp is not None
+        root = Root(self.serverapp.root_dir)
+        self.managers: dict[str, Manager] = {
+            trait.removesuffix("_class"): getattr(self, trait)(root, parent=self)
+            for trait in sorted(self.class_own_traits(config=True))
+            if trait.endswith("_class")
+        }
 
     def initialize_handlers(self) -> None:
         """Add our addresses to the server's."""
-        self.handlers.append((r"/casa/status", StatusHandler))
+        arguments: dict[str, Any] = {"managers": self.managers}
+        self.handlers.extend((pattern(route), handler, arguments) for route, handler in ROUTES)
+
+    async def stop_extension(self) -> None:
+        """The server ends."""
+        for manager in self.managers.values():
+            await manager.stop()

@@ -17,7 +17,7 @@ def jp_server_config() -> dict[str, object]:
 
 
 async def test_status_tells_the_versions(jp_fetch):
-    response = await jp_fetch("casa", "status")
+    response = await jp_fetch("jupyterlab-casa", "api", "status")
     assert response.code == 200
     assert json.loads(response.body) == {
         "version": version("jupyterlab-casa"),
@@ -27,7 +27,7 @@ async def test_status_tells_the_versions(jp_fetch):
 
 async def test_status_needs_a_login(jp_fetch):
     with pytest.raises(HTTPClientError) as refused:
-        await jp_fetch("casa", "status", headers={"Authorization": "token wrong"})
+        await jp_fetch("jupyterlab-casa", "api", "status", headers={"Authorization": "token wrong"})
     assert refused.value.code == 403
 
 
@@ -40,6 +40,6 @@ async def test_status_needs_permission(jp_fetch, jp_serverapp, monkeypatch):
 
     monkeypatch.setattr(jp_serverapp.authorizer, "is_authorized", refuse)
     with pytest.raises(HTTPClientError) as refused:
-        await jp_fetch("casa", "status")
+        await jp_fetch("jupyterlab-casa", "api", "status")
     assert refused.value.code == 403
-    assert asked == [("read", "casa")]
+    assert asked == [("read", "casa-status")]

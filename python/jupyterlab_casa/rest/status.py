@@ -1,4 +1,4 @@
-"""What the server extension answers."""
+"""``GET /jupyterlab-casa/api/status``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 import tornado.web
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import APIHandler
 
 from jupyterlab_casa import __version__
+from jupyterlab_casa.rest.base import CasaHandler
 
 
 def installed(distribution: str) -> str | None:
@@ -19,13 +19,13 @@ def installed(distribution: str) -> str | None:
         return None
 
 
-class StatusHandler(APIHandler):
-    """``GET /casa/status``: which versions are installed where the server runs."""
+class StatusHandler(CasaHandler):
+    """Which versions are installed where the server runs."""
 
-    auth_resource = "casa"
+    auth_resource = "casa-status"
 
     @tornado.web.authenticated
     @authorized
-    def get(self) -> None:
+    async def get(self) -> None:
         """Answer ``{"version": str, "casatasks": str | null}``."""
-        self.finish({"version": __version__, "casatasks": installed("casatasks")})
+        await self.finish({"version": __version__, "casatasks": installed("casatasks")})

@@ -1,0 +1,184 @@
+"""What all managers share: how they refuse, which places they may look at, and how they work beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from traitlets import Integer
+from traitlets.config import LoggingConfigurable
+
+from casa_recompute.ledger import LedgerError
+from casa_recompute.ledger.reader import LedgerReader
+from casa_recompute.settings import Settings, load_settings
+from casa_recompute.workspace import HOME
+
+_LONGEST = 4096  # bytes of a path, as Linux has it
+T = TypeVar("T")
+
+
+class Refusal(Exception):
+    """What was asked for cannot be done; the message is for people and says what to do."""
+
+
+class BadRequest(Refusal):
+    """It was asked for in a wrong way."""
+
+
+class NotThere(Refusal):
+    """There is no such thing, or it is not within the server's root."""
+
+
+class Conflict(Refusal):
+    """It cannot be done as things are now: a kernel is at work, or something is in the way."""
+
+
+class Overloaded(Refusal):
+    """Too much is asked for at once; try again."""
+
+
+class Root:
+    """The directory below which the server works. Nothing outside of it is looked at, and nobody learns what is there.
+
+    A path is relative to it and leads, all symbolic links followed, to a place within it.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.directory = Path(os.path.realpath(directory))
+
+    def place(self, path: str) -> Path:
+        """The absolute place of a path, which need not exist.
+
+        Raises:
+            NotThere: it is no path within the root.
+        """
+        refusal = NotThere(f"there is no {path[:200]!r} below the server's root")
+        if "\0" in path or os.path.isabs(path) or len(os.fsencode(_encodable(path))) > _LONGEST:
+            raise refusal
+        if ".." in path.split("/"):
+            raise refusal  # also where it would lead back into the root: what is before it might be a link
+        try:
+            real = Path(os.path.realpath(self.directory / path))
+        except OSError as error:  # a name that is too long
+            raise refusal from error
+        if not real.is_relative_to(self.directory):
+            raise refusal
+        return real
+
+    def workspace(self, path: str) -> Path:
+        """The workspace at a path: a directory, or the one in which a notebook is.
+
+        Raises:
+            NotThere: there is none.
+        """
+        place = self.place(path)
+        try:
+            directory = place if place.is_dir() else place.parent
+            if HOME in directory.parts or not (place == directory or place.suffix == ".ipynb"):
+                raise NotThere(f"{path!r} is neither a directory nor a notebook")
+            if not directory.is_dir():
+                raise NotThere(f"there is no {path[:200]!r} below the server's root")
+        except OSError as error:
+            raise NotThere(f"{path[:200]!r} cannot be read: {error.strerror}") from error
+        return directory
+
+    def notebook(self, path: str) -> tuple[Path, str]:
+        """The workspace and the name of a notebook, which need not have been saved yet.
+
+        Raises:
+            NotThere: it is no notebook within the root.
+        """
+        place = self.place(path)
+        if place.suffix != ".ipynb":
+            raise NotThere(f"{path[:200]!r} is no notebook")
+        return self.workspace(path), place.name
+
+
+def _encodable(path: str) -> str:
+    """A path, if it can be the name of a file.
+
+    Raises:
+        NotThere: it cannot.
+    """
+    try:
+        path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise NotThere("that is no path") from error
+    return path
+
+
+class Manager(LoggingConfigurable):
+    """One room of the server extension. It keeps no truth of its own: all is in ledgers, stores and log files."""
+
+    workers = Integer(2, min=1, help="Threads in which this room reads ledgers and files. Default: 2.").tag(config=True)
+    waiting_limit = Integer(
+        200, min=1, help="Requests that may wait for those threads; more are told to come again (429). Default: 200."
+    ).tag(config=True)
+
+    def __init__(self, root: Root, **kwargs: Any) -> None:
+        """``root``: below which all it looks at lies."""
+        super().__init__(**kwargs)
+        self.root = root
+        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix=type(self).__name__)
+        self._waiting = 0
+        self._shared: dict[Hashable, asyncio.Task[Any]] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the site and the user as they are now.
+
+        Raises:
+            SettingsError: a file of settings cannot be used.
+        """
+        return load_settings()
+
+    async def work(self, job: Callable[[], T]) -> T:
+        """Do something that blocks, beside the event loop.
+
+        Raises:
+            Overloaded: too much is waiting already.
+        """
+        if self._waiting >= self.waiting_limit:
+            raise Overloaded("the server has too much to do: try again in a moment")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, job)
+        finally:
+            self._waiting -= 1
+
+    async def once(self, key: Hashable, job: Callable[[], T]) -> T:
+        """The same; who asks for the same while it is being done gets that.
+
+        Raises:
+            Overloaded: too much is waiting already.
+        """
+        task = self._shared.get(key)
+        if task is None:
+            task = self._shared[key] = asyncio.ensure_future(self.work(job))
+            task.add_done_callback(lambda done: self._shared.pop(key, None))
+        result: T = await asyncio.shield(task)  # that one of them goes away is nothing to the others
+        return result
+
+    async def stop(self) -> None:
+        """The server ends."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def reading(directory: Path) -> LedgerReader:
+    """The memory of a workspace, to look at; to be closed.
+
+    Raises:
+        NotThere: nothing is remembered there.
+        Conflict: it cannot be read.
+    """
+    path = directory / HOME / "ledger.sqlite"
+    if not path.is_file():
+        raise NotThere("nothing has been run there with the kernel casa")
+    try:
+        return LedgerReader(path)
+    except LedgerError as error:
+        raise Conflict(str(error)) from error

@@ -1,0 +1,138 @@
+"""The tasks of the CASA that kernels use, for a palette and for help."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from typing import Any
+
+from casa_recompute.installation import Installation
+from casa_recompute.runner import CasaNotLoaded
+from casa_recompute.settings import Settings, SettingsError
+from casa_recompute.tasks import CasaNotFound, Catalogue
+from casa_recompute.tasks.model import Condition, Parameter, Task
+from jupyterlab_casa.managers.base import Conflict, Manager, NotThere
+
+SCHEMA = 1
+"""Version of the JSON objects."""
+_LAYOUT = re.compile(r"\S {2,}\S|\t|^\s*([-*#>]|\w+\s*(=|--|:\s))", re.MULTILINE)
+"""What says that lines are to stay as they are: columns, lists, assignments."""
+
+
+class Tasks(Manager):
+    """Lists and describes tasks. CASA itself is not loaded."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._known: tuple[Settings, Catalogue] | None = None
+
+    async def list(self) -> dict[str, Any]:
+        """All tasks: name, summary, categories.
+
+        Raises:
+            Conflict: there is no CASA.
+        """
+        return await self.once("list", self._list)
+
+    async def get(self, name: str) -> dict[str, Any]:
+        """One task with its parameters, conditions and docs.
+
+        Raises:
+            NotThere: there is no such task.
+            Conflict: there is no CASA.
+        """
+        return await self.once(name, lambda: self._get(name))
+
+    def _list(self) -> dict[str, Any]:
+        catalogue = self._catalogue()
+        tasks = [
+            {"name": task.name, "summary": task.summary, "categories": [*task.categories], "package": task.package}
+            for task in map(catalogue.__getitem__, sorted(catalogue))
+        ]
+        return {"schema": SCHEMA, "version": catalogue.version, "tasks": tasks}
+
+    def _get(self, name: str) -> dict[str, Any]:
+        catalogue = self._catalogue()
+        if name not in catalogue:
+            raise NotThere(f"there is no task {name[:100]!r}")
+        return {"schema": SCHEMA, "version": catalogue.version, **described(catalogue[name])}
+
+    def _catalogue(self) -> Catalogue:
+        try:
+            settings = self.settings
+            if self._known is None or self._known[0] != settings:
+                self._known = settings, Installation(settings).catalogue
+        except (CasaNotFound, CasaNotLoaded, SettingsError) as error:
+            raise Conflict(str(error)) from error
+        return self._known[1]
+
+
+def described(task: Task) -> dict[str, Any]:
+    """A task as JSON. Texts are plain text, never markup: ``<`` is a character in them."""
+    return {
+        "name": task.name,
+        "package": task.package,
+        "summary": task.summary,
+        "categories": [*task.categories],
+        "parameters": [_parameter(parameter) for parameter in task.parameters],
+        "conditions": [_condition(condition) for condition in task.conditions],
+        "docs": blocks(task.description),
+        "example": blocks(task.example),
+    }
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "type": parameter.type,
+        "kind": parameter.kind,
+        "default": _plain(parameter.default),
+        "allowed": _plain(parameter.allowed),
+        "units": parameter.units,
+        "summary": parameter.shortdescription,
+        "docs": blocks(parameter.description),
+        "subparameter": parameter.subparameter,
+        "hidden": parameter.hidden,
+        "must_exist": parameter.must_exist,
+        "keyword_only": parameter.keyword_only,
+    }
+
+
+def _condition(condition: Condition) -> dict[str, Any]:
+    return {
+        "parameter": condition.parameter,
+        "equals": condition.equals,
+        "value": _plain(condition.value),
+        "defaults": {name: _plain(value) for name, value in condition.defaults},
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it, which knows no infinity."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def blocks(text: str) -> list[dict[str, str]]:
+    """A text of CASA's as what a help panel shows: paragraphs, whose lines may flow, and what is laid out in lines."""
+    found: list[dict[str, str]] = []
+    for part in re.split(r"\n[ \t]*\n", inspect.cleandoc(text.expandtabs())):
+        lines = part.strip("\n").rstrip().split("\n")
+        if not any(line.strip() for line in lines):
+            continue
+        indents = {len(line) - len(line.lstrip()) for line in lines[1:]}
+        if len(indents) > 1 or any(_LAYOUT.search(line.strip()) for line in lines):
+            kind, said = "preformatted", "\n".join(lines)
+        else:
+            kind, said = "paragraph", " ".join(line.strip() for line in lines)
+        if kind == "preformatted" and found and found[-1]["kind"] == kind:
+            found[-1]["text"] += f"\n\n{said}"
+        else:
+            found.append({"kind": kind, "text": said})
+    return found

@@ -1,0 +1,1 @@
+"""HTTP to the managers: thin handlers, described in ``openapi.yaml``."""

@@ -1,0 +1,22 @@
+"""Which address is answered by which handler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jupyterlab_casa.rest.base import PREFIX, CasaHandler
+from jupyterlab_casa.rest.status import StatusHandler
+from jupyterlab_casa.rest.tasks import TaskHandler, TasksHandler
+
+ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
+    ("/status", StatusHandler),
+    ("/tasks", TasksHandler),
+    ("/tasks/{name}", TaskHandler),
+)
+"""Addresses below the prefix, as OpenAPI writes them; what is in braces is one part of the path."""
+
+
+def pattern(route: str) -> str:
+    """The regular expression of an address, as tornado wants it."""
+    parts = [r"([^/]+)" if part.startswith("{") else part for part in route.split("/")]
+    return PREFIX + "/".join(parts)
