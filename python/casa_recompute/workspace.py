@@ -133,6 +133,7 @@ class Workspace:
             ) from error
         self._depth = 0
         self._glanced: dict[str, tuple[str, Tree]] | None = None
+        self._read_limit: int | None = None
         self.budget, self.grown = budget, 0
         self._settler: threading.Thread | None = None
         self._hurry = threading.Event()
@@ -152,15 +153,22 @@ class Workspace:
             self.ledger = self._open_beside()
 
     @classmethod
-    def view(cls, directory: Path) -> Workspace:
+    def view(cls, directory: Path, read_limit: int | None = None) -> Workspace:
         """A workspace to look at only: takes no lock, writes nothing, and need not be writable.
+
+        Args:
+            directory: where.
+            read_limit: bytes of a product that nobody has read yet up to which it is read, to be recognised. One that
+                is larger is taken for something that was never there before. None: any number.
 
         Raises:
             NewerLedger: it belongs to a newer version of this software.
             LedgerError: its memory cannot be read.
         """
         path = directory / HOME / "ledger.sqlite"
-        return cls._viewed(directory, Ledger(path, readonly=True) if path.exists() else Ledger(Path(":memory:")))
+        space = cls._viewed(directory, Ledger(path, readonly=True) if path.exists() else Ledger(Path(":memory:")))
+        space._read_limit = read_limit
+        return space
 
     @classmethod
     def _viewed(cls, directory: Path, ledger: Ledger) -> Workspace:
@@ -171,6 +179,7 @@ class Workspace:
         space._settler = None
         space._depth = 0
         space._glanced = None
+        space._read_limit = None
         space.on_replace, space.replaced, space.brought, space.noticed = [], set(), {}, {}
         space.ledger = ledger
         space.store = view_store(space.home / "store")
@@ -369,6 +378,11 @@ class Workspace:
 
     def _identify(self, path: str, tree: Tree, seal: bytes) -> str:
         """Find the version by content: one that was at this path before, or a new one."""
+        if self._read_limit is not None:
+            held = self._held(path, tree)
+            unread = (s.size for n, s in tree.items() if s.kind == "f" and (n not in held or held[n].digest is None))
+            if sum(unread) > self._read_limit:
+                return "u-" + seal.hex()
         manifest = self._manifest_of(path, tree)
         found = next((v for v in self._candidates(path, manifest) if self._same_content(v, manifest)), None)
         if found is None:

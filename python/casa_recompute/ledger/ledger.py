@@ -131,7 +131,9 @@ class Ledger:
         self.readonly = readonly
         self._versions: dict[str, Version] = {}
         self._presences: dict[str, Presence] = {}
+        self._learned: dict[str, tuple[Presence, Version, list[str]]] = {}  # read only: what lies at paths
         self._data_version = 0
+        self.fixed = False  # whether SQLite takes it that nobody writes
         self.generation = 0  # counts how often another process was found to have written
         if readonly and not path.is_file():
             raise LedgerError(f"{path}: there is none")
@@ -139,7 +141,7 @@ class Ledger:
             self._look_first()
         try:
             if readonly:
-                self._db = connect_readonly(path)
+                self._db, self.fixed = connect_readonly(path)
                 self._check_schema()
                 return
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
@@ -167,7 +169,7 @@ class Ledger:
         if not self.path.is_file() or not self.path.stat().st_size:
             return
         try:
-            with contextlib.closing(connect_readonly(self.path)) as db:
+            with contextlib.closing(connect_readonly(self.path)[0]) as db:
                 row = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
         except sqlite3.Error:
             return  # damaged: that is told when it is opened
@@ -194,6 +196,17 @@ class Ledger:
             self.generation += 1
             self._versions.clear()
             self._presences.clear()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Within, what others write is not seen. To be called by who only reads."""
+        self._db.execute("BEGIN")
+        try:
+            self._db.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
+            self.refresh()
+            yield
+        finally:
+            self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Close the file; harmless when closed already."""
@@ -253,7 +266,7 @@ class Ledger:
             "SELECT id, path, call, manifest, content, canonical FROM version WHERE id = ?", (version_id,)
         ).fetchone()
         if row is None:
-            return None
+            return next((version for _, version, _ in self._learned.values() if version.id == version_id), None)
         version = Version(row[0], row[1], row[2], Manifest.unpack(row[3]), row[4], row[5])
         if len(self._versions) >= _REMEMBERED:
             self._versions.clear()
@@ -298,6 +311,8 @@ class Ledger:
         known = self._presences.get(path)
         if known is not None:
             return known
+        if path in self._learned:
+            return self._learned[path][0]
         row = self._db.execute("SELECT version, signature, tree FROM presence WHERE path = ?", (path,)).fetchone()
         if row is None:
             return None
@@ -305,21 +320,25 @@ class Ledger:
 
     def present_version(self, path: str, signature: bytes) -> str | None:
         """The version at ``path`` if its signature is still ``signature``."""
-        if self.readonly and path in self._presences:
-            known = self._presences[path]
-            return known.version if known.signature == signature else None
         row = self._db.execute(
             "SELECT version FROM presence WHERE path = ? AND signature = ?", (path, signature)
         ).fetchone()
+        if row is None and path in self._learned:
+            known, _, others = self._learned[path]
+            # A version that was made there since could be the same.
+            return known.version if known.signature == signature and others == self.versions_at(path) else None
         return row[0] if row else None
 
     def set_presence(self, path: str, version: str, signature: bytes, tree: Tree) -> None:
         """Remember what is at ``path`` now."""
+        if self.readonly:
+            known = self.version(version)
+            assert known is not None
+            self._learned[path] = Presence(version, signature, tree), known, self.versions_at(path)
+            return
         if len(self._presences) >= _REMEMBERED:
             self._presences.clear()
         self._presences[path] = Presence(version, signature, tree)
-        if self.readonly:
-            return
         text = json.dumps(tree.rows, separators=(",", ":"))
         self._db.execute("INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?)", (path, version, signature, text))
 
@@ -722,14 +741,17 @@ def _trouble(path: Path, what: str, code: int) -> LedgerError:
     return LedgerError(f"{path}: damaged ({what})")
 
 
-def connect_readonly(path: Path) -> sqlite3.Connection:
+def connect_readonly(path: Path) -> tuple[sqlite3.Connection, bool]:
     """Look into a ledger, also one in a directory that cannot be written, where SQLite cannot make its shared memory.
+
+    Returns the connection, and whether SQLite has to take it that nobody writes meanwhile.
 
     Raises:
         sqlite3.Error: it cannot be read.
     """
     uri = f"{path.resolve().as_uri()}?mode=ro"
-    db = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None)
+    db = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None, check_same_thread=False)
+    fixed = False
     try:
         db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     except sqlite3.OperationalError:
@@ -737,8 +759,11 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         left = path.with_name(path.name + "-wal")  # what a killed kernel wrote last is in there
         if os.access(path.parent, os.W_OK) or (left.exists() and left.stat().st_size):
             raise
-        db = sqlite3.connect(f"{uri}&immutable=1", uri=True, timeout=60, isolation_level=None)
-    return db
+        db = sqlite3.connect(
+            f"{uri}&immutable=1", uri=True, timeout=60, isolation_level=None, check_same_thread=False
+        )
+        fixed = True
+    return db, fixed
 
 
 def pack_call(record: CallRecord) -> bytes:

@@ -63,7 +63,7 @@ class LedgerReader:
             raise LedgerError(f"{path}: there is none")
         self._path = path
         with self._reading():
-            self._db = connect_readonly(path)
+            self._db = connect_readonly(path)[0]
         try:
             with self._reading():
                 row = self._db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()

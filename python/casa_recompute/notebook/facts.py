@@ -40,9 +40,8 @@ class Lookups:
         self._story: set[str] = set()
         self._products: frozenset[str] = frozenset()
         self._note_products()
-        texts = {cell.source: text_hash(cell.source) for cell in cells}
-        known = self._ledger.meanings([*texts.values()])
-        self._meanings = {source: known[text] for source, text in texts.items() if text in known}
+        self._meanings: dict[str, str] = {}
+        self._read(cells)
         self._values = ValueStore(space)
         self._asked: set[str] = set()  # meanings of which `_newest` tells
         self._newest: dict[str, tuple[CellRun, int]] = {}
@@ -50,6 +49,21 @@ class Lookups:
         self._kept: dict[str, tuple[tuple[str, ...], bool]] = {}
         self._truths: dict[str, str] = {}
         self._present: dict[str, str] = {}
+        self._existences: dict[str, str] = {}
+        self._entries: dict[str, frozenset[str]] = {}
+        self._restorable: dict[tuple[str, str], bool] = {}
+
+    def now_say(self, cells: Sequence[CellSource]) -> None:
+        """The same cells in the same order say something else."""
+        said = {cell.source for cell in self.cells}
+        self._read([cell for cell in cells if cell.source not in said])
+        self.cells = cells
+
+    def _read(self, cells: Sequence[CellSource]) -> None:
+        texts = {cell.source: text_hash(cell.source) for cell in cells}
+        if texts:
+            known = self._ledger.meanings([*texts.values()])
+            self._meanings |= {source: known[text] for source, text in texts.items() if text in known}
 
     # -- the past ----------------------------------------------------------------------------------------------------
 
@@ -138,10 +152,25 @@ class Lookups:
             known = self._present[path] = self.space.look(path)
         return known
 
+    def look_again(self) -> bool:
+        """Look again at all on disk that was asked for; whether it is as it was. If not, all of that is forgotten."""
+        same = (
+            all(self.space.look(path) == known for path, known in self._present.items())
+            and all(existence(self.space.absolute(path)) == known for path, known in self._existences.items())
+            and all(self._list(directory) == known for directory, known in self._entries.items())
+            and all(self.space.restorable({p: v}) == known for (p, v), known in self._restorable.items())
+        )
+        if not same:
+            self._forget_disk()
+        return same
+
+    def _forget_disk(self) -> None:
+        for asked in (self._present, self._truths, self._existences, self._entries, self._restorable):
+            asked.clear()
+
     def refresh(self) -> None:
         """A cell ran: look again at what lies where."""
-        self._present.clear()
-        self._truths.clear()
+        self._forget_disk()
         self._asked.clear()
         self._newest.clear()
         self._last = None
@@ -164,7 +193,12 @@ class Lookups:
 
     def restorable(self, path: str, version: str) -> bool:
         """Whether a version lies at its path or can be brought there."""
-        return self.present(path) == version or self.space.restorable({path: version})
+        if self.present(path) == version:
+            return True
+        known = self._restorable.get((path, version))
+        if known is None:
+            known = self._restorable[path, version] = self.space.restorable({path: version})
+        return known
 
     def found(self, path: str) -> str:
         """The version of a product that the notebook finds before any of its cells runs."""
@@ -194,18 +228,27 @@ class Lookups:
         """Whether something is at a path that no cell of the walk has touched; see simulate.existence."""
         if path in self._found:
             return "no" if self.found(path) == ABSENT else "yes"
-        return existence(self.space.absolute(path))
+        known = self._existences.get(path)
+        if known is None:
+            known = self._existences[path] = existence(self.space.absolute(path))
+        return known
 
     def entries(self, directory: str) -> frozenset[str]:
         """Names in a directory before any cell ran."""
-        try:
-            names = set(os.listdir(self.space.absolute(directory))) - IGNORED
-        except OSError:
-            names = set()
+        known = self._entries.get(directory)
+        if known is None:
+            known = self._entries[directory] = self._list(directory)
+        names = set(known)
         for path in self._found:
             if os.path.dirname(path) == directory:
                 (names.discard if self.found(path) == ABSENT else names.add)(os.path.basename(path))
         return frozenset(names)
+
+    def _list(self, directory: str) -> frozenset[str]:
+        try:
+            return frozenset(os.listdir(self.space.absolute(directory))) - IGNORED
+        except OSError:
+            return frozenset()
 
     def left_over(self, products: Iterable[str]) -> dict[str, str]:
         """Products that cells made or changed which are no longer in the notebook: path -> version as it was found."""

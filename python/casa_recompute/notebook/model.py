@@ -29,12 +29,15 @@ WORKSPACE = "workspace"
 
 @dataclass(frozen=True)
 class CellSource:
-    """A code cell as it stands in the notebook, and the digest of the outputs that it shows (outputs.py)."""
+    """A code cell as it stands in the notebook, and the digest of the outputs that it shows (outputs.py).
+
+    ``shown`` None: nobody has looked; it is taken to show what its run had shown.
+    """
 
     id: str
     index: int  # position among all cells of the notebook, as in the .ipynb
     source: str
-    shown: str
+    shown: str | None
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,21 @@ class CellPlan:
     impure: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
 
+    def as_json(self) -> dict[str, Any]:
+        """Its part of the object that ``plan --json`` prints."""
+        return {
+            "id": self.id,
+            "index": self.index,
+            "state": self.state,
+            "reasons": [vars(reason) for reason in self.reasons],
+            "reads": list(self.reads),
+            "writes": list(self.writes),
+            "calls": [vars(call) for call in self.calls],
+            "estimate_s": round(self.estimate_s, 3),
+            "impure": list(self.impure),
+            "outside": list(self.outside),
+        }
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -145,19 +163,5 @@ class Plan:
             "fresh": self.fresh,
             "estimate_s": round(self.estimate_s, 3),
             "restores": list(self.restores),
-            "cells": [
-                {
-                    "id": cell.id,
-                    "index": cell.index,
-                    "state": cell.state,
-                    "reasons": [vars(reason) for reason in cell.reasons],
-                    "reads": list(cell.reads),
-                    "writes": list(cell.writes),
-                    "calls": [vars(call) for call in cell.calls],
-                    "estimate_s": round(cell.estimate_s, 3),
-                    "impure": list(cell.impure),
-                    "outside": list(cell.outside),
-                }
-                for cell in self.cells
-            ],
+            "cells": [cell.as_json() for cell in self.cells],
         }

@@ -31,6 +31,7 @@ from casa_recompute.settings import Settings, load_settings
 from casa_recompute.workspace import Workspace
 
 _SHORT = 60  # characters of a value in a sentence
+_PROCESS = frozenset(f"n:{name}" for name in PROCESS)
 
 
 class PlanFacts(Facts, Protocol):
@@ -88,20 +89,22 @@ def may_write(judged: Judged, facts: PlanFacts) -> set[str]:
     cell, state = judged.verdict.cell, judged.before
     uses = source.uses(cell.source)
     written: set[str] = set()
-    for run in (facts.last_run(cell.id), judged.verdict.likely, *(run for _, run in judged.verdict.differing[:1])):
-        written |= run.writes.keys() if run is not None else set()
+    for run in (facts.last_run(cell.id), judged.verdict.likely, *[run for _, run in judged.verdict.differing[:1]]):
+        if run is not None:
+            written.update(run.writes)
     written |= {f"n:{name}" for name in uses.binds}
     touched = reach(uses, state, facts)
     direct = uses.reads
+    versions = state.versions
     for name in touched:
-        version = state[f"n:{name}"]
+        version = versions.get(f"n:{name}", ABSENT)
         if version[:2] in ("d-", "k-") and (name not in direct or name in uses.mutates):
             written.add(f"n:{name}")
             if group := shared(version):
                 written |= {r for r, v in state.versions.items() if shared(v) == group}
     if uses.shell:
         written |= {f"p:{path}" for path in facts.known_products() | state.products().keys()}
-    else:
+    elif uses.texts:
         told = {word for call in judged.calls if call.arguments for word in strings(call.arguments)}
         written |= {f"p:{path}" for path in _named(judged, facts, told)}
     for call in judged.calls:
@@ -111,11 +114,11 @@ def may_write(judged: Judged, facts: PlanFacts) -> set[str]:
 
 def _named(judged: Judged, facts: PlanFacts, told: Collection[str] = ()) -> set[str]:
     """Products that a cell's text names, other than by the words ``told``."""
-    products = facts.known_products() | judged.before.products().keys()
-    if not products:
-        return set()
     texts = source.uses(judged.verdict.cell.source).texts
     words = {os.path.normpath(text) for text in texts if text and text not in told}
+    if not words:
+        return set()
+    products = facts.known_products() | judged.before.products().keys()
     return {path for path in products if any(word == path or word.startswith(path + "/") for word in words)}
 
 
@@ -147,11 +150,14 @@ def needed(judged: Judged, facts: PlanFacts) -> dict[str, str]:
     """What a cell that has to run needs of the cells above and cannot be brought back: resource -> its maker."""
     state = judged.before
     names = reach(source.uses(judged.verdict.cell.source), state, facts, later=True)
-    resources = {f"n:{name}" for name in names.union(PROCESS)} | {f"p:{path}" for path in _named(judged, facts)}
-    for run in (judged.verdict.likely, facts.last_run(judged.verdict.cell.id)):
-        resources |= run.reads.keys() if run is not None else set()
-    makers = {resource: maker for resource in resources if (maker := state.maker(resource))}
-    return _lost({resource: state[resource] for resource in makers}, makers, facts)
+    resources = {*_PROCESS, *[f"n:{name}" for name in names], *[f"p:{path}" for path in _named(judged, facts)]}
+    likely, last = judged.verdict.likely, facts.last_run(judged.verdict.cell.id)
+    for run in (likely, last if last is not likely else None):
+        if run is not None:
+            resources.update(run.reads)
+    known = state.makers  # of names and products; nothing else can be lost
+    makers = {resource: maker for resource in resources if (maker := known.get(resource))}
+    return _lost(state.versions, makers, facts)
 
 
 def _lost(versions: Mapping[str, str], makers: Mapping[str, str], facts: PlanFacts) -> dict[str, str]:
@@ -161,8 +167,8 @@ def _lost(versions: Mapping[str, str], makers: Mapping[str, str], facts: PlanFac
         version = versions[resource]
         if version in (ABSENT, UNKNOWN) or not maker:
             continue
-        kept = facts.kept(version) if resource.startswith("n:") else True
-        if not kept or (resource.startswith("p:") and not facts.restorable(resource[2:], version)):
+        kind = resource[0]
+        if (kind == "n" and not facts.kept(version)) or (kind == "p" and not facts.restorable(resource[2:], version)):
             lost[resource] = maker
     return lost
 
@@ -196,7 +202,6 @@ def survey(
     state = State(facts)
     places = {cell.id: number for number, cell in enumerate(cells)}
     judged: list[Judged] = []
-    running: list[Judged] = []
     for cell in cells:
         if done and cell.id in done:
             verdict = Verdict(cell, run=done[cell.id])
@@ -204,18 +209,32 @@ def survey(
             verdict = judge(cell, state, facts)
             if everything and cell.source.strip():
                 verdict = Verdict(cell, meaning=verdict.meaning)
-        if verdict.run is not None:
-            makers = {resource: state.maker(resource) for resource in verdict.run.reads}
-            judged.append(Judged(verdict, state, makers))
-            state.apply(verdict.run, cell.id)
-            continue
-        one = Judged(verdict, state, calls=predictor.calls(cell.source, state))
-        one.needs = needed(one, facts)
-        one.reasons = why(one, places, facts)
-        judged.append(one)
-        running.append(one)
-        state.forget(may_write(one, facts), cell.id, verdict.meaning)
-    must = _for_others(places, judged, running, facts, done or {})
+        judged.append(pass_by(verdict, state, places, facts, predictor))
+    return conclude(places, judged, state, facts, done or {})
+
+
+def pass_by(
+    verdict: Verdict, state: State, places: Mapping[str, int], facts: PlanFacts, predictor: Predictor
+) -> Judged:
+    """Take into the state what a cell does; ``places``: the numbers of cells, from 0."""
+    cell = verdict.cell
+    if verdict.run is not None:
+        makers = {resource: state.maker(resource) for resource in verdict.run.reads}
+        state.apply(verdict.run, cell.id)
+        return Judged(verdict, state, makers)
+    one = Judged(verdict, state, calls=predictor.calls(cell.source, state))
+    one.needs = needed(one, facts)
+    one.reasons = why(one, places, facts)
+    state.forget(may_write(one, facts), cell.id, verdict.meaning)
+    return one
+
+
+def conclude(
+    places: Mapping[str, int], judged: list[Judged], state: State, facts: PlanFacts, done: Mapping[str, CellRun]
+) -> Survey:
+    """What the whole notebook needs, once all cells were gone through; ``state``: below the last one."""
+    running = [one for one in judged if one.verdict.run is None]
+    must = _for_others(places, judged, running, facts, done)
     restores = {}
     for path, version in state.products().items():
         if version not in (UNKNOWN, facts.present(path)):
@@ -259,13 +278,18 @@ def _for_others(
 
 def make_plan(found: Survey, facts: PlanFacts, notebook: str, revision: int) -> Plan:
     """Put a survey into words and prices."""
-    planned = [_plan_cell(one, found, facts) for one in found.judged]
+    return put_together([plan_cell(one, found, facts) for one in found.judged], found, notebook, revision)
+
+
+def put_together(planned: Sequence[CellPlan], found: Survey, notebook: str, revision: int) -> Plan:
+    """A plan of its cells."""
     estimate = sum(cell.estimate_s for cell in planned)
     fresh = not found.restores and all(cell.state == "fresh" for cell in planned)
     return Plan(notebook, revision, fresh, estimate, tuple(planned), tuple(sorted(found.restores)))
 
 
-def _plan_cell(one: Judged, found: Survey, facts: PlanFacts) -> CellPlan:
+def plan_cell(one: Judged, found: Survey, facts: PlanFacts) -> CellPlan:
+    """Put what was found of one cell into words and prices."""
     verdict = one.verdict
     cell, run = verdict.cell, verdict.run
     last = run or verdict.likely or facts.last_run(cell.id)
@@ -295,7 +319,7 @@ def _plan_cell(one: Judged, found: Survey, facts: PlanFacts) -> CellPlan:
 
 def _shown(resources: Mapping[str, str]) -> tuple[str, ...]:
     """Names and products, as people read them; what was not there is left out."""
-    return tuple(sorted([r[2:] for r, v in resources.items() if v != ABSENT and r[:2] in ("n:", "p:")]))
+    return tuple(sorted([r[2:] for r, v in resources.items() if v != ABSENT and r[0] in "np"]))
 
 
 def _planned(call: Foresight, facts: PlanFacts) -> PlannedCall:
@@ -323,7 +347,7 @@ def _restorable(one: Judged, run: CellRun, found: Survey, facts: PlanFacts) -> l
     for path in found.restores:
         if found.after.maker(f"p:{path}") == cell.id:
             reasons.append(_displaced(path, facts.present(path), facts))
-    if run.shown != cell.shown:
+    if cell.shown not in (None, run.shown):
         reasons.append(Reason("output", "", "what it shows is not what its run had shown: that is brought back"))
     return reasons
 
@@ -500,6 +524,7 @@ class Desk:
         cells: Sequence[CellSource],
         settings: Settings | None = None,
         space: Workspace | None = None,
+        casa: Installation | None = None,
     ) -> None:
         """
         Raises:
@@ -508,7 +533,7 @@ class Desk:
         self.settings = settings if settings is not None else load_settings()
         self.notebook = notebook
         self.cells = list(cells)
-        self.casa = Installation(self.settings)
+        self.casa = casa if casa is not None else Installation(self.settings)
         space = space if space is not None else Workspace.view(directory)
         threads = {THREADS: str(self.settings.threads)} if self.settings.threads else {}
         self.lookups = Lookups(space, notebook, self.cells, environment(self.casa) | threads)
@@ -523,6 +548,11 @@ class Desk:
         found = found if found is not None else self.survey()
         revision = self.lookups.space.ledger.last_run_number()
         return make_plan(found, self.lookups, self.notebook, revision)
+
+
+def behind(judged: Iterable[Judged], facts: PlanFacts) -> list[CellRun | None]:
+    """For each cell the recorded run that stands behind it, else its last one."""
+    return [one.verdict.run or one.verdict.likely or facts.last_run(one.verdict.cell.id) for one in judged]
 
 
 def environment(casa: Installation) -> dict[str, str]:
@@ -562,9 +592,6 @@ def trace_notebook(
     desk = Desk(directory, notebook, cells, settings)
     try:
         found = desk.survey()
-        runs = [
-            one.verdict.run or one.verdict.likely or desk.lookups.last_run(one.verdict.cell.id) for one in found.judged
-        ]
-        return desk.plan(found), runs
+        return desk.plan(found), behind(found.judged, desk.lookups)
     finally:
         desk.lookups.close()

@@ -72,6 +72,7 @@ class State:
         self.makers: dict[str, str] = {}
         self._products: dict[str, str] = {}  # path -> version: those of `versions`
         self.passed: list[str] = []  # meanings of the cells above
+        self.looked_back = False  # whether anybody asked for them
         self._groups: dict[str, set[str]] = {}  # shared part of a version -> names that have it
 
     def __getitem__(self, resource: str) -> str:
@@ -86,15 +87,34 @@ class State:
         if kind == "d:":
             return self._listing(path)
         if kind == "h:":
+            self.looked_back = True
             return history(self.passed)
         return ABSENT
 
+    def copy(self) -> State:
+        """The same place, to go on from once more."""
+        other = State(self._facts)
+        other.versions, other.makers = dict(self.versions), dict(self.makers)
+        other._products, other.passed = dict(self._products), list(self.passed)
+        other._groups = {group: set(names) for group, names in self._groups.items()}
+        return other
+
+    def same(self, other: State) -> bool:
+        """Whether no cell from here on can tell the difference, unless it looks at what the cells above say."""
+        return (
+            self.versions == other.versions
+            and self.makers == other.makers
+            and list(self._products) == list(other._products)
+            and self._groups == other._groups
+        )
+
     def maker(self, resource: str) -> str:
         """The cell that made a resource's present version; "" when no cell did."""
-        if resource[:2] in ("e:", "d:"):
+        known = self.makers.get(resource, "")
+        if not known and resource[0] in "ed":
             below = [path for path in self._products if _within(path, resource[2:])]
             return self.makers[f"p:{below[-1]}"] if below else ""
-        return self.makers.get(resource, "")
+        return known
 
     def names(self) -> dict[str, str]:
         """Names that are bound, and their versions."""
@@ -141,7 +161,7 @@ class State:
     def forget(self, resources: Iterable[str], cell: str, meaning: str) -> None:
         """A cell that has to run, and says this, may make these anew."""
         self.passed.append(meaning)
-        for resource in resources:
+        for resource in sorted(resources):  # of several products, the maker of the last counts for their directory
             self.set(resource, UNKNOWN, cell)
 
     def _existence(self, path: str) -> str:
@@ -235,7 +255,7 @@ def judge(cell: CellSource, state: State, facts: Facts) -> Verdict:
         if not differing and not pending:
             if fitting is None:
                 fitting = run
-            if run.shown == cell.shown:  # of runs that all fit, the one that is shown needs nothing
+            if cell.shown in (None, run.shown):  # of runs that all fit, the one that is shown needs nothing
                 fitting = run
                 break
             continue
