@@ -10,6 +10,7 @@ from traitlets import Type
 from jupyterlab_casa import __version__
 from jupyterlab_casa.managers.base import Manager, Root
 from jupyterlab_casa.managers.catalogue import Tasks
+from jupyterlab_casa.managers.plans import Plans
 from jupyterlab_casa.rest.routes import ROUTES, pattern
 
 
@@ -24,6 +25,7 @@ class CasaApp(ExtensionApp):
     load_other_extensions = True
 
     catalogue_class = Type(Tasks, klass=Tasks, help="Who lists and describes tasks.").tag(config=True)
+    plans_class = Type(Plans, klass=Plans, help="Who plans notebooks, and tells what cells did.").tag(config=True)
 
     def initialize_settings(self) -> None:
         """Make the managers."""

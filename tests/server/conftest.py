@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tornado.httpclient import HTTPClientError
+
+from tests.cli.conftest import FAKE, casa, write_notebook
+
+__all__ = ["casa"]
 
 pytest_plugins = ["pytest_jupyter.jupyter_server"]
 
@@ -19,6 +25,7 @@ Ask = Callable[..., Awaitable[Any]]
 def jp_server_config() -> dict[str, Any]:
     return {
         "ServerApp": {"jpserver_extensions": {"jupyterlab_casa": True}},
+        "Plans": {"look_after": 0.0},
     }
 
 
@@ -47,3 +54,22 @@ def refused(ask: Ask) -> Callable[..., Awaitable[tuple[int, str]]]:
         return caught.value.code, json.loads(caught.value.response.body)["message"]
 
     return refused
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Environment of the command and of this server, in which CASA's stand-in is used."""
+    config = tmp_path / "config.toml"
+    config.write_text(f"threads = 1\n[environment]\nPYTHONPATH = {str(FAKE)!r}\n")
+    monkeypatch.setenv("JUPYTERLAB_CASA_CONFIG", str(config))
+    return {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython")}
+
+
+@pytest.fixture
+def workspace(jp_root_dir: Path, environment: dict[str, str]) -> Path:
+    """``work`` below the server's root, with raw data and ``nb.ipynb``."""
+    directory = jp_root_dir / "work"
+    directory.mkdir()
+    (directory / "raw.fits").write_bytes(b"raw data" * 1000)
+    write_notebook(directory / "nb.ipynb")
+    return directory

@@ -577,6 +577,11 @@ class Ledger:
         found = row.fetchone()
         return _unpack_run(found) if found else None
 
+    def runs_of_cell(self, cell: str, limit: int) -> list[CellRun]:
+        """How a cell ran, whatever came of it, newest first."""
+        query = f"SELECT {_RUN} FROM cell_run WHERE cell = ? ORDER BY id DESC LIMIT ?"
+        return [_unpack_run(row) for row in self._db.execute(query, (cell, limit))]
+
     def cell_run(self, number: int) -> CellRun | None:
         """A run by its number."""
         found = self._db.execute(f"SELECT {_RUN} FROM cell_run WHERE id = ?", (number,)).fetchone()

@@ -13,6 +13,7 @@ import hashlib
 import keyword
 import re
 import string
+import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -149,11 +150,13 @@ class Uses:
     """The syntax error in one line; then nothing is read and nothing bound."""
 
 
+_QUIET = threading.Lock()
+"""To be had by who changes which warnings are told, which is one thing for all threads."""
 EVERYTHING = Uses(everything=True, shell=True, history=True)
 """Of a text that is not known."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def meaning(source: str) -> str:
     """A hash of what a cell says: comments, white space and the layout of lines do not count.
 
@@ -247,7 +250,7 @@ def _parsed(source: str) -> tuple[_Read, str]:
         SyntaxError, ValueError: it is neither Python nor IPython's.
         RecursionError, MemoryError: it is nested too deeply to tell.
     """
-    with warnings.catch_warnings():
+    with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of strange escapes: the cell's own run will tell
         try:
             return _Read(ast.parse(source)), source
@@ -268,13 +271,13 @@ def _automagic(source: str) -> str:
     return "" if match is None or re.match(operator, match[2] or "") else match[1]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def uses(source: str) -> Uses:
     """What the text of a cell tells of its run. Never runs it; every text has an answer."""
     try:
         read, text = _parsed(source)
         if not (read.kinds <= _ALWAYS_RIGHT and text.isascii() and "__debug__" not in text):
-            with warnings.catch_warnings():
+            with _QUIET, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 compile(read.tree, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         walker = _Walker(read)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,13 +59,17 @@ class Root:
             NotThere: it is no path within the root.
         """
         refusal = NotThere(f"there is no {path[:200]!r} below the server's root")
-        if "\0" in path or os.path.isabs(path) or len(os.fsencode(_encodable(path))) > _LONGEST:
+        # ".." also where it would lead back into the root: what is before it might be a link.
+        if "\0" in path or os.path.isabs(path) or ".." in path.split("/"):
             raise refusal
-        if ".." in path.split("/"):
-            raise refusal  # also where it would lead back into the root: what is before it might be a link
         try:
+            if len(path.encode()) > _LONGEST:
+                raise refusal
             real = Path(os.path.realpath(self.directory / path))
-        except OSError as error:  # a name that is too long
+            real.lstat()
+        except FileNotFoundError:
+            pass  # it may be made yet
+        except (UnicodeEncodeError, OSError) as error:  # no name of a file, or one that is too long
             raise refusal from error
         if not real.is_relative_to(self.directory):
             raise refusal
@@ -96,19 +102,6 @@ class Root:
         if place.suffix != ".ipynb":
             raise NotThere(f"{path[:200]!r} is no notebook")
         return self.workspace(path), place.name
-
-
-def _encodable(path: str) -> str:
-    """A path, if it can be the name of a file.
-
-    Raises:
-        NotThere: it cannot.
-    """
-    try:
-        path.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:
-        raise NotThere("that is no path") from error
-    return path
 
 
 class Manager(LoggingConfigurable):
@@ -150,18 +143,37 @@ class Manager(LoggingConfigurable):
         finally:
             self._waiting -= 1
 
-    async def once(self, key: Hashable, job: Callable[[], T]) -> T:
-        """The same; who asks for the same while it is being done gets that.
+    async def once(self, key: Hashable, job: Callable[[], T], turn: asyncio.Lock | None = None) -> T:
+        """The same; who asks for the same before it has begun shares the answer.
+
+        Args:
+            key: what it is.
+            job: what to do.
+            turn: to be had while it is done.
 
         Raises:
             Overloaded: too much is waiting already.
         """
-        task = self._shared.get(key)
+
+        def begin() -> T:
+            self._shared.pop(key, None)  # who comes from now on may know of something newer
+            return job()
+
+        async def wait() -> T:
+            async with turn or contextlib.nullcontext():
+                return await self.work(begin)
+
+        task: asyncio.Task[T] | None = self._shared.get(key)
         if task is None:
-            task = self._shared[key] = asyncio.ensure_future(self.work(job))
-            task.add_done_callback(lambda done: self._shared.pop(key, None))
-        result: T = await asyncio.shield(task)  # that one of them goes away is nothing to the others
-        return result
+            task = self._shared[key] = asyncio.ensure_future(wait())
+            task.add_done_callback(partial(self._done, key))
+        return await asyncio.shield(task)  # that one of them goes away is nothing to the others
+
+    def _done(self, key: Hashable, task: asyncio.Task[Any]) -> None:
+        if self._shared.get(key) is task:  # it never began
+            del self._shared[key]
+        if not task.cancelled():
+            task.exception()  # also if nobody waits any more
 
     async def stop(self) -> None:
         """The server ends."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jupyterlab_casa.rest.base import PREFIX, CasaHandler
+from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, PlanHandler, RunHandler
 from jupyterlab_casa.rest.status import StatusHandler
 from jupyterlab_casa.rest.tasks import TaskHandler, TasksHandler
 
@@ -12,6 +13,10 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/status", StatusHandler),
     ("/tasks", TasksHandler),
     ("/tasks/{name}", TaskHandler),
+    ("/plan", PlanHandler),
+    ("/graph", GraphHandler),
+    ("/cells/{cell}", CellHandler),
+    ("/runs/{number}", RunHandler),
 )
 """Addresses below the prefix, as OpenAPI writes them; what is in braces is one part of the path."""
 

@@ -1,0 +1,266 @@
+"""Which cells of a notebook are stale, why, what it costs, and what depends on what; from ledger and disk alone."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import sqlite3
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from traitlets import Float, Integer
+
+from casa_recompute.installation import Installation
+from casa_recompute.notebook.graph import as_json, build
+from casa_recompute.notebook.model import CellRun, CellSource
+from casa_recompute.notebook.outputs import digest
+from casa_recompute.notebook.plan import environment
+from casa_recompute.notebook.replan import Planner
+from casa_recompute.settings import Settings
+from casa_recompute.workspace import Workspace
+from jupyterlab_casa.cli import notebook as files
+from jupyterlab_casa.cli.plan import CANNOT_PLAN
+from jupyterlab_casa.cli.text import CommandError
+from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotThere
+
+SCHEMA = 1
+"""Version of the JSON objects of cell runs; plan and graph have their own."""
+_REREAD_S = 60.0
+"""Seconds after which the CASA in use is looked at again: somebody may have installed another."""
+_RUNS = 64
+"""Runs of a cell that are told."""
+T = TypeVar("T")
+
+
+class _Open:
+    """A notebook that is planned again and again."""
+
+    def __init__(self, planner: Planner) -> None:
+        self.planner = planner
+        self.turn = asyncio.Lock()
+
+
+class Plans(Manager):
+    """Plans and graphs of notebooks, and what their cells did. Nothing is run, nothing is written."""
+
+    notebooks = Integer(
+        100, min=1, help="Notebooks of which the newest plan is held in memory. Default: 100 (about 0.3 MB each)."
+    ).tag(config=True)
+    look_after = Float(
+        2.0,
+        min=0.0,
+        help="Seconds for which a plan takes the files of a workspace to be as they were seen last, unless a kernel "
+        "has recorded something since. 0: they are looked at for each plan. Default: 2.",
+    ).tag(config=True)
+    read_limit = Integer(
+        256,
+        min=0,
+        help="MB (10^6 bytes) of a data product that no kernel has read yet up to which it is read for a plan, to be "
+        "recognised. A larger one counts as changed until a kernel has read it. Default: 256.",
+    ).tag(config=True)
+    body_limit = Integer(
+        32, min=1, help="MB (10^6 bytes) that a notebook may have when it is posted, outputs included. Default: 32."
+    ).tag(config=True)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._open: OrderedDict[tuple[Path, str], _Open] = OrderedDict()
+        self._casa: tuple[Settings, Installation, float] | None = None
+
+    async def plan(self, path: str, cells: Sequence[Mapping[str, Any]]) -> bytes:
+        """The plan of a notebook, as ``jupyter casa plan --json`` gives it.
+
+        Args:
+            path: of the notebook, relative to the server's root; it need not have been saved.
+            cells: its code cells from the top: ``id``, ``source``; perhaps ``index`` (among all cells, from 0) and
+                ``outputs`` (as in the notebook; without them a cell is taken to show what its run had shown).
+
+        Raises:
+            BadRequest: two cells have the same id.
+            NotThere: it is no notebook within the root.
+            Conflict: nothing can be said of it; the message says why.
+            Overloaded: too much is waiting already.
+        """
+        return await self._asked("plan", path, cells, lambda planner, said: planner.text(said, *self._casa_now()))
+
+    async def graph(self, path: str, cells: Sequence[Mapping[str, Any]]) -> bytes:
+        """The graph of a notebook, as ``jupyter casa graph --json`` gives it; arguments and errors as of ``plan``."""
+
+        def graph(planner: Planner, said: list[CellSource]) -> str:
+            plan, runs = planner.trace(said, *self._casa_now())
+            return json.dumps(as_json(build(plan, runs, said)))
+
+        return await self._asked("graph", path, cells, graph)
+
+    async def runs(self, path: str, cell: str) -> dict[str, Any]:
+        """What is known of a cell: its part of the plan, and its runs, newest first.
+
+        The plan is of the notebook as it was posted last; if it was not, as it is saved.
+
+        Raises:
+            NotThere: it is no notebook within the root.
+            Conflict: the workspace's memory cannot be read.
+            Overloaded: too much is waiting already.
+        """
+        directory, name = self.root.notebook(path)
+
+        def runs(planner: Planner) -> dict[str, Any]:
+            with _viewing(directory) as space:
+                found = space.ledger.runs_of_cell(cell, _RUNS)
+            planned = self._of_cell(planner, cell)
+            return {"schema": SCHEMA, "cell": cell, "plan": planned, "runs": [_summary(run) for run in found]}
+
+        return await self._with(directory, name, ("runs", cell), runs)
+
+    async def run(self, path: str, number: int) -> dict[str, Any]:
+        """One run of a cell: what it read and wrote, its calls, and what the plan says of the cell now.
+
+        Raises:
+            NotThere: there is no such notebook, or no such run.
+            Conflict: the workspace's memory cannot be read.
+            Overloaded: too much is waiting already.
+        """
+        directory, name = self.root.notebook(path)
+
+        def run(planner: Planner) -> dict[str, Any]:
+            with _viewing(directory) as space:
+                found = space.ledger.cell_run(number)
+            if found is None:
+                raise NotThere(f"no cell run has the number {number}")
+            return {"schema": SCHEMA, **_detail(found), "plan": self._of_cell(planner, found.cell)}
+
+        return await self._with(directory, name, ("run", number), run)
+
+    async def stop(self) -> None:
+        """The server ends."""
+        await super().stop()
+        for one in self._open.values():
+            one.planner.close()
+
+    # -- one notebook ----------------------------------------------------------------------------------------------
+
+    async def _asked(
+        self,
+        what: str,
+        path: str,
+        cells: Sequence[Mapping[str, Any]],
+        make: Callable[[Planner, list[CellSource]], str],
+    ) -> bytes:
+        directory, name = self.root.notebook(path)
+        said = await self.work(lambda: _sources(cells)) if len(cells) > 500 else _sources(cells)
+        text = hashlib.blake2b(repr(said).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        return await self._with(directory, name, (what, text), lambda planner: make(planner, said).encode())
+
+    async def _with(self, directory: Path, name: str, what: Hashable, job: Callable[[Planner], T]) -> T:
+        """Do something with a notebook, when nobody else does."""
+        one = self._take(directory, name)
+
+        def work() -> T:
+            try:
+                return job(one.planner)
+            except CANNOT_PLAN as error:
+                raise Conflict(str(error)) from error
+            except sqlite3.Error as error:
+                raise Conflict(f"the memory of {directory.name} cannot be read ({error})") from error
+            except OSError as error:
+                raise Conflict(f"{error.filename or directory.name} cannot be read: {error.strerror}") from error
+
+        return await self.once((directory, name, what), work, one.turn)
+
+    def _take(self, directory: Path, name: str) -> _Open:
+        one = self._open.get((directory, name))
+        if one is None:
+            one = _Open(Planner(directory, name, self.look_after, self.read_limit * 10**6))
+            self._open[directory, name] = one
+        self._open.move_to_end((directory, name))
+        for key, other in list(self._open.items())[: max(0, len(self._open) - self.notebooks)]:
+            if not other.turn.locked():
+                del self._open[key]
+                other.planner.close()
+        return one
+
+    def _casa_now(self) -> tuple[Settings, Installation]:
+        settings, now = self.settings, time.monotonic()
+        known = self._casa
+        if known is None or known[0] != settings:
+            known = self._casa = settings, Installation(settings), now
+        elif now - known[2] > _REREAD_S:
+            fresh = Installation(settings)
+            same = environment(fresh) == environment(known[1])
+            known = self._casa = settings, known[1] if same else fresh, now
+        return known[:2]
+
+    def _of_cell(self, planner: Planner, cell: str) -> dict[str, Any] | None:
+        cells = planner.cells or _saved(planner.directory / planner.notebook)
+        if not any(one.id == cell for one in cells):
+            return None
+        plan = planner.plan(cells, *self._casa_now())
+        return next(planned.as_json() for planned in plan.cells if planned.id == cell)
+
+
+def _sources(cells: Sequence[Mapping[str, Any]]) -> list[CellSource]:
+    """The cells that a run from top to bottom executes, which empty ones are not.
+
+    Raises:
+        BadRequest: two cells have the same id; the outputs of one are none.
+    """
+    found = []
+    for place, cell in enumerate(cells):
+        if cell["source"].strip():
+            try:
+                shown = digest(cell["outputs"]) if "outputs" in cell else None
+            except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+                raise BadRequest(f"the outputs of cell {cell['id']} are none") from error
+            found.append(CellSource(cell["id"], cell.get("index", place), cell["source"], shown))
+    if len({cell.id for cell in found}) < len(found):
+        raise BadRequest("two cells have the same id")
+    return found
+
+
+def _saved(path: Path) -> list[CellSource]:
+    try:
+        notebook = files.read(path)
+    except CommandError:
+        return []
+    return files.code_cells(notebook, files.cell_ids(notebook))
+
+
+@contextmanager
+def _viewing(directory: Path) -> Iterator[Workspace]:
+    space = Workspace.view(directory)
+    with closing(space.ledger):
+        yield space
+
+
+def _summary(run: CellRun) -> dict[str, Any]:
+    return {
+        "number": run.id,
+        "cell": run.cell,
+        "notebook": run.notebook,
+        "started": datetime.fromtimestamp(run.started, UTC).isoformat(),
+        "seconds": run.seconds,
+        "outcome": run.outcome,
+        "error": run.error or None,
+        "calls": [vars(call) for call in run.calls],
+    }
+
+
+def _detail(run: CellRun) -> dict[str, Any]:
+    reads = [{"resource": r, "version": v, "origin": run.origins.get(r) or None} for r, v in run.reads.items()]
+    writes = [{"resource": r, "version": v, "anew": r in run.rebound} for r, v in run.writes.items()]
+    return {
+        **_summary(run),
+        "source": run.source,
+        "reads": reads,
+        "writes": writes,
+        "impure": [*run.impure],
+        "outside": [*run.outside],
+        "unkept": [*run.unkept],
+        "environment": dict(run.environment),
+    }

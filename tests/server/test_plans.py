@@ -1,0 +1,144 @@
+"""Plans, graphs and cell runs through REST: what the command prints, of what is in the editor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from casa_recompute.notebook.replan import Planner
+from tests.cli.conftest import CELLS, Done, write_notebook
+from tests.cli.test_plan import states, valid
+
+Casa = Callable[..., Done]
+
+
+def posted(path: Path, **edited: str) -> dict[str, Any]:
+    """What an editor sends of a notebook."""
+    cells = nbformat.read(path, as_version=4).cells
+    return {
+        "cells": [
+            {"id": c.id, "index": n, "source": edited.get(c.id, c.source), "outputs": c.outputs}
+            for n, c in enumerate(cells)
+            if c.cell_type == "code"
+        ]
+    }
+
+
+async def test_a_plan_and_a_graph_are_those_of_the_command(ask, casa: Casa, workspace: Path) -> None:
+    notebook = workspace / "nb.ipynb"
+    for _ in range(2):
+        for what in ("plan", "graph"):
+            answer = await ask(what, path="work/nb.ipynb", body=posted(notebook))
+            assert answer == valid(what, casa(what, "nb.ipynb", "--json").json)
+        assert casa("run", "nb.ipynb").code == 0
+    answer = await ask("plan", path="work/nb.ipynb", body=posted(notebook))
+    assert answer["fresh"] and set(states(answer).values()) == {"fresh"}
+
+
+async def test_edits_that_are_not_saved_count(ask, casa: Casa, workspace: Path) -> None:
+    notebook = workspace / "nb.ipynb"
+    casa("run", "nb.ipynb")
+    before = notebook.read_bytes()
+    edited = CELLS | {"flag": "flagdata(vis='a.ms', field='7')"}
+    answer = await ask("plan", path="work/nb.ipynb", body=posted(notebook, **edited))
+    assert notebook.read_bytes() == before
+    write_notebook(notebook, edited)
+    told = casa("plan", "nb.ipynb", "--json").json
+    assert [c["state"] for c in answer["cells"]][2:] == [c["state"] for c in told["cells"]][2:]
+    assert answer["cells"][2]["reasons"][0]["message"] == "`field` of flagdata was '0', is now '7'"
+    back = await ask("plan", path="work/nb.ipynb", body=posted(notebook, **CELLS))
+    assert back["cells"][2]["state"] != "stale"
+
+
+async def test_outputs_that_are_not_sent_are_taken_to_be_shown(ask, casa: Casa, workspace: Path) -> None:
+    casa("run", "nb.ipynb")
+    cells = posted(workspace / "nb.ipynb")["cells"]
+    bare = [{"id": cell["id"], "source": cell["source"]} for cell in cells]
+    assert (await ask("plan", path="work/nb.ipynb", body={"cells": bare}))["fresh"]
+    empty = [cell | {"outputs": []} for cell in cells]
+    answer = await ask("plan", path="work/nb.ipynb", body={"cells": empty})
+    assert set(states(answer).values()) == {"fresh", "restorable"} and states(answer)["clean"] == "restorable"
+
+
+async def test_what_a_kernel_does_meanwhile_is_seen(ask, casa: Casa, workspace: Path) -> None:
+    body = posted(workspace / "nb.ipynb")
+    for cell in body["cells"]:
+        del cell["outputs"]
+    assert set(states(await ask("plan", path="work/nb.ipynb", body=body)).values()) == {"stale"}
+    casa("run", "nb.ipynb")
+    assert set(states(await ask("plan", path="work/nb.ipynb", body=body)).values()) == {"fresh"}
+
+
+async def test_a_cell_tells_its_runs_and_why_it_is_stale(ask, refused, casa: Casa, workspace: Path) -> None:
+    casa("run", "nb.ipynb")
+    answer = await ask("cells", "flag", path="work/nb.ipynb")
+    assert answer["plan"]["state"] == "fresh", "nobody has posted it: it is as it is saved"
+    (run,) = answer["runs"]
+    assert (run["outcome"], [call["task"] for call in run["calls"]]) == ("ok", ["flagdata"])
+    await ask("plan", path="work/nb.ipynb", body=posted(workspace / "nb.ipynb", flag="flagdata(vis='a.ms', field='7')"))
+    detail = await ask("runs", str(run["number"]), path="work/nb.ipynb")
+    assert detail["plan"]["reasons"][0]["kind"] == "edited"
+    read = {one["resource"]: one for one in detail["reads"]}
+    assert read["n:field"]["origin"] == "parameters" and read["p:a.ms"]["origin"] == "import"
+    assert {"p:a.ms", "p:a.ms.flagversions"} <= {one["resource"] for one in detail["writes"]}
+    assert (await refused("runs", "999", path="work/nb.ipynb"))[0] == 404
+    assert (await refused("runs", "x", path="work/nb.ipynb"))[0] == 404
+    assert (await ask("cells", "nobody", path="work/nb.ipynb"))["plan"] is None
+
+
+async def test_a_notebook_that_was_never_saved_can_be_planned(ask, workspace: Path) -> None:
+    answer = await ask("plan", path="work/new.ipynb", body={"cells": [{"id": "a", "source": "x = 1"}]})
+    assert answer["notebook"] == "new.ipynb" and states(answer) == {"a": "stale"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"cells": [{"id": "a"}]},
+        {"cells": [{"id": "a b", "source": ""}]},
+        {"cells": [{"id": "a", "source": "x"}, {"id": "a", "source": "y"}]},
+        {"cells": [{"id": "a", "source": "x", "outputs": [{"output_type": "stream"}]}]},
+    ],
+)
+async def test_what_is_no_notebook_is_refused(refused, workspace: Path, body: dict[str, Any]) -> None:
+    assert (await refused("plan", path="work/nb.ipynb", body=body))[0] == 400
+
+
+async def test_a_memory_that_cannot_be_read_is_told(refused, workspace: Path) -> None:
+    home = workspace / ".casa-recompute"
+    home.mkdir()
+    (home / "ledger.sqlite").write_bytes(b"no ledger at all" * 1000)
+    code, message = await refused("plan", path="work/nb.ipynb", body=posted(workspace / "nb.ipynb"))
+    assert code == 409 and message
+
+
+async def test_who_asks_the_same_at_once_is_answered_at_once(
+    ask, casa: Casa, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, go = [], threading.Event()
+    plain = Planner.text
+
+    def text(self: Planner, *args: Any) -> str:
+        made.append(threading.current_thread().name)
+        go.wait(20)
+        return plain(self, *args)
+
+    monkeypatch.setattr(Planner, "text", text)
+    body = posted(workspace / "nb.ipynb")
+    asked = [asyncio.ensure_future(ask("plan", path="work/nb.ipynb", body=body, raw=True)) for _ in range(6)]
+    while not made:
+        await asyncio.sleep(0.01)
+    await ask("tasks", "flagdata")  # the server answers others meanwhile
+    go.set()
+    answers = await asyncio.gather(*asked)
+    assert len(set(answers)) == 1 and json.loads(answers[0])["cells"]
+    assert len(made) <= 2, "those who came while it was made may need something newer, but all of them the same"
+    assert all(name.startswith("Plans") for name in made), "never in the event loop"
