@@ -88,7 +88,9 @@ class Session:
             WorkspaceError, StoreError, SettingsError: each says what to do.
         """
         self.settings = settings if settings is not None else load_settings()
-        self.workspace = Workspace(Path(workspace), self.settings.store, self.settings.budget)
+        self.workspace = Workspace(
+            Path(workspace), self.settings.store, self.settings.budget, self.settings.readable
+        )
         self.shared = Shared(self.settings.shared)
         self.casa = Installation(self.settings)
         self.watcher: Watcher = watcher if watcher is not None else SilentWatcher()

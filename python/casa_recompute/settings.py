@@ -43,6 +43,9 @@ class Settings:
     file system free; where they are copied, half of what would be free without them."""
     shared: str = ""
     """Workspaces of a group, separated by ":", in which a result is looked for before it is computed. Only read."""
+    readable: str = "owner"
+    """Who else may read a workspace's memory, in which are all its versions and logs: "owner" (nobody), "group" (of the
+    directory: what `shared` of the others needs) or "all". Applied whenever a kernel of the owner opens it."""
     state: str = "story"
     """"story": a cell runs on the state of the data products that its place in the notebook implies.
     "present": CASA's accumulating habit, every call acts on what is there."""
@@ -58,6 +61,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.store not in ("auto", "zfs", "reflink", "copy"):
             raise SettingsError(f"store = {self.store!r}: use 'auto', 'zfs', 'reflink' or 'copy'")
+        if self.readable not in ("owner", "group", "all"):
+            raise SettingsError(f"readable = {self.readable!r}: use 'owner', 'group' or 'all'")
         if self.state not in ("story", "present"):
             raise SettingsError(f"state = {self.state!r}: use 'story' or 'present'")
         if self.display not in ("own", "inherit"):

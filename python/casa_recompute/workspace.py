@@ -49,6 +49,8 @@ _WORTH_WAITING = 1.0
 """Seconds of computing that are not risked for the few milliseconds that a disk takes to write."""
 _SETTLE_S = 0.5
 """Seconds after which quicker calls are safe from a power cut, too."""
+_READABLE = {"owner": (0o700, 0o700), "group": (0o750, 0o770), "all": (0o755, 0o777)}
+"""Who may read the memory -> mode of its directory: at least, at most."""
 _RESERVE = 1 << 20
 """Bytes that are given up when the disk is full, so that the ledger can say so."""
 
@@ -104,13 +106,20 @@ class Workspace:
     grown: int
     """Bytes of files captured since somebody last saw to it that the budget is kept; who does it sets it to 0."""
 
-    def __init__(self, directory: Path, store: str = "auto", budget: int = 0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        store: str = "auto",
+        budget: int = 0,
+        readable: str = "",
+    ) -> None:
         """Open the workspace in ``directory``; what a killed process left is repaired at the first lock.
 
         Args:
             directory: where.
             store: which store, see :func:`open_store`.
             budget: GB of disk that versions may take, see :class:`Settings`.
+            readable: who may read its memory, see :class:`Settings`; "": who could before, at first its owner.
 
         Raises:
             WorkspaceError: the directory cannot be used.
@@ -121,8 +130,12 @@ class Workspace:
         if not self.directory.is_dir():
             raise WorkspaceError(f"{self.directory} is no directory: make it first, or choose another workspace")
         try:
+            with contextlib.suppress(FileExistsError):
+                self.home.mkdir(mode=0o700)
             for name in ("log", "tmp", "records"):
-                (self.home / name).mkdir(parents=True, exist_ok=True)
+                (self.home / name).mkdir(exist_ok=True)
+            if readable:
+                self._let_read(readable)
             self._lock_file = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
             self._open_file = os.open(self.home / "open", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._open_file, fcntl.LOCK_SH)
@@ -184,6 +197,13 @@ class Workspace:
         space.ledger = ledger
         space.store = view_store(space.home / "store")
         return space
+
+    def _let_read(self, who: str) -> None:
+        """Who else may come into our directory; who may write there is who may by the umask of its owner."""
+        least, most = _READABLE[who]
+        mode = least | (self.home / "tmp").stat().st_mode & most
+        if self.home.stat().st_uid == os.geteuid() and self.home.stat().st_mode & 0o777 != mode:
+            self.home.chmod(mode)
 
     def _make_reserve(self) -> None:
         reserve = self.home / "reserve"
@@ -322,11 +342,14 @@ class Workspace:
                 break
             except BlockingIOError:
                 if patience is not None and time.monotonic() - began >= patience:
-                    raise WorkspaceBusy(f"{self.directory} is in use by another kernel") from None
+                    raise WorkspaceBusy(f"{self.directory} is in use by {self._who() or 'another kernel'}") from None
                 time.sleep(0.02)
             if waiting is not None and time.monotonic() - told >= 1:
                 told = time.monotonic()
-                waiting(told - began, os.pread(self._lock_file, 200, 0).decode("utf-8", "replace"))
+                waiting(told - began, self._who())
+
+    def _who(self) -> str:
+        return os.pread(self._lock_file, 200, 0).decode("utf-8", "replace")
 
     def say_who(self, what: str) -> None:
         """Write into the lock who holds it, for others who wait."""

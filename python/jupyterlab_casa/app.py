@@ -11,6 +11,8 @@ from jupyterlab_casa import __version__
 from jupyterlab_casa.managers.base import Manager, Root
 from jupyterlab_casa.managers.catalogue import Tasks
 from jupyterlab_casa.managers.plans import Plans
+from jupyterlab_casa.managers.products import Products
+from jupyterlab_casa.managers.store import Store
 from jupyterlab_casa.rest.routes import ROUTES, pattern
 
 
@@ -25,6 +27,8 @@ class CasaApp(ExtensionApp):
     load_other_extensions = True
 
     catalogue_class = Type(Tasks, klass=Tasks, help="Who lists and describes tasks.").tag(config=True)
+    products_class = Type(Products, klass=Products, help="Who tells, compares and restores versions.").tag(config=True)
+    store_class = Type(Store, klass=Store, help="Who looks after the stores of workspaces.").tag(config=True)
     plans_class = Type(Plans, klass=Plans, help="Who plans notebooks, and tells what cells did.").tag(config=True)
 
     def initialize_settings(self) -> None:

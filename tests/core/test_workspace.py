@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from casa_recompute.products import ABSENT
-from casa_recompute.workspace import HOME, VersionLost, Workspace
+from casa_recompute.workspace import HOME, VersionLost, Workspace, WorkspaceBusy
 
 NAMES = st.sampled_from("abc") | st.text(
     st.characters(blacklist_characters="/\0", blacklist_categories=("Cs",)), min_size=1, max_size=12
@@ -349,3 +349,38 @@ def test_a_directory_inside_a_product_that_became_a_symbolic_link_is_not_followe
         product.symlink_to(outside)
         space.restore({"x.ms": ABSENT})
     assert not os.path.lexists(product) and read(outside) == before
+
+
+@pytest.mark.parametrize(
+    ("umask", "readable", "mode"),
+    [(0o022, "owner", 0o700), (0o002, "owner", 0o700), (0o022, "group", 0o750), (0o002, "group", 0o770)]
+    + [(0o022, "all", 0o755), (0o077, "group", 0o750), (0o002, "", 0o700)],
+)
+def test_nobody_else_comes_into_the_memory_unless_it_is_shared(
+    tmp_path: Path, umask: int, readable: str, mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        Workspace(tmp_path, "copy", readable=readable).close()
+        assert (tmp_path / HOME).stat().st_mode & 0o777 == mode
+        (tmp_path / HOME).chmod(0o711)
+        Workspace(tmp_path, "copy").close()
+        assert (tmp_path / HOME).stat().st_mode & 0o777 == 0o711, "only who knows the settings changes it"
+        Workspace(tmp_path, "copy", readable="owner").close()
+        assert (tmp_path / HOME).stat().st_mode & 0o777 == 0o700, "also one that was open before"
+    finally:
+        os.umask(before)
+
+
+def test_who_waits_for_a_workspace_learns_for_whom_and_can_give_up(tmp_path: Path) -> None:
+    busy = Workspace(tmp_path, "copy")
+    with busy.lock():
+        busy.say_who("runs tclean")
+        waiting = Workspace(tmp_path, "copy")
+        wanted = pytest.raises(WorkspaceBusy, match=f"in use by process {os.getpid()} runs tclean")
+        with wanted, waiting.lock(patience=0.1):
+            pass
+    with waiting.lock(patience=0.1):
+        pass
+    waiting.close()
+    busy.close()

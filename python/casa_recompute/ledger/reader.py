@@ -102,16 +102,16 @@ class LedgerReader:
             row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
-    def versions(self) -> list[VersionInfo]:
-        """Every version, by path and age."""
+    def versions(self, path: str | None = None) -> list[VersionInfo]:
+        """Every version, or those of the product at a path, by path and age."""
         query = (
             "SELECT version.id, version.path, call.task, version.call, version.bytes, version.kept, "
             "EXISTS (SELECT 1 FROM presence WHERE presence.version = version.id), version.created "
             "FROM version LEFT JOIN call ON call.key = version.call "
-            "WHERE version.id != ? ORDER BY version.path, version.created"
+            "WHERE version.id != ? AND version.path = coalesce(?, version.path) ORDER BY version.path, version.created"
         )
         with self._reading():
-            rows = self._db.execute(query, (ABSENT,)).fetchall()
+            rows = self._db.execute(query, (ABSENT, path)).fetchall()
         return [
             VersionInfo(number, path, task, key, count, bool(kept), bool(present), created)
             for number, path, task, key, count, kept, present, created in rows

@@ -6,28 +6,24 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from casa_recompute import housekeeping
 from casa_recompute.ledger import LedgerError
 from casa_recompute.ledger.reader import LedgerReader
 from casa_recompute.settings import Settings, SettingsError, load_settings
-from casa_recompute.store import CowStore, StoreError, open_store
+from casa_recompute.store import StoreError
 from casa_recompute.store.archive import Moved, export_workspace, import_workspace
-from casa_recompute.store.extents import Blocks, all_extents
 from casa_recompute.words import duration
 from casa_recompute.workspace import HOME, Workspace, WorkspaceBusy, WorkspaceError
+from jupyterlab_casa import reports
 from jupyterlab_casa.cli.text import FAILED, CommandError, emit, plural, say, size, table
 
-SCHEMA = 1
-"""Version of the JSON objects."""
 _PATIENCE_S = 10.0
 
 
@@ -56,56 +52,28 @@ def _ledger(workspace: Path) -> Iterator[LedgerReader]:
 def info(arguments: argparse.Namespace) -> int:
     """Store, sizes, time saved."""
     workspace: Path = arguments.workspace.resolve()
-    with _ledger(workspace) as ledger:
-        totals = ledger.totals()
-        threads = ledger.meta("threads")
     try:
-        settings = load_settings()
-        store = open_store(workspace / HOME / "store", settings.store)
+        with _ledger(workspace) as ledger:
+            found = reports.status(workspace, ledger, load_settings())
     except (SettingsError, StoreError) as error:
         raise CommandError(str(error), FAILED) from error
-    usage = store.usage()
-    database = [workspace / HOME / f"ledger.sqlite{suffix}" for suffix in ("", "-wal", "-shm")]
-    found: dict[str, Any] = {
-        "schema": SCHEMA,
-        "workspace": str(workspace),
-        "store": {"kind": store.name, "reason": store.reason},
-        "objects": usage.objects,
-        "bytes": {
-            "versions": totals.logical_bytes,
-            "objects": usage.bytes,
-            "on_disk": usage.on_disk if usage.on_disk is not None else _physical(store),
-            "free": shutil.disk_usage(workspace).free,
-            "ledger": sum(path.stat().st_size for path in database if path.exists()),
-            "logs": sum(path.stat().st_size for path in (workspace / HOME / "log").glob("*.log")),
-        },
-        "calls": totals.calls,
-        "versions": totals.versions,
-        "restored": totals.restored,
-        "saved_s": totals.saved_s,
-        "threads": settings.threads or (int(threads) if threads else None),
-    }
     if arguments.json:
         emit(found)
         return 0
-    count = found["bytes"]
+    count, store = found["bytes"], found["store"]
     print(f"workspace   {workspace}")
-    print(f"store       {store.name}: {store.reason}")
-    print(f"remembers   {totals.calls} calls, {totals.versions} versions of data products")
-    print(f"saved       {duration(totals.saved_s)} in {totals.restored} restored calls")
+    print(f"store       {store['kind']}: {store['reason']}")
+    print(f"remembers   {found['calls']} calls, {found['versions']} versions of data products")
+    print(f"saved       {duration(found['saved_s'])} in {found['restored']} restored calls")
     full = size(count["versions"])
-    print(f"holds       {usage.objects} files, {size(usage.bytes)}; full copies of all versions would be {full}")
-    shared = " (shared blocks once; some of them belong to the products, too)" if store.name == "reflink" else ""
+    print(
+        f"holds       {found['objects']} files, {size(count['objects'])}; full copies of all versions would be {full}"
+    )
+    shared = " (shared blocks once; some of them belong to the products, too)" if store["kind"] == "reflink" else ""
     print(f"on disk     {size(count['on_disk'])}{shared}; {size(count['free'])} free")
     print(f"ledger      {size(count['ledger'])}; logs {size(count['logs'])}")
     print(f"threads     {found['threads'] or 'not decided yet'}")
     return 0
-
-
-def _physical(store: CowStore) -> int:
-    """Bytes of disk that stored files take, blocks that they share counted once."""
-    names = store.objects()
-    return Blocks(all_extents({name: store.path(name) for name in names})).taken(names)
 
 
 @contextmanager
@@ -146,7 +114,7 @@ def verify_files(arguments: argparse.Namespace) -> int:
     bad = len(found.damaged) + len(found.missing)
     if arguments.json:
         lost = [{"path": path, "version": version} for path, version in found.lost]
-        emit({"schema": SCHEMA, "workspace": str(workspace), "ok": not bad, **asdict(found), "lost": lost})
+        emit({"schema": reports.SCHEMA, "workspace": str(workspace), "ok": not bad, **asdict(found), "lost": lost})
         return FAILED if bad else 0
     print(f"{plural(found.files, 'file')}, {size(found.bytes)} read; {found.sealed} had no digest yet and got one")
     if bad:
@@ -167,11 +135,7 @@ def collect_garbage(arguments: argparse.Namespace) -> int:
         if not arguments.dry_run:
             housekeeping.collect(space, found)
     if arguments.json:
-        # JSON has no infinity: nothing is freed
-        rows = [{**asdict(c), "score": c.score if c.frees else None} for c in found.candidates]
-        report = {"dry_run": arguments.dry_run, "physical": found.physical, "logical": found.logical}
-        report |= {"goal": found.goal, "freed": found.freed, "excess": found.excess, "orphans": len(found.orphans)}
-        emit({"schema": SCHEMA, "workspace": str(workspace), **report, "candidates": rows})
+        emit(reports.collection(workspace, found, arguments.dry_run))
         return 0
     print(
         f"Versions take {size(found.physical)} of disk ({size(found.logical)} if each were a full copy); "
@@ -211,8 +175,7 @@ def list_versions(arguments: argparse.Namespace) -> int:
     with _ledger(workspace) as ledger:
         versions = ledger.versions()
     if arguments.json:
-        rows = [{**asdict(v), "created": datetime.fromtimestamp(v.created, UTC).isoformat()} for v in versions]
-        emit({"schema": SCHEMA, "workspace": str(workspace), "versions": rows})
+        emit(reports.versions(workspace, versions))
         return 0
     print(
         table(
@@ -270,7 +233,7 @@ def _failing() -> Iterator[None]:
 
 def _tell(arguments: argparse.Namespace, workspace: Path, moved: Moved) -> int:
     if arguments.json:
-        emit({"schema": SCHEMA, "workspace": str(workspace), "file": str(arguments.file), **asdict(moved)})
+        emit({"schema": reports.SCHEMA, "workspace": str(workspace), "file": str(arguments.file), **asdict(moved)})
     else:
         kind = "a ZFS stream" if moved.kind == "zfs" else "a tar archive"
         print(f"{workspace}\n{arguments.file}: {kind}, {size(moved.bytes)}")

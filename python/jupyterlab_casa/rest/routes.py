@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from jupyterlab_casa.rest.base import PREFIX, CasaHandler
 from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, PlanHandler, RunHandler
+from jupyterlab_casa.rest.products import CompareHandler, RestoreHandler, VersionHandler, VersionsHandler
 from jupyterlab_casa.rest.status import StatusHandler
+from jupyterlab_casa.rest.store import CollectionHandler, StoreHandler
 from jupyterlab_casa.rest.tasks import TaskHandler, TasksHandler
 
 ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
@@ -17,6 +19,12 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/graph", GraphHandler),
     ("/cells/{cell}", CellHandler),
     ("/runs/{number}", RunHandler),
+    ("/versions", VersionsHandler),
+    ("/versions/{version}", VersionHandler),
+    ("/versions/{version}/restore", RestoreHandler),
+    ("/compare", CompareHandler),
+    ("/store", StoreHandler),
+    ("/store/collection", CollectionHandler),
 )
 """Addresses below the prefix, as OpenAPI writes them; what is in braces is one part of the path."""
 

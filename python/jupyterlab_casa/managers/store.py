@@ -1,0 +1,87 @@
+"""What a workspace's store holds, and letting versions go."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from traitlets import Float
+
+from casa_recompute import housekeeping
+from casa_recompute.workspace import Workspace
+from jupyterlab_casa import reports
+from jupyterlab_casa.managers.base import Manager, reading
+from jupyterlab_casa.managers.products import told
+
+
+class Store(Manager):
+    """Upkeep of stores. Which blocks files share is expensive to find out, so it is not done all the time."""
+
+    patience = Float(
+        5.0, min=0.0, help="Seconds for which one waits for a kernel that is at work in a workspace. Default: 5."
+    ).tag(config=True)
+    status_lasts = Float(
+        10.0, min=0.0, help="Seconds for which the status of a store is told again without looking. Default: 10."
+    ).tag(config=True)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._status: dict[Path, tuple[float, dict[str, Any]]] = {}
+
+    async def status(self, path: str) -> dict[str, Any]:
+        """Store, sizes, time saved, as ``jupyter casa cache info --json`` gives them.
+
+        Raises:
+            NotThere: nothing is remembered there.
+            Conflict: it cannot be read.
+            Overloaded: too much is waiting already.
+        """
+        directory = self.root.workspace(path)
+        now = time.monotonic()
+        self._status = {d: known for d, known in self._status.items() if now - known[0] < self.status_lasts}
+        if directory in self._status:
+            return self._status[directory][1]
+
+        def found() -> dict[str, Any]:
+            with closing(reading(directory)) as ledger:
+                return reports.status(directory, ledger, self.settings)
+
+        answer = await self.once(("status", directory), lambda: told(found))
+        self._status[directory] = time.monotonic(), answer
+        return answer
+
+    async def collection(self, path: str, budget: int | None, dry_run: bool) -> dict[str, Any]:
+        """Let versions go until a budget is kept, or only tell which; as ``jupyter casa cache gc --json``.
+
+        Args:
+            path: of the workspace, or of a notebook in it.
+            budget: GB (10^9 bytes) of disk for versions; None: as the settings say.
+            dry_run: only tell.
+
+        Raises:
+            NotThere: nothing is remembered there.
+            Conflict: a kernel is at work, or it cannot be done.
+            Overloaded: too much is waiting already.
+        """
+        directory = self.root.workspace(path)
+        reading(directory).close()  # only where a kernel has made a memory
+
+        def done() -> dict[str, Any]:
+            settings = self.settings
+            space = Workspace(directory, settings.store)
+            try:
+                with space.lock(patience=self.patience):
+                    wanted = settings.budget if budget is None else budget
+                    found = housekeeping.plan_collection(space, wanted, occupied=not space.alone())
+                    if not dry_run:
+                        housekeeping.collect(space, found)
+            finally:
+                space.close()
+            return reports.collection(directory, found, dry_run)
+
+        answer = await self.once(("collection", directory, budget, dry_run), lambda: told(done))
+        if not dry_run:
+            self._status.pop(directory, None)
+        return answer
