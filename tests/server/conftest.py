@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from tornado.httpclient import HTTPClientError
 
+from jupyterlab_casa.rest.routes import ROUTES
 from tests.cli.conftest import FAKE, casa, write_notebook
+from tests.server.contract import DOCUMENT, conforms
 
 __all__ = ["casa"]
 
@@ -19,6 +21,12 @@ pytest_plugins = ["pytest_jupyter.jupyter_server"]
 
 API = ("jupyterlab-casa", "api")
 Ask = Callable[..., Awaitable[Any]]
+
+
+def route(*parts: str) -> str:
+    """The address, as it is described, that is asked for."""
+    names = {route.count("/"): route for route, _ in ROUTES if route.split("/")[1] == parts[0]}
+    return next(known for known in (f"/{'/'.join(parts)}", names[len(parts)]) if known in DOCUMENT["paths"])
 
 
 @pytest.fixture
@@ -38,7 +46,9 @@ def ask(jp_fetch: Callable[..., Awaitable[Any]]) -> Ask:
         response = await jp_fetch(*API, *parts, params=params, **how)
         assert response.code == 200
         assert response.headers["Content-Type"] == "application/json"
-        return response.body if raw else json.loads(response.body)
+        answer = json.loads(response.body)
+        conforms("GET" if body is None else "POST", route(*parts), 200, answer)
+        return response.body if raw else answer
 
     return ask
 
@@ -51,7 +61,9 @@ def refused(ask: Ask) -> Callable[..., Awaitable[tuple[int, str]]]:
         with pytest.raises(HTTPClientError) as caught:
             await ask(*parts, **kwargs)
         assert caught.value.response is not None
-        return caught.value.code, json.loads(caught.value.response.body)["message"]
+        answer = json.loads(caught.value.response.body)
+        conforms("POST" if "body" in kwargs else "GET", route(*parts), caught.value.code, answer)
+        return caught.value.code, answer["message"]
 
     return refused
 

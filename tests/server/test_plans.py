@@ -85,6 +85,7 @@ async def test_a_cell_tells_its_runs_and_why_it_is_stale(ask, refused, casa: Cas
     await ask("plan", path="work/nb.ipynb", body=posted(workspace / "nb.ipynb", flag="flagdata(vis='a.ms', field='7')"))
     detail = await ask("runs", str(run["number"]), path="work/nb.ipynb")
     assert detail["plan"]["reasons"][0]["kind"] == "edited"
+    assert detail["run"] == run and detail["source"] == CELLS["flag"]
     read = {one["resource"]: one for one in detail["reads"]}
     assert read["n:field"]["origin"] == "parameters" and read["p:a.ms"]["origin"] == "import"
     assert {"p:a.ms", "p:a.ms.flagversions"} <= {one["resource"] for one in detail["writes"]}
@@ -142,3 +143,28 @@ async def test_who_asks_the_same_at_once_is_answered_at_once(
     assert len(set(answers)) == 1 and json.loads(answers[0])["cells"]
     assert len(made) <= 2, "those who came while it was made may need something newer, but all of them the same"
     assert all(name.startswith("Plans") for name in made), "never in the event loop"
+
+
+NASTY = ["\0", "x = '\ud800'", "vis='\\ud800'\nflagdata(vis=vis)", "-" * 5000 + "1", "[" * 3000, "(" * 150 + ")" * 150]
+NASTY += [
+    "x" + "[0]" * 5000,
+    "lambda:" * 3000 + "1",
+    "x = " + "9" * 5000,
+    "flagdata(vis='a\\0b')",
+    "%cd /",
+    "!ls",
+    "%%bash\nls",
+]
+NASTY += [
+    "tclean(vis='../../x.ms', imagename='/etc/passwd')",
+    "flagdata(" + "vis='a'," * 300 + ")",
+    "\ufeffx",
+    "x = 1\u2028y = 2",
+]
+
+
+async def test_texts_that_no_parser_likes_are_planned(ask, workspace: Path) -> None:
+    cells = [{"id": f"c{number}", "source": text} for number, text in enumerate(NASTY)]
+    answer = await ask("plan", path="work/nb.ipynb", body={"cells": cells})
+    assert set(states(answer).values()) == {"stale"}
+    await ask("graph", path="work/nb.ipynb", body={"cells": cells})

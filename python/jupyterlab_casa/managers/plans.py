@@ -255,7 +255,7 @@ def _detail(run: CellRun) -> dict[str, Any]:
     reads = [{"resource": r, "version": v, "origin": run.origins.get(r) or None} for r, v in run.reads.items()]
     writes = [{"resource": r, "version": v, "anew": r in run.rebound} for r, v in run.writes.items()]
     return {
-        **_summary(run),
+        "run": _summary(run),
         "source": run.source,
         "reads": reads,
         "writes": writes,

@@ -1,0 +1,80 @@
+"""Requests that nobody thought of are answered as described, never with a fault of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from casa_recompute.workspace import HOME
+from tests.cli.conftest import Done
+from tests.server.contract import DOCUMENT, operations
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+PATHS = ["work", "work/nb.ipynb", "", "work/a.ms", f"work/{HOME}", "work/../work", "/", "work/nb.ipynb\0", "a" * 5000]
+EXAMPLES = 60
+
+
+async def test_any_request_is_answered_as_described(
+    ask, casa: Callable[..., Done], workspace: Path, jp_serverapp, jp_base_url: str, jp_http_port: int
+) -> None:
+    casa("run", "nb.ipynb")
+    known = [row["id"] for row in (await ask("versions", path="work"))["versions"]]
+    address = f"http://127.0.0.1:{jp_http_port}{jp_base_url}jupyterlab-casa/api"
+    headers = {"Authorization": f"token {jp_serverapp.identity_provider.token}"}
+    schema = schemathesis.openapi.from_dict(DOCUMENT)
+    seen: Counter[tuple[str, str, int]] = Counter()
+    parts = {"version": known, "cell": ["flag"], "number": ["1", "2"], "name": ["tclean"]}
+
+    def ask_for(method: str, route: str) -> None:
+        operation = schema[route][method]
+        queries = [{"path": path} for path in PATHS] + [{"before": known[0], "after": known[1], "path": "work"}]
+        fitting = {key: values for key, values in parts.items() if f"{{{key}}}" in route}
+        deep = st.sampled_from(queries).flatmap(
+            lambda query: st.fixed_dictionaries({k: st.sampled_from(v) for k, v in fitting.items()}).flatmap(
+                lambda place: operation.as_strategy(query=query, path_parameters=place or None)
+            )
+        )
+        either = [operation.as_strategy(GenerationMode.POSITIVE), deep]
+        if method == "POST" or "{" in route or "parameters" in operations()[method, route]:
+            either.append(operation.as_strategy(GenerationMode.NEGATIVE))
+
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(st.one_of(either))
+        def asked(case: Any) -> None:
+            case.headers = {**(case.headers or {}), **headers}
+            response = case.call(base_url=address, timeout=60)
+            seen[method, route, response.status_code] += 1
+            case.validate_response(response, checks=CHECKS)
+
+        asked()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for method, route in sorted(operations()):
+            await asyncio.to_thread(ask_for, method, route)
+    answered = {(method, route) for method, route, status in seen if status == 200}
+    assert answered == set(operations()), "each was also asked for something that it has"
+    assert json.loads((workspace / "nb.ipynb").read_text())["cells"], "and nobody's notebook was written over"
