@@ -68,24 +68,29 @@ def chain(count: int) -> dict[str, str]:
     }
 
 
+def with_history(here: Notebook, cells: dict[str, str]) -> None:
+    """Run the cells, and record runs of what they said before."""
+    for cell, text in cells.items():
+        here.run(cell, text)
+    ledger = here.session.workspace.ledger
+    runs = [run for cell in cells if (run := ledger.last_cell_run(cell)) is not None]
+    with ledger.transaction():
+        for old in range(RUNS // CELLS - 1):
+            for run in runs:
+                number = ledger.last_run_number() + 1
+                before = replace(run, id=number, meaning=text_hash(f"{old}{run.cell}"))
+                ledger.add_cell_run(before, text_hash(f"{run.source}  # {old}"), [])
+        for run in runs:
+            number = ledger.last_run_number() + 1
+            ledger.add_cell_run(replace(run, id=number), text_hash(run.source), [])
+            ledger._db.execute("DELETE FROM cell_run WHERE id = ?", (run.id,))
+
+
 def plan(count: int) -> list[Row]:
     """A plan of 1,000 cells when 5,000 runs are recorded, four fifths of them of what the cells said before."""
     cells = chain(CELLS)
     with notebook(*cells) as here:
-        for cell, text in cells.items():
-            here.run(cell, text)
-        ledger = here.session.workspace.ledger
-        runs = [run for cell in cells if (run := ledger.last_cell_run(cell)) is not None]
-        with ledger.transaction():
-            for old in range(RUNS // CELLS - 1):
-                for run in runs:
-                    number = ledger.last_run_number() + 1
-                    before = replace(run, id=number, meaning=text_hash(f"{old}{run.cell}"))
-                    ledger.add_cell_run(before, text_hash(f"{run.source}  # {old}"), [])
-            for run in runs:
-                number = ledger.last_run_number() + 1
-                ledger.add_cell_run(replace(run, id=number), text_hash(run.source), [])
-                ledger._db.execute("DELETE FROM cell_run WHERE id = ?", (run.id,))
+        with_history(here, cells)
         edited = dict(cells)
         middle = f"c{CELLS // 2}"
         edited[middle] += "\nnew = 1"
@@ -104,15 +109,15 @@ def plan(count: int) -> list[Row]:
     return rows
 
 
-def times(action: Callable[[], object], count: int) -> list[float]:
-    """Milliseconds of each of ``count`` goes, after one that is not counted."""
+def times(action: Callable[[], object], count: int, warm: bool = True) -> list[float]:
+    """Milliseconds of each of ``count`` goes, after one that is not counted, unless it is the only one."""
     found = []
     for _ in range(count + 1):
         gc.collect()  # what was left by others is not to be paid here
         began = time.perf_counter()
         action()
         found.append(1e3 * (time.perf_counter() - began))
-    return found[1:]
+    return found[1:] if warm else found
 
 
 def told(took: Sequence[float], extra: str = "") -> tuple[float, str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import cell_rows
 import core_rows
 import crowd_rows
+import server_rows
 import start_rows
 import store_rows
 import tutorial_rows
@@ -46,6 +47,8 @@ def main() -> int:
         "overhead-reflink": lambda: core_rows.overhead_reflink(given, few),
         "overhead-copy": lambda: core_rows.overhead_copy(few),
         "plan": lambda: cell_rows.plan(many // 5),
+        "replan": lambda: server_rows.replan(many // 5),
+        "server": lambda: server_rows.server(10 if arguments.quick else 60),
         "cells": lambda: cell_rows.cells(many // 5),
         "store": lambda: store_rows.store(arguments.quick),
         "store-zfs": lambda: store_rows.zfs_sizes(arguments.zfs, arguments.quick),

@@ -82,6 +82,7 @@ class Judged:
     needs: dict[str, str] = field(default_factory=dict)  # what of that cannot be brought back -> the same
     calls: list[Foresight] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)  # to run, or perhaps to run
+    reached: set[str] | None = None  # names that it may read, once somebody looked
 
 
 def may_write(judged: Judged, facts: PlanFacts) -> set[str]:
@@ -93,7 +94,7 @@ def may_write(judged: Judged, facts: PlanFacts) -> set[str]:
         if run is not None:
             written.update(run.writes)
     written |= {f"n:{name}" for name in uses.binds}
-    touched = reach(uses, state, facts)
+    touched = judged.reached if judged.reached is not None else reach(uses, state, facts)
     direct = uses.reads
     versions = state.versions
     for name in touched:
@@ -149,7 +150,10 @@ def reach(uses: source.Uses, state: State, facts: PlanFacts, later: bool = False
 def needed(judged: Judged, facts: PlanFacts) -> dict[str, str]:
     """What a cell that has to run needs of the cells above and cannot be brought back: resource -> its maker."""
     state = judged.before
-    names = reach(source.uses(judged.verdict.cell.source), state, facts, later=True)
+    uses = source.uses(judged.verdict.cell.source)
+    names = reach(uses, state, facts, later=True)
+    if not uses.later:
+        judged.reached = names
     resources = {*_PROCESS, *[f"n:{name}" for name in names], *[f"p:{path}" for path in _named(judged, facts)]}
     likely, last = judged.verdict.likely, facts.last_run(judged.verdict.cell.id)
     for run in (likely, last if last is not likely else None):

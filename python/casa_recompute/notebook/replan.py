@@ -12,7 +12,8 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from casa_recompute.installation import Installation
@@ -22,7 +23,7 @@ from casa_recompute.notebook.simulate import State, judge
 from casa_recompute.settings import Settings
 from casa_recompute.workspace import HOME, Workspace
 
-_STRIDE = 40
+_STRIDE = 100
 """Cells after which the state is kept, to go on from."""
 
 
@@ -49,12 +50,12 @@ class Planner:
         self._cells: list[CellSource] = []
         self._judged: list[Judged] = []
         self._places: dict[str, int] = {}
-        self._states: list[State] = []  # before each _STRIDE-th cell
-        self._looks_back: list[bool] = []  # for each stretch of cells: whether one asks what the cells above say
+        self._states: dict[int, State] = {}  # before some of the cells, by their numbers
+        self._looks_back: list[bool] = []  # for each cell: whether it asks what the cells above say
         self._after: State | None = None
         self._survey: Survey | None = None
-        self._plans: list[CellPlan] = []
-        self._texts: list[str] = []  # JSON of each of them; "": not made yet
+        self._parts: list[_Part] = []
+        self._told: dict[Hashable, _Part] = {}  # all that follow from the same facts
         self._plan: Plan | None = None
 
     @property
@@ -101,11 +102,8 @@ class Planner:
             sqlite3.Error: the same.
         """
         plan = self.plan(cells, settings, casa)
-        for number, text in enumerate(self._texts):
-            if not text:
-                self._texts[number] = json.dumps(plan.cells[number].as_json())
         head = json.dumps(Plan(plan.notebook, plan.revision, plan.fresh, plan.estimate_s, (), plan.restores).as_json())
-        return f"{head.removesuffix(']}')}{', '.join(self._texts)}]}}"
+        return f"{head.removesuffix(']}')}{', '.join([part.text for part in self._parts])}]}}"
 
     def close(self) -> None:
         """Close what is open; it is opened again when need be."""
@@ -142,8 +140,8 @@ class Planner:
             self._desk = Desk(self.directory, self.notebook, cells, settings, space, casa)
             self._known, self._looked = known, time.monotonic()
             self._places = {cell.id: number for number, cell in enumerate(cells)}
-            self._judged, self._states, self._looks_back = [], [], []
-            self._plans, self._survey, self._cells = [], None, []
+            self._judged, self._states, self._looks_back = [], {}, []
+            self._parts, self._told, self._survey, self._cells = [], {}, None, []
             self._go_through(self._desk, cells, 0, len(cells))
             return
         edited = [n for n, (new, old) in enumerate(zip(cells, self._cells, strict=True)) if new != old]
@@ -164,26 +162,26 @@ class Planner:
         """Go through the cells from number ``first`` at the latest to ``last`` at the earliest: they may be others."""
         facts = desk.lookups
         old_judged, old_states = self._judged, self._states
-        stretch = first // _STRIDE if old_states else 0
-        start = stretch * _STRIDE
-        state = old_states[stretch].copy() if old_states else State(facts)
-        judged = old_judged[:start]
+        start = max((at for at in old_states if at <= first), default=0)
+        state = old_states[start].copy() if old_states else State(facts)
+        judged, looks_back = old_judged[:start], self._looks_back[:start]
         state.passed = [one.verdict.meaning for one in judged]
-        states, looks_back = old_states[:stretch], self._looks_back[:stretch]
+        # Mostly the same cell is edited next: it is gone on from there, and rejoined behind it.
+        wanted = {*range(0, len(cells), _STRIDE), first, last + 1}
+        states = {at: known for at, known in old_states.items() if at < start and at in wanted}
         for number in range(start, len(cells)):
-            if number % _STRIDE == 0:
-                at = number // _STRIDE
-                if number > last and not any(self._looks_back[at:]) and state.same(old_states[at]):
-                    judged += old_judged[number:]
-                    states += old_states[at:]
-                    looks_back += self._looks_back[at:]
-                    break
-                states.append(state.copy())
-                looks_back.append(False)
+            known = old_states.get(number)
+            if known and number > last and not any(self._looks_back[number:]) and state.same(known):
+                judged += old_judged[number:]
+                looks_back += self._looks_back[number:]
+                states |= {at: known for at, known in old_states.items() if at >= number and at in wanted}
+                break
+            if number in wanted:
+                states[number] = state.copy()
             state.looked_back = False
             verdict = judge(cells[number], state, facts)
             judged.append(pass_by(verdict, state, self._places, facts, desk.predictor))
-            looks_back[-1] |= state.looked_back
+            looks_back.append(state.looked_back)
         else:
             self._after = state
         self._cells, self._judged, self._states, self._looks_back = cells, judged, states, looks_back
@@ -191,20 +189,43 @@ class Planner:
 
     def _conclude(self, desk: Desk, judged: list[Judged], old_judged: Sequence[Judged]) -> None:
         """Words and prices, anew where something is not as it was."""
-        facts, before, old_plans = desk.lookups, self._survey, self._plans
+        facts, before, old_parts = desk.lookups, self._survey, self._parts
         assert self._after is not None
         found = self._survey = conclude(self._places, judged, self._after, facts, {})
-        plans, texts = [], []
+        parts = []
         touched = {*found.must, *_makers(found)} | ({*before.must, *_makers(before)} if before is not None else set())
         for number, one in enumerate(judged):
-            if old_plans and one is old_judged[number] and one.verdict.cell.id not in touched:
-                plans.append(old_plans[number])
-                texts.append(self._texts[number])
-            else:
-                plans.append(plan_cell(one, found, facts))
-                texts.append("")
-        self._plans, self._texts = plans, texts
-        self._plan = put_together(plans, found, self.notebook, desk.lookups.space.ledger.last_run_number())
+            special = one.verdict.cell.id in touched
+            if old_parts and one is old_judged[number] and not special:
+                parts.append(old_parts[number])
+            elif special or one.calls:
+                parts.append(_Part(plan_cell(one, found, facts)))
+            else:  # often it is now as it was before the last edit
+                key = (one.verdict.cell, _number(one.verdict.run), _number(one.verdict.likely), *one.reasons)
+                part = self._told.get(key)
+                if part is None:
+                    part = self._told[key] = _Part(plan_cell(one, found, facts))
+                parts.append(part)
+        if len(self._told) > 4 * len(judged):
+            self._told.clear()
+        self._parts = parts
+        revision = facts.space.ledger.last_run_number()
+        self._plan = put_together([part.plan for part in parts], found, self.notebook, revision)
+
+
+class _Part:
+    """A cell's part of a plan, and its JSON, once somebody needed it."""
+
+    def __init__(self, plan: CellPlan) -> None:
+        self.plan = plan
+
+    @cached_property
+    def text(self) -> str:
+        return json.dumps(self.plan.as_json())
+
+
+def _number(run: CellRun | None) -> int:
+    return run.id if run is not None else 0
 
 
 def _makers(found: Survey) -> set[str]:

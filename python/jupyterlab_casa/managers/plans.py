@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import sqlite3
 import time
@@ -154,8 +153,7 @@ class Plans(Manager):
     ) -> bytes:
         directory, name = self.root.notebook(path)
         said = await self.work(lambda: _sources(cells)) if len(cells) > 500 else _sources(cells)
-        text = hashlib.blake2b(repr(said).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        return await self._with(directory, name, (what, text), lambda planner: make(planner, said).encode())
+        return await self._with(directory, name, (what, *said), lambda planner: make(planner, said).encode())
 
     async def _with(self, directory: Path, name: str, what: Hashable, job: Callable[[Planner], T]) -> T:
         """Do something with a notebook, when nobody else does."""
