@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 import re
 from typing import Any
@@ -26,6 +27,7 @@ class Tasks(Manager):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._known: tuple[Settings, Catalogue] | None = None
+        self._told: dict[str, bytes] = {}
 
     async def list(self) -> dict[str, Any]:
         """All tasks: name, summary, categories.
@@ -35,8 +37,8 @@ class Tasks(Manager):
         """
         return await self.once("list", self._list)
 
-    async def get(self, name: str) -> dict[str, Any]:
-        """One task with its parameters, conditions and docs.
+    async def get(self, name: str) -> bytes:
+        """One task with its parameters, conditions and docs, as JSON.
 
         Raises:
             NotThere: there is no such task.
@@ -52,17 +54,21 @@ class Tasks(Manager):
         ]
         return {"schema": SCHEMA, "version": catalogue.version, "tasks": tasks}
 
-    def _get(self, name: str) -> dict[str, Any]:
+    def _get(self, name: str) -> bytes:
         catalogue = self._catalogue()
         if name not in catalogue:
             raise NotThere(f"there is no task {name[:100]!r}")
-        return {"schema": SCHEMA, "version": catalogue.version, **described(catalogue[name])}
+        if name not in self._told:
+            answer = {"schema": SCHEMA, "version": catalogue.version, **described(catalogue[name])}
+            self._told[name] = json.dumps(answer).encode()
+        return self._told[name]
 
     def _catalogue(self) -> Catalogue:
         try:
             settings = self.settings
             if self._known is None or self._known[0] != settings:
                 self._known = settings, Installation(settings).catalogue
+                self._told.clear()
         except (CasaNotFound, CasaNotLoaded, SettingsError) as error:
             raise Conflict(str(error)) from error
         return self._known[1]

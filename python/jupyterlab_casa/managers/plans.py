@@ -153,7 +153,8 @@ class Plans(Manager):
     ) -> bytes:
         directory, name = self.root.notebook(path)
         said = await self.work(lambda: _sources(cells)) if len(cells) > 500 else _sources(cells)
-        return await self._with(directory, name, (what, *said), lambda planner: make(planner, said).encode())
+        same = json.dumps([[cell.id, cell.index, cell.source, cell.shown] for cell in said])
+        return await self._with(directory, name, (what, same), lambda planner: make(planner, said).encode())
 
     async def _with(self, directory: Path, name: str, what: Hashable, job: Callable[[Planner], T]) -> T:
         """Do something with a notebook, when nobody else does."""
