@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from casa_recompute.notebook.replan import Planner
-from tests.cli.conftest import CELLS, Done, write_notebook
+from tests.cli.conftest import CELLS, COMMAND, Done, write_notebook
 from tests.cli.test_plan import states, valid
 
 Casa = Callable[..., Done]
@@ -168,3 +168,27 @@ async def test_texts_that_no_parser_likes_are_planned(ask, workspace: Path) -> N
     answer = await ask("plan", path="work/nb.ipynb", body={"cells": cells})
     assert set(states(answer).values()) == {"stale"}
     await ask("graph", path="work/nb.ipynb", body={"cells": cells})
+
+
+async def test_a_plan_is_answered_while_a_kernel_is_busy(
+    ask, workspace: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A real kernel, whose tasks take seconds; it holds the workspace's lock all that time."""
+    config = tmp_path / "config.toml"
+    config.write_text(config.read_text() + "FAKE_PAUSE = '0.3'\n")
+    body = posted(workspace / "nb.ipynb")
+    for cell in body["cells"]:
+        del cell["outputs"]
+    command = [*COMMAND, "run", "nb.ipynb"]
+    kernel = await asyncio.create_subprocess_exec(*command, cwd=workspace, env=environment)
+    seen = []
+    while kernel.returncode is None:
+        plan = await ask("plan", path="work/nb.ipynb", body=body)
+        count = list(states(plan).values()).count("fresh")
+        if not seen or seen[-1] != count:
+            seen.append(count)
+        await asyncio.sleep(0.05)
+    assert kernel.returncode == 0
+    assert seen[0] == 0 and seen == sorted(seen), "cells become fresh one after the other"
+    assert any(0 < count < 6 for count in seen), "and one can see it"
+    assert set(states(await ask("plan", path="work/nb.ipynb", body=body)).values()) == {"fresh"}
