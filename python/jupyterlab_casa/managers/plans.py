@@ -49,7 +49,7 @@ class Plans(Manager):
     """Plans and graphs of notebooks, and what their cells did. Nothing is run, nothing is written."""
 
     notebooks = Integer(
-        100, min=1, help="Notebooks of which the newest plan is held in memory. Default: 100 (about 0.3 MB each)."
+        100, min=1, help="Notebooks of which the newest plan is held in memory. Default: 100 (1 MB each, if they have 200 cells)."
     ).tag(config=True)
     look_after = Float(
         2.0,
