@@ -7,7 +7,8 @@ import inspect
 import jsonschema
 import pytest
 
-from jupyterlab_casa.rest import plans, products, store
+from jupyterlab_casa.managers import plans
+from jupyterlab_casa.rest import products, store
 from jupyterlab_casa.rest.base import PREFIX, CasaHandler
 from jupyterlab_casa.rest.routes import ROUTES
 from tests.server.contract import DOCUMENT, looked_up, operations

@@ -144,7 +144,8 @@ class Planner:
             self._parts, self._told, self._survey, self._cells = [], {}, None, []
             self._go_through(self._desk, cells, 0, len(cells))
             return
-        edited = [n for n, (new, old) in enumerate(zip(cells, self._cells, strict=True)) if new != old]
+        pairs = zip(cells, self._cells, strict=True)
+        edited = [number for number, (new, old) in enumerate(pairs) if new is not old and new != old]
         first, last = (edited[0], edited[-1]) if edited else (len(cells), 0)
         if time.monotonic() - self._looked >= self._look_after:
             if self._desk.lookups.look_again():

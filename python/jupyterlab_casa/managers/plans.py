@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import fastjsonschema
 from traitlets import Float, Integer
 
 from casa_recompute.installation import Installation
@@ -32,9 +33,35 @@ SCHEMA = 1
 """Version of the JSON objects of cell runs; plan and graph have their own."""
 _REREAD_S = 60.0
 """Seconds after which the CASA in use is looked at again: somebody may have installed another."""
+_KEPT = 1 << 20
+"""Bytes of a posted notebook up to which it is held, to be recognised."""
 _RUNS = 64
 """Runs of a cell that are told."""
 T = TypeVar("T")
+
+
+CELLS = {
+    "type": "object",
+    "required": ["cells"],
+    "properties": {
+        "cells": {
+            "type": "array",
+            "maxItems": 10000,
+            "items": {
+                "type": "object",
+                "required": ["id", "source"],
+                "properties": {
+                    "id": {"type": "string", "pattern": "^[!-~]{1,256}$"},
+                    "index": {"type": "integer", "minimum": 0, "maximum": 1000000},
+                    "source": {"type": "string"},
+                    "outputs": {"type": "array", "items": {"type": "object", "required": ["output_type"]}},
+                },
+            },
+        }
+    },
+}
+"""What is posted; as in openapi.yaml."""
+_valid = fastjsonschema.compile(CELLS)
 
 
 class _Open:
@@ -43,13 +70,28 @@ class _Open:
     def __init__(self, planner: Planner) -> None:
         self.planner = planner
         self.turn = asyncio.Lock()
+        self._sent = b""
+        self._cells: list[CellSource] = []
+
+    def read(self, sent: bytes) -> list[CellSource]:
+        """The cells that were posted.
+
+        Raises:
+            BadRequest: they are none.
+        """
+        if sent != self._sent or not sent:
+            self._cells = _sources(_posted(sent), self._cells)
+            self._sent = sent if len(sent) < _KEPT else b""
+        return self._cells
 
 
 class Plans(Manager):
     """Plans and graphs of notebooks, and what their cells did. Nothing is run, nothing is written."""
 
     notebooks = Integer(
-        100, min=1, help="Notebooks of which the newest plan is held in memory. Default: 100 (1 MB each, if they have 200 cells)."
+        100,
+        min=1,
+        help="Notebooks of which the newest plan is held in memory. Default: 100 (1 MB each, if they have 200 cells).",
     ).tag(config=True)
     look_after = Float(
         2.0,
@@ -72,30 +114,29 @@ class Plans(Manager):
         self._open: OrderedDict[tuple[Path, str], _Open] = OrderedDict()
         self._casa: tuple[Settings, Installation, float] | None = None
 
-    async def plan(self, path: str, cells: Sequence[Mapping[str, Any]]) -> bytes:
+    async def plan(self, path: str, sent: bytes) -> bytes:
         """The plan of a notebook, as ``jupyter casa plan --json`` gives it.
 
         Args:
             path: of the notebook, relative to the server's root; it need not have been saved.
-            cells: its code cells from the top: ``id``, ``source``; perhaps ``index`` (among all cells, from 0) and
-                ``outputs`` (as in the notebook; without them a cell is taken to show what its run had shown).
+            sent: its cells as JSON, see ``CELLS``.
 
         Raises:
-            BadRequest: two cells have the same id.
+            BadRequest: that is no JSON, or not as it should be; two cells have the same id.
             NotThere: it is no notebook within the root.
             Conflict: nothing can be said of it; the message says why.
             Overloaded: too much is waiting already.
         """
-        return await self._asked("plan", path, cells, lambda planner, said: planner.text(said, *self._casa_now()))
+        return await self._asked("plan", path, sent, lambda planner, said: planner.text(said, *self._casa_now()))
 
-    async def graph(self, path: str, cells: Sequence[Mapping[str, Any]]) -> bytes:
+    async def graph(self, path: str, sent: bytes) -> bytes:
         """The graph of a notebook, as ``jupyter casa graph --json`` gives it; arguments and errors as of ``plan``."""
 
         def graph(planner: Planner, said: list[CellSource]) -> str:
             plan, runs = planner.trace(said, *self._casa_now())
             return json.dumps(as_json(build(plan, runs, said)))
 
-        return await self._asked("graph", path, cells, graph)
+        return await self._asked("graph", path, sent, graph)
 
     async def runs(self, path: str, cell: str) -> dict[str, Any]:
         """What is known of a cell: its part of the plan, and its runs, newest first.
@@ -109,10 +150,10 @@ class Plans(Manager):
         """
         directory, name = self.root.notebook(path)
 
-        def runs(planner: Planner) -> dict[str, Any]:
+        def runs(one: _Open) -> dict[str, Any]:
             with _viewing(directory) as space:
                 found = space.ledger.runs_of_cell(cell, _RUNS)
-            planned = self._of_cell(planner, cell)
+            planned = self._of_cell(one.planner, cell)
             return {"schema": SCHEMA, "cell": cell, "plan": planned, "runs": [_summary(run) for run in found]}
 
         return await self._with(directory, name, ("runs", cell), runs)
@@ -127,12 +168,12 @@ class Plans(Manager):
         """
         directory, name = self.root.notebook(path)
 
-        def run(planner: Planner) -> dict[str, Any]:
+        def run(one: _Open) -> dict[str, Any]:
             with _viewing(directory) as space:
                 found = space.ledger.cell_run(number)
             if found is None:
                 raise NotThere(f"no cell run has the number {number}")
-            return {"schema": SCHEMA, **_detail(found), "plan": self._of_cell(planner, found.cell)}
+            return {"schema": SCHEMA, **_detail(found), "plan": self._of_cell(one.planner, found.cell)}
 
         return await self._with(directory, name, ("run", number), run)
 
@@ -145,24 +186,18 @@ class Plans(Manager):
     # -- one notebook ----------------------------------------------------------------------------------------------
 
     async def _asked(
-        self,
-        what: str,
-        path: str,
-        cells: Sequence[Mapping[str, Any]],
-        make: Callable[[Planner, list[CellSource]], str],
+        self, what: str, path: str, sent: bytes, make: Callable[[Planner, list[CellSource]], str]
     ) -> bytes:
         directory, name = self.root.notebook(path)
-        said = await self.work(lambda: _sources(cells)) if len(cells) > 500 else _sources(cells)
-        same = json.dumps([[cell.id, cell.index, cell.source, cell.shown] for cell in said])
-        return await self._with(directory, name, (what, same), lambda planner: make(planner, said).encode())
+        return await self._with(directory, name, (what, sent), lambda one: make(one.planner, one.read(sent)).encode())
 
-    async def _with(self, directory: Path, name: str, what: Hashable, job: Callable[[Planner], T]) -> T:
+    async def _with(self, directory: Path, name: str, what: Hashable, job: Callable[[_Open], T]) -> T:
         """Do something with a notebook, when nobody else does."""
         one = self._take(directory, name)
 
         def work() -> T:
             try:
-                return job(one.planner)
+                return job(one)
             except CANNOT_PLAN as error:
                 raise Conflict(str(error)) from error
             except sqlite3.Error as error:
@@ -203,12 +238,27 @@ class Plans(Manager):
         return next(planned.as_json() for planned in plan.cells if planned.id == cell)
 
 
-def _sources(cells: Sequence[Mapping[str, Any]]) -> list[CellSource]:
-    """The cells that a run from top to bottom executes, which empty ones are not.
+def _posted(sent: bytes) -> list[dict[str, Any]]:
+    """
+    Raises:
+        BadRequest: it is no JSON, or not as the schema says.
+    """
+    try:
+        cells: list[dict[str, Any]] = _valid(json.loads(sent or b"{}"))["cells"]
+    except fastjsonschema.JsonSchemaValueException as error:
+        raise BadRequest(error.message[:300].replace("data", "the body", 1)) from error
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("the body is no JSON") from error
+    return cells
+
+
+def _sources(cells: Sequence[Mapping[str, Any]], before: Sequence[CellSource]) -> list[CellSource]:
+    """The cells that a run from top to bottom executes, which empty ones are not. ``before``: most are as they were.
 
     Raises:
         BadRequest: two cells have the same id; the outputs of one are none.
     """
+    known = {cell.id: cell for cell in before}
     found = []
     for place, cell in enumerate(cells):
         if cell["source"].strip():
@@ -216,7 +266,9 @@ def _sources(cells: Sequence[Mapping[str, Any]]) -> list[CellSource]:
                 shown = digest(cell["outputs"]) if "outputs" in cell else None
             except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
                 raise BadRequest(f"the outputs of cell {cell['id']} are none") from error
-            found.append(CellSource(cell["id"], cell.get("index", place), cell["source"], shown))
+            index, old = cell.get("index", place), known.get(cell["id"])
+            same = old is not None and (old.source, old.index, old.shown) == (cell["source"], index, shown)
+            found.append(old if same and old else CellSource(cell["id"], index, cell["source"], shown))
     if len({cell.id for cell in found}) < len(found):
         raise BadRequest("two cells have the same id")
     return found

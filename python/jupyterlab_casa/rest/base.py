@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
@@ -17,8 +16,6 @@ from jupyterlab_casa.managers.base import BadRequest, Conflict, NotThere, Overlo
 PREFIX = "/jupyterlab-casa/api"
 """Of all our addresses, after the server's base URL."""
 _STATUS: Mapping[type[Refusal], int] = {BadRequest: 400, NotThere: 404, Conflict: 409, Overloaded: 429}
-_QUICK = 1 << 18
-"""Bytes of JSON that are read in no time."""
 
 
 @tornado.web.stream_request_body
@@ -57,21 +54,24 @@ class CasaHandler(APIHandler):
         else:
             self._pieces.clear()
 
-    async def body(self, valid: Callable[[Any], Any]) -> dict[str, Any]:
+    def sent(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            HTTPError: 413, too large.
+        """
+        if self._taken > self.limit:
+            self._refuse_size()
+        return b"".join(self._pieces)
+
+    def body(self, valid: Callable[[Any], Any]) -> dict[str, Any]:
         """The JSON object that was sent. ``valid``: a schema, compiled by fastjsonschema.
 
         Raises:
             HTTPError: 413, too large; 400, no JSON, or not as the schema says.
         """
-        if self._taken > self.limit:
-            self._refuse_size()
-        sent = b"".join(self._pieces) or b"{}"
         try:
-            value: dict[str, Any]
-            if len(sent) > _QUICK:
-                value = await asyncio.to_thread(lambda: valid(json.loads(sent)))
-            else:
-                value = valid(json.loads(sent))
+            value: dict[str, Any] = valid(json.loads(self.sent() or b"{}"))
         except JsonSchemaValueException as error:
             raise HTTPError(400, error.message[:300].replace("data", "the body", 1)) from error
         except (ValueError, RecursionError) as error:

@@ -2,37 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import fastjsonschema
 import tornado.web
 from jupyter_server.auth.decorator import authorized
 from tornado.web import HTTPError
 
 from jupyterlab_casa.rest.base import CasaHandler
-
-CELLS = {
-    "type": "object",
-    "required": ["cells"],
-    "properties": {
-        "cells": {
-            "type": "array",
-            "maxItems": 10000,
-            "items": {
-                "type": "object",
-                "required": ["id", "source"],
-                "properties": {
-                    "id": {"type": "string", "pattern": "^[!-~]{1,256}$"},
-                    "index": {"type": "integer", "minimum": 0, "maximum": 1000000},
-                    "source": {"type": "string"},
-                    "outputs": {"type": "array", "items": {"type": "object", "required": ["output_type"]}},
-                },
-            },
-        }
-    },
-}
-"""What is posted; as in openapi.yaml."""
-_valid = fastjsonschema.compile(CELLS)
 
 
 class _Notebook(CasaHandler):
@@ -43,14 +17,6 @@ class _Notebook(CasaHandler):
         """Outputs may be large."""
         return int(self.managers["plans"].body_limit) * 10**6
 
-    async def cells(self) -> Any:
-        """Those that were posted.
-
-        Raises:
-            HTTPError: 413, too large; 400, not as the schema says.
-        """
-        return (await self.body(_valid))["cells"]
-
 
 class PlanHandler(_Notebook):
     """The plan of a notebook: it is asked for, so who may read may post."""
@@ -59,7 +25,7 @@ class PlanHandler(_Notebook):
     @authorized("read")  # type: ignore[untyped-decorator]
     async def post(self) -> None:
         """Answer what ``jupyter casa plan --json`` prints."""
-        await self.reply(self.managers["plans"].plan(self.argument("path"), await self.cells()))
+        await self.reply(self.managers["plans"].plan(self.argument("path"), self.sent()))
 
 
 class GraphHandler(_Notebook):
@@ -69,7 +35,7 @@ class GraphHandler(_Notebook):
     @authorized("read")  # type: ignore[untyped-decorator]
     async def post(self) -> None:
         """Answer what ``jupyter casa graph --json`` prints."""
-        await self.reply(self.managers["plans"].graph(self.argument("path"), await self.cells()))
+        await self.reply(self.managers["plans"].graph(self.argument("path"), self.sent()))
 
 
 class CellHandler(CasaHandler):

@@ -50,7 +50,7 @@ class RestoreHandler(CasaHandler):
     @authorized
     async def post(self, version: str) -> None:
         """Do it, and answer where it is."""
-        to = (await self.body(_valid)).get("to")
+        to = self.body(_valid).get("to")
         await self.reply(self.managers["products"].restore(self.argument("path"), version, to))
 
 

@@ -49,5 +49,5 @@ class CollectionHandler(CasaHandler):
     @authorized
     async def post(self) -> None:
         """Let it go, and answer what ``jupyter casa cache gc --json`` prints."""
-        budget = (await self.body(_valid)).get("budget")
+        budget = self.body(_valid).get("budget")
         await self.reply(self.managers["store"].collection(self.argument("path"), budget, dry_run=False))
