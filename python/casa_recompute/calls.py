@@ -68,6 +68,10 @@ class Outcome:
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
     products: tuple[str, ...] = ()
+    cpu_s: float | None = None
+    """CPU time of the worker and of the programs that it ran, seconds; None: nothing ran."""
+    memory_bytes: int | None = None
+    """The most memory that they had at a time (an upper bound where there were several); None: nothing ran."""
 
 
 class Watcher(Protocol):
@@ -100,6 +104,33 @@ class SilentWatcher:
 
     def failed(self, task: str, error: BaseException, log: str) -> None:
         """Say nothing."""
+
+
+class Watchers:
+    """Tells several watchers."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._watchers = watchers
+
+    def started(self, task: str, reason: str, expected_s: float | None) -> None:
+        """See :class:`Watcher`."""
+        for watcher in self._watchers:
+            watcher.started(task, reason, expected_s)
+
+    def progress(self, elapsed_s: float, expected_s: float | None, stage: str) -> None:
+        """See :class:`Watcher`."""
+        for watcher in self._watchers:
+            watcher.progress(elapsed_s, expected_s, stage)
+
+    def finished(self, outcome: Outcome) -> None:
+        """See :class:`Watcher`."""
+        for watcher in self._watchers:
+            watcher.finished(outcome)
+
+    def failed(self, task: str, error: BaseException, log: str) -> None:
+        """See :class:`Watcher`."""
+        for watcher in self._watchers:
+            watcher.failed(task, error, log)
 
 
 class Place(Protocol):
@@ -140,7 +171,7 @@ class Bench:
     watcher: Watcher
     place: Place
     waiting: Callable[[float, str], None]
-    """Told while another kernel has the workspace: for how many seconds, and who."""
+    """Told while another kernel has the workspace: for how many seconds, and who; see Workspace.lock."""
     session: str
     log: Path
     environment: Callable[[str], dict[str, str]]
@@ -553,7 +584,7 @@ class _Call:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         try:
-            self._commit(plan, record, before, made, step, reason, remembered)
+            self._commit(plan, record, before, made, step, reason, remembered, reply.used)
             self.space.settle_soon(record.seconds)
             self._make_room()
         except (OSError, sqlite3.OperationalError) as error:
@@ -575,6 +606,8 @@ class _Call:
             pictures=self._shown,
             notes=tuple(self.notes),
             products=tuple(sorted(made)),
+            cpu_s=reply.used[0] if reply.used else None,
+            memory_bytes=reply.used[1] if reply.used else None,
         )
 
     def _prepare(self, plan: _Plan) -> None:
@@ -752,6 +785,7 @@ class _Call:
         step: int,
         reason: str,
         remembered: bool,
+        used: tuple[float, int] | None,
     ) -> None:
         remembered = remembered and plan.effects.cacheable
         with self.ledger.transaction():
@@ -768,6 +802,7 @@ class _Call:
                 reason,
                 record.seconds,
                 0.0,
+                used,
             )
             self.ledger.end(step)
 
@@ -842,6 +877,7 @@ class _Call:
                 reason,
                 reply.seconds,
                 0.0,
+                reply.used,
             )
             self.ledger.end(step)
         self.bench.place.called(self.task.name, None, "watched", reply.seconds)
@@ -858,6 +894,8 @@ class _Call:
             pictures=self._shown,
             notes=tuple(self.notes),
             products=tuple(sorted(changed)),
+            cpu_s=reply.used[0] if reply.used else None,
+            memory_bytes=reply.used[1] if reply.used else None,
         )
 
     def _named(self) -> set[str]:

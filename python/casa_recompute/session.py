@@ -19,9 +19,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from casa_recompute.calls import Bench, Outcome, Picture, SilentWatcher, Watcher, perform
+from casa_recompute.calls import Bench, Outcome, Picture, SilentWatcher, Watcher, Watchers, perform
 from casa_recompute.installation import Installation
 from casa_recompute.ledger import Touch
+from casa_recompute.live import Teller
 from casa_recompute.notebook.facts import text_hash
 from casa_recompute.notebook.model import THREADS, WORKSPACE, CallUse, CellRun
 from casa_recompute.notebook.outputs import digest as outputs_digest
@@ -120,6 +121,8 @@ class Session:
         self._above: tuple[int, list[Mapping[str, str]]] | None = None
         self._told = False  # that the order of cells is not known
         self._owner = os.getpid()
+        self.live = Teller(self.workspace.home, self.id, self.log, lambda: self._worker.pid if self._worker else None)
+        self.workspace.on_product.append(self.live.product)
         atexit.register(self.close)
 
     # -- what it consists of ---------------------------------------------------------------------------------------
@@ -199,6 +202,7 @@ class Session:
         if self._display is not None:
             self._display.stop()
             self._display = None
+        self.live.close()
         self.workspace.close()
         atexit.unregister(self.close)
 
@@ -215,6 +219,7 @@ class Session:
         definition = self.catalogue[task]
         bound = definition.bind(args, kwargs)
         given = {*list(definition.signature.parameters)[: len(args)], *kwargs}
+        self.live.expect(task)
         drawn = random.getstate()  # what our own libraries draw is none of the user's
         try:
             with self._watch.paused() if self._watch is not None else contextlib.nullcontext():
@@ -239,7 +244,7 @@ class Session:
             workspace=self.workspace,
             shared=self.shared,
             worker=self.worker,
-            watcher=self.watcher,
+            watcher=Watchers(self.live, self.watcher),
             place=self,
             waiting=self._tell_waiting,
             session=self.id,
@@ -262,6 +267,7 @@ class Session:
             self._display = Display()
         if not self._display.alive():
             self._display.restart()
+            self.live.displays(*self._display.env().values())
         return self._display.env()
 
     # -- cells (this class is the Place of its calls) --------------------------------------------------------------
@@ -338,6 +344,7 @@ class Session:
             self._recorder = Recorder(self.workspace, self, self._uses.texts if self._uses.shell else ())
             self._watch = FileWatch(self._recorder, directory=self.workspace.directory)
             self._watch.start()
+        self.live.cell_started(self.cell or (cell.id if cell is not None else ""), cell.notebook or "" if cell else "")
 
     def _make_directory(self, path: str) -> None:
         """See to it that a directory is there which a cell above has made, as far as the running cell's place goes."""
@@ -371,6 +378,10 @@ class Session:
             self._entering = None
 
     def _tell_waiting(self, seconds: float, who: str) -> None:
+        if not who:
+            self.live.waited()
+            return
+        self.live.waiting(seconds, who)
         self.watcher.progress(seconds, None, f"waiting for another kernel in this workspace ({who})")
 
     def end_cell(
@@ -398,6 +409,7 @@ class Session:
             self._watch.stop()
         place, self._place, self._entering = self._place, None, None
         recorded = False
+        ended = "ok" if ok else "interrupted" if interrupted else "error"
         if place is not None:
             # When another kernel's task is running by now, what tasks did is recorded already; the rest is seen as
             # an outside change by the next cell. So it is on a full disk.
@@ -407,9 +419,10 @@ class Session:
                     with self.workspace.ledger.transaction():
                         self._finish(place, ok and not self._failed)
                         if self._recorder is not None:  # else the cell has waited for another kernel
-                            outcome = "ok" if ok else "interrupted" if interrupted else "error"
+                            outcome = ended
                             if show is not None:
                                 notes, self._notes = self._notes, []
+                                self._tell_notes(notes)
                                 shown = show(notes)
                                 if shown is None and ok:
                                     outcome, error = "error", "what it showed is too much to be kept"
@@ -422,7 +435,13 @@ class Session:
         if self._names is not None and not recorded:
             self._names.end(uuid.uuid4().hex)
         self._recorder = self._watch = self._state = None
+        self._tell_notes(self._notes)
+        self.live.cell_ended(self.cell, ended, place.run if place is not None and recorded else 0)
         return tuple(self._notes)
+
+    def _tell_notes(self, notes: Iterable[str]) -> None:
+        for text in notes:
+            self.live.note(text)
 
     @property
     def run(self) -> int:
@@ -712,6 +731,7 @@ class Session:
                 self._keep(path)
                 ledger.set_touch(change, ledger.next_run())
             self._notes.append(f"{path} was changed outside the notebook")
+            self.live.product("product-changed-outside", path, present)
         self._touches = self._latest = ledger.touches()
 
     def _rewind(self, place: Place, edited: bool) -> None:

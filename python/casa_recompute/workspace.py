@@ -103,6 +103,8 @@ class Workspace:
     """Product path -> version that was brought there, since the cell began; its owner clears it."""
     noticed: dict[str, str]
     """Product path -> version that this process found or put there, since the cell began; its owner clears it."""
+    on_product: list[Callable[[str, str, str], None]]
+    """Called with "product-captured" or "product-restored", the product's path, and its version."""
     grown: int
     """Bytes of files captured since somebody last saw to it that the budget is kept; who does it sets it to 0."""
 
@@ -156,7 +158,7 @@ class Workspace:
         self.store: CowStore = open_store(self.home / "store", store)
         _log.info("%s: versions are kept by the store %r: %s", self.directory, self.store.name, self.store.reason)
         self._chores = Chores(self.store, self.home / "store")
-        self.on_replace = []
+        self.on_replace, self.on_product = [], []
         self.replaced = set()
         self.brought, self.noticed = {}, {}
         try:
@@ -193,7 +195,7 @@ class Workspace:
         space._depth = 0
         space._glanced = None
         space._read_limit = None
-        space.on_replace, space.replaced, space.brought, space.noticed = [], set(), {}, {}
+        space.on_product, space.on_replace, space.replaced, space.brought, space.noticed = [], [], set(), {}, {}
         space.ledger = ledger
         space.store = view_store(space.home / "store")
         return space
@@ -276,7 +278,8 @@ class Workspace:
         """Have the workspace for oneself; steps that a killed process left are repaired first.
 
         Args:
-            waiting: told about once a second for how many seconds, and for whom, one has waited.
+            waiting: told about once a second for how many seconds, and for whom, one has waited; in the end, that it
+                is for nobody ("").
             patience: seconds after which to give up; None: never.
 
         Raises:
@@ -339,6 +342,8 @@ class Workspace:
         while True:
             try:
                 fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if waiting is not None and told != began:
+                    waiting(time.monotonic() - began, "")
                 break
             except BlockingIOError:
                 if patience is not None and time.monotonic() - began >= patience:
@@ -553,6 +558,7 @@ class Workspace:
             self._add_kept(versions, fresh)
             for presence in presences:
                 self._set_presence(*presence)
+                self._tell("product-captured", *presence[:2])
             self._unsettle(made)
 
     def _add_kept(self, versions: Iterable[Version], fresh: Iterable[Fresh]) -> None:
@@ -746,7 +752,12 @@ class Workspace:
         self.noticed[path] = version_id
         self.ledger.set_presence(path, version_id, seal, tree)
 
+    def _tell(self, kind: str, path: str, version_id: str) -> None:
+        for listener in self.on_product:
+            listener(kind, path, version_id)
+
     def _note_presence(self, path: str, version_id: str, tree: Tree) -> None:
+        self._tell("product-restored", path, version_id)
         self._unsettle([path])
         self._set_presence(path, version_id, signature(tree), tree)
         self.brought[path] = version_id

@@ -154,8 +154,9 @@ class Ledger:
                         self._db.execute(statement)
                     self.set_meta("schema", SCHEMA_VERSION)
                     self.add_version(Version(ABSENT, "", None, Manifest({})))
-                # A ledger that is older than seals has none.
+                # A ledger that is older than these has none.
                 self._db.execute(_SEALS)
+                self._db.execute(_USED)
             self._check_schema()
             check = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         except sqlite3.Error as error:
@@ -439,13 +440,16 @@ class Ledger:
         reason: str,
         seconds: float,
         saved: float,
+        used: tuple[float, int] | None = None,
     ) -> None:
-        """Remember that a call was used."""
-        self._db.execute(
+        """Remember that a call was used. ``used``: its CPU time in seconds, and its memory in bytes."""
+        row = self._db.execute(
             "INSERT INTO run (key, task, cell, session, action, reason, seconds, saved, started) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (key, task, cell, session, action, reason, seconds, saved, time.time() - seconds),
         )
+        if used is not None:
+            self._db.execute("INSERT OR REPLACE INTO used VALUES (?, ?, ?)", (row.lastrowid, *used))
 
     def made_in_cell(self, version_id: str) -> bool:
         """Whether a call made this version, and was made or used by a cell."""
@@ -713,6 +717,7 @@ class Ledger:
 
 
 _SEALS = "CREATE TABLE IF NOT EXISTS seal (object TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID"
+_USED = "CREATE TABLE IF NOT EXISTS used (run INTEGER PRIMARY KEY, cpu REAL NOT NULL, memory INTEGER NOT NULL)"
 _EMPTY: dict[str, Any] = {
     "error": "",
     **dict.fromkeys(("reads", "writes", "origins", "environment"), MappingProxyType({})),

@@ -95,6 +95,8 @@ CREATE TABLE shown (digest TEXT PRIMARY KEY, outputs BLOB NOT NULL) WITHOUT ROWI
 
 -- Digests of stored files, by which one sees that a disk has changed them: seal (object, digest), see ledger.py.
 
+-- What calls that ran have used: used (run, cpu, memory): CPU seconds; bytes at most, see ledger.py.
+
 -- Values of Python names. version: of a name that shares nothing, or what names that share an object have in common.
 CREATE TABLE value (
     version TEXT PRIMARY KEY,

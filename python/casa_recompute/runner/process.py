@@ -43,6 +43,8 @@ class Reply:
     stdout: str
     seconds: float
     value: Any = None
+    used: tuple[float, int] | None = None
+    """CPU seconds, and bytes of memory at most, of the worker and the programs that it ran."""
 
 
 class Worker:
@@ -177,7 +179,8 @@ class Worker:
         if "error" in answer:
             raise _rebuilt(answer)
         value = answer.pop("value", None)
-        return Reply(codec.decode(answer), self._printed.text(), answer["seconds"], value)
+        told = codec.decode(answer)
+        return Reply(told, self._printed.text(), told["seconds"], value, told.get("used"))
 
     def _await_ready(self, began: float, tick: Callable[[float, str], None] | None) -> None:
         event = self._await(lambda message: "event" in message, began, tick)

@@ -20,6 +20,7 @@ import time
 from typing import Any
 
 import codec
+import usage
 
 
 class _Checked(Exception):
@@ -143,6 +144,7 @@ def serve(channel: Channel, libc: ctypes.CDLL) -> None:
     while True:
         request = channel.receive()
         began = time.monotonic()
+        meter = usage.Meter()
         try:
             answer = OPERATIONS[request["operation"]](request)
         except BaseException as error:  # whatever a task raises is the owner's to hear
@@ -151,7 +153,7 @@ def serve(channel: Channel, libc: ctypes.CDLL) -> None:
                 "module": type(error).__module__,
                 "message": str(error),
             }
-        answer.update(id=request["id"], seconds=time.monotonic() - began)
+        answer.update(id=request["id"], seconds=time.monotonic() - began, used=meter.read())
         sys.stdout.flush()
         sys.stderr.flush()
         libc.fflush(None)
