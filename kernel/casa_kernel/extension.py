@@ -17,6 +17,7 @@ from IPython.core.error import InputRejected
 from IPython.core.interactiveshell import InteractiveShell
 
 from casa_recompute.notebook.model import ABSENT
+from casa_recompute.runner.worker.ports import close_registry
 from casa_recompute.session import Cell, Session
 from casa_recompute.workspace import HOME
 
@@ -133,6 +134,7 @@ class Extension:
 
     def _casatools_loaded(self, casatools: ModuleType) -> None:
         """From here on tools are real and tracked, and log into the workspace's file."""
+        close_registry(casatools)
         OPEN_TOOLS.watch(casatools)
         for name, lazy in self._tools.items():
             real = resolve(lazy)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from casa_recompute.display import Display, DisplayError
-from casa_recompute.runner.worker.gui import connect_display
+from casa_recompute.runner.worker.x11 import connect_display
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from xvfbwrapper import Xvfb
 
-from casa_recompute.runner.worker.gui import connect_display
+from casa_recompute.runner.worker.x11 import connect_display
 
 WIDTH, HEIGHT, DEPTH = 1600, 1200, 24  # pixels, bits per pixel
 _START_S = 12.0  # an Xvfb that has not opened its socket by then is not going to

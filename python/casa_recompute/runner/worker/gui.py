@@ -15,15 +15,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
-import glob
 import importlib.util
 import os
 import re
 import select
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -33,13 +30,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import confine
+import usage
+from x11 import connect_display
+
 GUI_TASKS = frozenset({"plotms", "imview", "msview", "browsetable"})
 
 _PLOT_WIDTH, _PLOT_HEIGHT = 1000, 750  # pixels of the pictures that we ask plotms for
 _FIGURE_DPI = 100
-_X_ANSWER_S = 4.0  # an X server that has not shaken hands by then is dead
 _IDLE_S = 8.0  # a program that works for us uses the CPU at least a little in this time
 _IDLE_SHARE = 0.01  # ... namely this share of it; waiting Qt timers stay well below
+_END_S = 8.0  # a program has ended by then, with what it has started
 _BITMAPS = (".png", ".jpg", ".jpeg")
 # Parameters of matplotlib tasks that name the picture file (or the stem of several).
 _FIGURE_FILE = {
@@ -53,73 +54,12 @@ _HEADLESS: dict[str, dict[str, Any]] = {
     "plotbandpass": {"interactive": False},
 }
 
-# The program dies with the worker: by prctl, because a killed worker cannot tidy up. The exec keeps the setting.
-_LAUNCHER = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-if os.getppid() != int(sys.argv[1]):
-    sys.exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-
 
 class GuiStuck(RuntimeError):
     """A graphical task could not draw: says which task, what happened, and what to do about it."""
 
 
 # ---------------------------------------------------------------------------------------------- the X display
-
-
-def connect_display(display: str, xauthority: str | None, timeout_s: float = _X_ANSWER_S) -> socket.socket:
-    """A connection to the X server that has been shown to answer.
-
-    Raises OSError when it is absent, silent for `timeout_s` seconds, or refuses us.
-    """
-    host, _, rest = display.rpartition(":")
-    number = rest.split(".")[0]
-    if not number.isdigit():
-        raise OSError(f"{display!r} is not the name of an X display")
-    if host in ("", "unix"):
-        connection = socket.socket(socket.AF_UNIX)
-        address: Any = f"/tmp/.X11-unix/X{number}"
-    else:
-        connection = socket.socket(socket.AF_INET)
-        address = (host, 6000 + int(number))
-    try:
-        connection.settimeout(timeout_s)
-        connection.connect(address)
-        name, secret = _cookie(xauthority, number)
-        # The set-up request of the X11 protocol: byte order, version 11.0, authorisation padded to words.
-        padded = (part + b"\0" * (-len(part) % 4) for part in (name, secret))
-        connection.sendall(struct.pack("<cxHHHHxx", b"l", 11, 0, len(name), len(secret)) + b"".join(padded))
-        answer = connection.recv(1)
-    except OSError:
-        connection.close()
-        raise
-    if answer != b"\1":
-        connection.close()
-        raise OSError(f"the X server at {display} refuses the connection")
-    return connection
-
-
-def _cookie(xauthority: str | None, number: str) -> tuple[bytes, bytes]:
-    """The MIT cookie for display `number` in an Xauthority file; empty when there is none."""
-    path = Path(xauthority or Path.home() / ".Xauthority")
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return b"", b""
-    at = 0
-    while at + 2 <= len(data):
-        at += 2  # the address family; our own files say "any"
-        fields = []
-        for _ in range(4):  # address, display number, name, secret
-            (size,) = struct.unpack_from(">H", data, at)
-            fields.append(data[at + 2 : at + 2 + size])
-            at += 2 + size
-        if fields[1] in (b"", number.encode()) and fields[2] == b"MIT-MAGIC-COOKIE-1":
-            return fields[2], fields[3]
-    return b"", b""
 
 
 def _display_fault() -> str | None:
@@ -138,9 +78,10 @@ def _display_fault() -> str | None:
 
 
 class _Program:
-    """One of CASA's graphical programs, started and owned by this process."""
+    """One of CASA's graphical programs, started and owned by this process; see confine.py."""
 
-    def __init__(self, task: str, package: str, arguments: Sequence[str]) -> None:
+    def __init__(self, task: str, package: str, arguments: Sequence[str], fifo: str = "") -> None:
+        """``fifo``: where to tell its address; "{fifo}" in an argument is where the program itself has to."""
         fault = _display_fault()
         if fault:
             raise GuiStuck(f"{task}: {fault}. Install Xvfb (apt install xvfb), then restart the kernel.")
@@ -148,19 +89,17 @@ class _Program:
         self.fault: str | None = None
         # Nameless: nothing remains, whatever happens to us.
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
-        command = [
-            sys.executable,
-            "-I",
-            "-S",
-            "-c",
-            _LAUNCHER,
-            str(os.getpid()),
-            str(_executable(task, package)),
-            *arguments,
-        ]
+        executable = _executable(task, package)
+        command = [sys.executable, "-I", "-S", confine.__file__, fifo, _short_directory(), str(executable), *arguments]
         environment = {key: value for key, value in os.environ.items() if "MPI" not in key}  # as CASA does
+        # A session of its own: who kills us all at once leaves it the time to clean up.
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output, env=environment
+            command,
+            stdin=subprocess.PIPE,
+            stdout=self._output,
+            stderr=self._output,
+            env=environment,
+            start_new_session=True,
         )
 
     def alive(self) -> bool:
@@ -169,11 +108,14 @@ class _Program:
     def kill(self, fault: str | None = None) -> None:
         """End the program. `fault`, the reason, is kept for the error message."""
         self.fault = self.fault or fault
-        if self.alive():
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=_END_S)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):  # waits for a disk: it goes when the disk answers
-            self.process.wait(timeout=3)
-        _reap(self.package)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # waits for a disk: it goes when the disk answers
+                self.process.wait(timeout=1)
 
     def error(self, advice: str = "Run the cell again: a new one is started.") -> GuiStuck:
         """What to tell the user about a program that is gone."""
@@ -181,15 +123,19 @@ class _Program:
             code = self.process.wait()
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             self.fault = f"{self.package} {how}"
-            _reap(self.package)
         self._output.seek(0)
         said = self._output.read()[-2000:].decode(errors="replace").strip()
         return GuiStuck(f"{self.task}: {self.fault}. {advice}" + (f"\nIts last words:\n{said}" if said else ""))
 
     def used(self) -> tuple[float, str]:
-        """CPU seconds used so far, and the state letter of the kernel ('D' waits for a disk)."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), fields[0]
+        """CPU seconds used so far, and the state letters of the kernel ('D' waits for a disk)."""
+        seconds, states = 0.0, ""
+        for process in (self.process.pid, *usage.descendants(self.process.pid)):
+            with contextlib.suppress(OSError):  # it has ended just now
+                fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+                seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+                states += fields[0]
+        return seconds, states
 
 
 class _Watch:
@@ -224,12 +170,9 @@ class _Idle:
         self._since, self._cpu = time.monotonic(), 0.0
 
     def fault(self) -> str | None:
-        try:
-            cpu, state = self._program.used()
-        except OSError:
-            return None  # gone: the call itself ends by that
+        cpu, states = self._program.used()
         now = time.monotonic()
-        if state in "DR" or cpu - self._cpu > _IDLE_SHARE * _IDLE_S:
+        if set(states) & set("DR") or cpu - self._cpu > _IDLE_SHARE * _IDLE_S:
             self._since, self._cpu = now, cpu
         elif now - self._since > _IDLE_S:
             return f"{self._program.package} does not answer (it did nothing for {_IDLE_S:.0f} s)"
@@ -266,12 +209,17 @@ def _server(task: str, package: str, arguments: Sequence[str], scratch: str) -> 
     with tempfile.TemporaryDirectory(dir=scratch, prefix="gui-") as place:
         fifo = os.path.join(place, "address")
         os.mkfifo(fifo, 0o600)
-        program = _Program(task, package, [argument.replace("{fifo}", fifo) for argument in arguments])
+        program = _Program(task, package, arguments, fifo)
         try:
             uri = _read_address(program, fifo)
         except BaseException:
             program.kill()
             raise
+    if not uri.startswith("unix:"):
+        print(
+            f"{package} listens on TCP port {uri.rpartition(':')[2]} of all networks without asking for a password: "
+            "this system allows no network namespaces (`sysctl user.max_user_namespaces`), which would shut it in."
+        )
     _programs[package] = program
     return program, uri
 
@@ -315,8 +263,6 @@ def _executable(task: str, package: str) -> Path:
     if not image.exists():
         raise GuiStuck(f"{task}: {image} is missing; {package} runs on Linux x86_64 only.")
     if _fuse_works():
-        # The AppImage's FUSE helper detaches itself; as its "subreaper" we get it back to wait for when it ends.
-        ctypes.CDLL(None).prctl(36, 1)
         return image
     stat = image.stat()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "casa-recompute"
@@ -354,6 +300,12 @@ def _executable(task: str, package: str) -> Path:
     return target / "AppRun"
 
 
+def _short_directory() -> str:
+    """A directory that only this user can enter, for a socket: those have short names."""
+    place = tempfile.gettempdir()
+    return tempfile.mkdtemp(prefix="casa-gui-", dir=place if len(place) < 60 else "/tmp")
+
+
 def _fuse_works() -> bool:
     """Can an AppImage (type 2) mount itself?"""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK) or not (shutil.which("fusermount")):
@@ -363,29 +315,6 @@ def _fuse_works() -> bool:
     except OSError:
         return False
     return True
-
-
-def _reap(package: str) -> None:
-    """Wait for the FUSE helpers of programs of `package` that have ended; a helper unmounts first."""
-    own = {program.process.pid for program in _programs.values()}
-    end = time.monotonic() + 2
-    while time.monotonic() < end:
-        left = [child for child in _children(package) if child not in own]
-        if not left:
-            return
-        for child in left:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(child, os.WNOHANG)
-        time.sleep(0.02)
-
-
-def _children(package: str) -> Iterator[int]:
-    """Processes that are children of this one and bear the program's name, zombies included."""
-    for listing in glob.glob(f"/proc/{os.getpid()}/task/*/children"):
-        with contextlib.suppress(OSError):  # threads and processes end while we look
-            for child in Path(listing).read_text().split():
-                if Path(f"/proc/{child}/comm").read_text().startswith(package[:12]):
-                    yield int(child)
 
 
 def shutdown() -> None:

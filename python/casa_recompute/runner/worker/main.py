@@ -20,6 +20,7 @@ import time
 from typing import Any
 
 import codec
+import ports
 import usage
 
 
@@ -53,8 +54,10 @@ class Channel:
 
 def load(log: str) -> dict[str, str]:
     """Import CASA; the versions that determine its results."""
-    import casatasks
     import casatools
+
+    ports.close_registry(casatools)
+    import casatasks
 
     # casacore complains once per process about its table of leap seconds: before there is a log of tasks.
     measures = casatools.measures()
