@@ -167,6 +167,8 @@ class Session:
             variables["CASARCFILES"] = str(rc)
         return variables | {
             "CASASITECONFIG": config,
+            # Who keeps watch over a kernel knows by this what to end with it (jupyterlab_casa/keeper.py).
+            "JUPYTERLAB_CASA_LAUNCHED_BY": os.environ.get("JUPYTERLAB_CASA_LAUNCH", ""),
             "MPLBACKEND": "Agg",
             # CASA's GUI packages carry protobuf code of an old generation, which newer protobufs run in Python only.
             "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python",
@@ -179,7 +181,10 @@ class Session:
         if self._worker is None:
             environment = {**os.environ, **self.environment(), **self.settings.environment}
             scratch = self.workspace.home / "tmp"
-            self._worker = Worker(self.settings.python, environment, self.log, scratch, [self.workspace.lock_file])
+            kept = [self.workspace.lock_file]
+            self._worker = Worker(
+                self.settings.python, environment, self.log, scratch, kept, self.settings.memory << 20
+            )
         return self._worker
 
     def warm(self) -> None:
@@ -264,7 +269,7 @@ class Session:
                 Display,
             )  # not needed by most sessions, and a kernel's start counts
 
-            self._display = Display()
+            self._display = Display(environment=self.environment())
         if not self._display.alive():
             self._display.restart()
             self.live.displays(*self._display.env().values())

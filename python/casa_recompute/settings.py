@@ -36,6 +36,9 @@ class Settings:
     threads: int = 0
     """OpenMP threads of a task. 0: as many as there were cores when the workspace was first used; the workspace
     remembers the number, because it changes results in their last bits."""
+    memory: int = 0
+    """MiB of memory that CASA, with the graphical programs that it runs, may use. Beyond, the task is ended, with all
+    products as before it. 0: no limit."""
     store: str = "auto"
     """How versions are kept: "auto" (the best that works here), "zfs", "reflink" or "copy"."""
     budget: int = 0
@@ -67,7 +70,7 @@ class Settings:
             raise SettingsError(f"state = {self.state!r}: use 'story' or 'present'")
         if self.display not in ("own", "inherit"):
             raise SettingsError(f"display = {self.display!r}: use 'own' or 'inherit'")
-        for name in ("digest_limit", "keep_limit"):
+        for name in ("memory", "digest_limit", "keep_limit"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} = {getattr(self, name)}: use a number of MiB, or 0 for none")
         if self.budget < 0:

@@ -11,6 +11,7 @@ import struct
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from xvfbwrapper import Xvfb
@@ -31,11 +32,13 @@ class Display:
 
     The server runs with `-terminate`: it ends when its last client leaves. Its owner stays connected for as long as it
     lives, so the server needs no watcher to follow its owner, even one that was killed.
-    `directory` is where the authority file is kept (default: the system's temporary directory).
+    `directory` is where the authority file is kept (default: the system's temporary directory); `environment` is for
+    the server, in addition to that of this process.
     """
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
         self._parent = directory
+        self._environment = dict(environment or {})
         self._lock = threading.RLock()
         self._server: Xvfb | None = None
         self._hold: socket.socket | None = None
@@ -58,7 +61,7 @@ class Display:
                     height=HEIGHT,
                     colordepth=DEPTH,
                     tempdir=self._private,
-                    environ=dict(os.environ),  # xvfbwrapper sets DISPLAY in it: not in ours
+                    environ={**os.environ, **self._environment},  # xvfbwrapper sets DISPLAY in it: not in ours
                     extra_args=["-nolisten", "tcp", "-auth", str(authority), "-terminate"],
                     timeout=_START_S,
                 )

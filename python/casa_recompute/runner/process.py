@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from casa_recompute.runner.worker import codec
+from casa_recompute.runner.worker import codec, usage
 
 MAIN = Path(__file__).parent / "worker" / "main.py"
 _TICK = 0.25  # seconds between looks at a running task
@@ -50,7 +50,9 @@ class Reply:
 class Worker:
     """One worker process; started again when it died. Not thread safe: one request at a time."""
 
-    def __init__(self, python: str, environment: Mapping[str, str], log: Path, home: Path, kept: Sequence[int]) -> None:
+    def __init__(
+        self, python: str, environment: Mapping[str, str], log: Path, home: Path, kept: Sequence[int], memory: int = 0
+    ) -> None:
         """
         Args:
             python: interpreter that can import casatasks.
@@ -58,12 +60,14 @@ class Worker:
             log: the CASA log file until a call names another.
             home: directory in which the process starts (CASA litters where it is imported).
             kept: file descriptors the process holds open as long as it lives (the workspace's lock).
+            memory: bytes that it and the programs that it runs may use; 0: no limit.
         """
         self._python = python
         self._environment = dict(environment)
         self._log = log
         self._home = home
         self._kept = list(kept)
+        self._memory = memory
         self._process: subprocess.Popen[bytes] | None = None
         self._selector: selectors.BaseSelector | None = None
         self._requests = -1
@@ -152,7 +156,7 @@ class Worker:
             tick: called about once a second with the elapsed seconds and the latest printed text.
 
         Raises:
-            WorkerDied: the process ended.
+            WorkerDied: the process ended, or was ended because it used too much memory.
             CasaNotLoaded: CASA cannot be imported there.
             Exception: what the operation raised, of its own class where that is a builtin one.
 
@@ -206,10 +210,23 @@ class Worker:
                 if wanted(message):
                     return message
             self._listen(_TICK)
+            self._limit_memory()
             now = time.monotonic()
             if tick is not None and now - last_tick >= 1:
                 last_tick = now
                 tick(now - began, self._printed.tail())
+
+    def _limit_memory(self) -> None:
+        """End the process when it uses more than it may. (Limits of address space do not suit CASA, which reserves much
+        that it never uses.)"""
+        if not self._memory or self.pid is None:
+            return
+        used = usage.resident(self.pid) + sum(map(usage.resident, usage.descendants(self.pid)))
+        if used > self._memory:
+            raise WorkerDied(
+                f"the CASA process was ended because it used {used >> 20} MiB of memory; "
+                f"the limit is {self._memory >> 20} MiB (setting `memory`)"
+            )
 
     def _listen(self, timeout: float) -> None:
         assert self._selector is not None

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,7 +29,10 @@ class _OurKernel(KernelSpecManager):
     """The kernel of this very installation, whatever is registered under its name."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        # A source tree that nobody has installed has no entry points.
+        registered = entry_points(group="jupyter_client.kernel_provisioners", name="casa-provisioner")
         return KernelSpec(
+            metadata={"kernel_provisioner": {"provisioner_name": "casa-provisioner"}} if registered else {},
             argv=[sys.executable, "-m", "casa_kernel", "-f", "{connection_file}"],
             display_name="CASA",
             language="python",

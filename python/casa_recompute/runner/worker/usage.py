@@ -9,7 +9,7 @@ import os
 import resource
 from collections.abc import Iterator
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+_TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
 class Meter:
@@ -53,6 +53,15 @@ def _peak(pid: str) -> int:
     except OSError:
         return 0  # it has ended just now
     return 0  # a zombie has no memory
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process has now; what it shares with others counts, too."""
+    try:
+        with open(f"/proc/{pid}/statm") as stream:
+            return int(stream.read().split()[1]) * _PAGE
+    except OSError:
+        return 0
 
 
 def descendants(pid: int) -> Iterator[int]:
