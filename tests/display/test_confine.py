@@ -59,6 +59,9 @@ def processes_with(mark: str) -> list[int]:
     return found
 
 
+lines: dict[int, socket.socket] = {}  # by process: its life line
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start a program under ``confine``; ``level``: a key of LEVELS."""
@@ -69,16 +72,20 @@ def start(tmp_path: Path) -> Iterator[Start]:
         place.mkdir()
         allowed = map(str, LEVELS[level])
         words = [sys.executable, "-I", "-S", "-c", SCRIPT, *allowed, fifo, str(place), *command]
+        life, other = socket.socketpair()
         process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env={**os.environ, **env}
+            words, stdin=other, stdout=subprocess.PIPE, start_new_session=True, env={**os.environ, **env}
         )
+        other.close()
         running.append(process)
+        lines[process.pid] = life
         return process
 
     yield begin
     for process in running:
         with process:
             process.kill()
+            lines.pop(process.pid).close()
 
 
 def test_this_machine_allows_what_the_other_tests_look_at() -> None:
@@ -93,6 +100,14 @@ def test_the_end_of_the_program_is_told(start: Start, level: str, script: str, c
     assert not (tmp_path / "place").exists()
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_end_is_told_before_a_helper_has_gone(start: Start, level: str) -> None:
+    process = start("/bin/sh", "-c", "setsid sleep 1000 & exit 0", level=level)
+    assert lines[process.pid].recv(1) == b"\n"
+    assert process.poll() is None
+    assert process.wait(30) == 0
+
+
 def test_a_program_that_is_not_there(start: Start) -> None:
     assert start("/no/such/program").wait(30) == 127
 
@@ -102,9 +117,8 @@ def test_all_ends_when_the_owner_goes(start: Start, level: str, tmp_path: Path) 
     mark = f"{tmp_path}/mark"
     script = f"(sleep 1000; : {mark}) & echo started; sleep 1000; : {mark}"
     process = start("/bin/sh", "-c", script, level=level)
-    assert process.stdout is not None and process.stdin is not None
-    assert process.stdout.readline() == b"started\n"
-    process.stdin.close()
+    assert process.stdout is not None and process.stdout.readline() == b"started\n"
+    lines[process.pid].close()
     assert process.wait(30) == -signal.SIGKILL
     if level == "all namespaces":
         assert eventually(lambda: not processes_with(mark))
@@ -150,8 +164,7 @@ def test_nothing_is_left_of_an_appimage(start: Start, tmp_path: Path, display: D
     mount = mount_of(program)
     assert mount in Path(f"/proc/{program}/mounts").read_text()
     assert (mount in Path("/proc/self/mounts").read_text()) == (level == "no namespace")
-    assert process.stdin is not None
-    process.stdin.close()
+    lines[process.pid].close()
     assert process.wait(30) == -signal.SIGKILL
     assert eventually(lambda: not processes_with(str(tmp_path)))
     assert mount not in Path("/proc/self/mounts").read_text() and not os.path.exists(mount)

@@ -12,7 +12,8 @@ Some systems do not allow namespaces of processes (where /proc is masked, as in 
 this process ends the helper itself; in the latter case, whoever reaches the machine can reach the program's port.
 
 The address at which the program serves is written into FIFO. DIRECTORY is removed in the end. Standard input is the
-life line: when its other end is closed, all ends. Standard library only.
+life line, a socket: when its other end is closed, all ends; when the program has ended, it says so at once, while its
+helper may take a moment more. Standard library only.
 """
 
 from __future__ import annotations
@@ -112,6 +113,7 @@ def possible(processes: bool) -> bool:
 
 
 def _execute(command: list[str]) -> None:
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     try:
         os.execv(command[0], command)
     except OSError as error:
@@ -129,6 +131,7 @@ def _first_process(command: list[str]) -> None:
     while True:
         ended, status = os.wait()
         if ended == program[0]:
+            _tell_end()
             _end_helpers(command[0])  # that it takes its directory away; its mount would go anyway
             code = os.waitstatus_to_exitcode(status)
             os._exit(code if code >= 0 else 128 - code)
@@ -160,7 +163,6 @@ def _begin(processes: bool, life: int, command: list[str]) -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if not select.select([life], [], [], 0)[0]:
             os.close(life)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             _first_process(command) if processes else _execute(command)
 
 
@@ -170,6 +172,11 @@ def _follow(owner: int, child: int, sign: int) -> None:
         pass
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, sign)
+
+
+def _tell_end() -> None:
+    with contextlib.suppress(OSError):  # nobody wants to know
+        os.write(0, b"\n")
 
 
 def _end_helpers(image: str) -> None:
@@ -276,6 +283,7 @@ def main() -> int:
             threading.Thread(target=_serve, args=(inner, fifo, directory), daemon=True).start()
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if not processes:
+            _tell_end()
             _end_helpers(command[0])
         elif code > 128:
             code = 128 - code

@@ -21,6 +21,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -92,24 +93,26 @@ class _Program:
         executable = _executable(task, package)
         command = [sys.executable, "-I", "-S", confine.__file__, fifo, _short_directory(), str(executable), *arguments]
         environment = {key: value for key, value in os.environ.items() if "MPI" not in key}  # as CASA does
-        # A session of its own: who kills us all at once leaves it the time to clean up.
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=self._output,
-            stderr=self._output,
-            env=environment,
-            start_new_session=True,
-        )
+        self._life, other = socket.socketpair()
+        with other:
+            # A session of its own: who kills us all at once leaves it the time to clean up.
+            self.process = subprocess.Popen(
+                command,
+                stdin=other.fileno(),
+                stdout=self._output,
+                stderr=self._output,
+                env=environment,
+                start_new_session=True,
+            )
 
     def alive(self) -> bool:
-        return self.process.poll() is None
+        """Whether the program runs; what runs it may need a moment more to clean up."""
+        return self._life.fileno() >= 0 and not select.select([self._life], [], [], 0)[0]
 
     def kill(self, fault: str | None = None) -> None:
         """End the program. `fault`, the reason, is kept for the error message."""
         self.fault = self.fault or fault
-        assert self.process.stdin is not None
-        self.process.stdin.close()
+        self._life.close()
         try:
             self.process.wait(timeout=_END_S)
         except subprocess.TimeoutExpired:
