@@ -10,6 +10,8 @@ from traitlets import Type
 from jupyterlab_casa import __version__
 from jupyterlab_casa.managers.base import Manager, Root
 from jupyterlab_casa.managers.catalogue import Tasks
+from jupyterlab_casa.managers.displays import Displays
+from jupyterlab_casa.managers.kernels import Kernels
 from jupyterlab_casa.managers.plans import Plans
 from jupyterlab_casa.managers.products import Products
 from jupyterlab_casa.managers.store import Store
@@ -26,6 +28,8 @@ class CasaApp(ExtensionApp):
     extension_url = "/jupyterlab-casa/api"
     load_other_extensions = True
 
+    kernels_class = Type(Kernels, klass=Kernels, help="Who tells what kernels do, and stops it.").tag(config=True)
+    displays_class = Type(Displays, klass=Displays, help="Who looks at kernels' X displays.").tag(config=True)
     catalogue_class = Type(Tasks, klass=Tasks, help="Who lists and describes tasks.").tag(config=True)
     products_class = Type(Products, klass=Products, help="Who tells, compares and restores versions.").tag(config=True)
     store_class = Type(Store, klass=Store, help="Who looks after the stores of workspaces.").tag(config=True)
