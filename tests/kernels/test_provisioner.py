@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from jupyter_client import KernelManager
 from jupyter_client.blocking import BlockingKernelClient
@@ -155,6 +156,22 @@ def test_a_task_that_takes_too_much_memory_is_ended_and_undone(
     told = "".join(output.get("text", "") for output in notebook.cells[0].outputs)
     assert "WorkerDied" in told and "the limit is 5 MiB (setting `memory`)" in told
     assert not (space / "slow.ms").exists()
+
+
+def test_tools_open_no_port(kernel: Started, space: Path) -> None:
+    manager, client = kernel
+    before = reachable(provisioner(manager).pid)
+    reply = client.execute_interactive("tb.open('nothing')", timeout=120, output_hook=lambda _: None)
+    assert reply["content"]["ename"] == "RuntimeError"  # casatools are there, and say that it does not exist
+    assert reachable(provisioner(manager).pid) == before == set()
+
+
+def reachable(pid: int | None) -> set[tuple[str, int]]:
+    """TCP ports of a process to which others than its own machine can connect."""
+    assert pid is not None
+    connections = psutil.Process(pid).net_connections("tcp")
+    listening = {tuple(one.laddr) for one in connections if one.status == psutil.CONN_LISTEN}
+    return {(address, port) for address, port in listening if not address.startswith("127.") and address != "::1"}
 
 
 def test_marks_are_of_one_launch_only() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from casa_recompute.runner import CasaNotLoaded, WorkerDied
+from casa_recompute.runner.worker import confine
 from casa_recompute.session import Session
 from casa_recompute.settings import Settings, SettingsError, config_files, load_settings
 from casa_recompute.shared import Shared
@@ -74,6 +75,7 @@ def _checks(directory: Path, gui: bool) -> Iterator[Check]:
         yield _demo_data()
         yield _display(settings)
         yield _fuse()
+        yield _ports()
         if gui and loaded.status == "ok":
             yield _plot(session)
     yield _kernel()
@@ -203,6 +205,13 @@ def _fuse() -> Check:
     if shutil.disk_usage(Path.home()).free > _TIGHT:
         return Check("FUSE", "ok", message)
     return Check("FUSE", "warn", message + ", where little room is left", "sudo apt-get install fuse libfuse2")
+
+
+def _ports() -> Check:
+    if confine.possible(processes=False):
+        return Check("ports", "ok", "graphical programs are shut in: nobody else reaches their ports")
+    message = "no user namespaces here: while a graphical program runs, others can reach its port, without a password"
+    return Check("ports", "warn", message, "sudo sysctl user.max_user_namespaces=15000, or a firewall")
 
 
 def _plot(session: Session) -> Check:
