@@ -111,8 +111,8 @@ def test_doctor_looks_at_everything_and_leaves_nothing(casa: Casa, workspace: Pa
     before = sorted(workspace.iterdir())
     report = casa("doctor", "--json").json
     status = {check["name"]: check["status"] for check in report["checks"]}
-    assert {"Python", "settings", "CASA", "display", "FUSE", "ports", "kernel casa", "store", "free space"} <= set(status)
-    assert {"JupyterLab extension", "server extension", "tutorial data"} <= set(status)
+    assert {"Python", "settings", "CASA", "display", "FUSE", "kernel casa", "store", "free space"} <= set(status)
+    assert {"ports", "JupyterLab extension", "server extension", "tutorial data"} <= set(status)
     assert status["Python"] == status["CASA"] == "ok"
     assert report["ok"] == ("fail" not in status.values())
     assert all(check["cure"] for check in report["checks"] if check["status"] == "fail")

@@ -101,8 +101,19 @@ def test_wheel_pins_casa_and_brings_the_command(wheel: zipfile.ZipFile) -> None:
     text = metadata(wheel)
     for requirement in ("casatasks==6.7.0.31", "casatools==6.7.0.31", "casadata==2025.9.22", "numpy<2.4"):
         assert f"Requires-Dist: {requirement}" in text
-    (entry_points,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert "jupyter-casa = jupyterlab_casa.cli:main" in wheel.read(entry_points).decode()
+    assert "jupyter-casa = jupyterlab_casa.cli:main" in entry_points(wheel)
+
+
+def test_the_kernel_names_a_provisioner_that_comes_with_it(wheel: zipfile.ZipFile) -> None:
+    (name,) = (name for name in wheel.namelist() if name.endswith("kernels/casa/kernel.json"))
+    provisioner = json.loads(wheel.read(name))["metadata"]["kernel_provisioner"]["provisioner_name"]
+    (_, found) = entry_points(wheel).split("[jupyter_client.kernel_provisioners]")
+    assert f"{provisioner} = jupyterlab_casa.provisioner:CasaProvisioner" in found
+
+
+def entry_points(wheel: zipfile.ZipFile) -> str:
+    (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    return wheel.read(name).decode()
 
 
 def metadata(wheel: zipfile.ZipFile) -> str:
