@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from casa_recompute.display import Display, DisplayError
@@ -47,6 +48,12 @@ def server_pid(display: Display) -> int:
 def test_answers_and_leaves_our_environment_alone(display: Display) -> None:
     assert display.alive()
     assert display.env()["DISPLAY"] != os.environ.get("DISPLAY")
+
+
+def test_listens_on_no_network(display: Display) -> None:
+    process = psutil.Process(server_pid(display))
+    assert process.net_connections("inet") == []
+    assert len(process.net_connections("unix")) > 0
 
 
 def test_survives_its_other_clients(display: Display) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +36,18 @@ def of_kernel(space: Path, kernel_id: str) -> Live | None:
 def call_of(space: Path, kernel_id: str) -> dict[str, object]:
     state = of_kernel(space, kernel_id)
     return dict(state.call or {}) if state is not None else {}
+
+
+def processes_with(mark: str) -> list[int]:
+    """Processes that bear a text in their command line."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if any(mark in word for word in process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
 
 
 def gone(pid: int) -> bool:
@@ -81,9 +92,5 @@ def kernelspec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def _nothing_left(tmp_path: Path) -> Iterator[None]:
     """Whatever a test leaves in its directory is ended."""
     yield
-    for process in psutil.process_iter():
-        try:
-            if any(str(tmp_path) in word for word in process.cmdline()):
-                process.send_signal(signal.SIGKILL)
-        except psutil.Error:
-            continue
+    for process in processes_with(str(tmp_path)):
+        keeper.kill(process)

@@ -19,7 +19,7 @@ from traitlets.config import Config
 
 from jupyterlab_casa import keeper
 from jupyterlab_casa.provisioner import CasaProvisioner
-from tests.kernels.conftest import SLOW, call_of, eventually, gone, of_kernel
+from tests.kernels.conftest import SLOW, call_of, eventually, gone, of_kernel, processes_with
 
 SERVER = """
 import sys, time
@@ -32,6 +32,11 @@ client.wait_for_ready(timeout=90)
 client.execute(sys.argv[2])
 print(manager.kernel_id, manager.provisioner.pid, flush=True)
 time.sleep(600)
+"""
+DRAW = """
+import casadata
+importuvfits(fitsfile=casadata.datapath + '/demo/3C273XC1.fits', vis='a.ms')
+plotms(vis='a.ms', xaxis='time', yaxis='amp')
 """
 Started = tuple[KernelManager, BlockingKernelClient]
 
@@ -106,6 +111,40 @@ def test_a_killed_kernel_takes_even_a_frozen_worker_along(kernel: Started, space
     os.kill(worker, signal.SIGSTOP)
     os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: gone(worker) and not keepers(pid))
+
+
+@pytest.mark.parametrize("how", ["shut down", "killed", "killed with its worker"])
+def test_graphical_programs_end_with_their_kernel(kernelspec: str, space: Path, tmp_path: Path, how: str) -> None:
+    (tmp_path / "config.toml").write_text("threads = 1\n")  # the real CASA
+    manager = KernelManager(kernel_name=kernelspec)
+    manager.start_kernel(cwd=str(space))
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=90)
+    reply = client.execute_interactive(DRAW, timeout=200, output_hook=lambda _: None)
+    assert reply["content"]["status"] == "ok", reply["content"]
+    state = of_kernel(space, provisioner(manager).kernel_id)
+    assert state is not None and state.display is not None
+    programs = [pid for pid in processes_with(f"{space}/.casa-recompute/log") if "AppImage" in command_of(pid)]
+    assert programs
+    screen = int(Path(f"/tmp/.X{state.display['display'][1:]}-lock").read_text())
+    client.stop_channels()
+    if how == "shut down":
+        manager.shutdown_kernel()
+    else:
+        if how == "killed with its worker":
+            (worker,) = [
+                one.pid for one in psutil.Process(state.pid).children() if "main.py" in " ".join(one.cmdline())
+            ]
+            os.killpg(worker, signal.SIGKILL)
+        os.kill(state.pid, signal.SIGKILL)
+    assert eventually(lambda: not processes_with(f"{space}/.casa-recompute/log") and gone(screen))
+    assert eventually(lambda: not keepers(state.pid))
+    manager.cleanup_resources()
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
 def test_what_the_user_started_stays(kernel: Started, space: Path) -> None:
