@@ -37,6 +37,7 @@ _NEWNS, _NEWUSER, _NEWPID, _NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_CAP_AMBIENT, _RAISE = 1, 36, 47, 2  # prctl.h
 _CAP_SYS_ADMIN = 21
 _MS_REC_SLAVE = 0x4000 | 0x80000  # what is mounted later is seen within, but nothing of ours without
+_MNT_DETACH = 2
 _MS_PROC = 0x2 | 0x4 | 0x8  # nosuid, nodev, noexec
 _SIOCSIFFLAGS, _IFF_UP_RUNNING = 0x8914, 0x1 | 0x40
 _GO_S = 3.0  # seconds in which a FUSE helper must have gone
@@ -192,7 +193,8 @@ def _end_helpers(image: str) -> None:
         os.waitpid(helper, 0)
     for mount in _mounts(image):
         if _ask(mount) == errno.ENOTCONN:  # its helper was killed
-            subprocess.run(["fusermount", "-u", "-z", mount], check=False, stderr=subprocess.DEVNULL)
+            if _libc.umount2(os.fsencode(mount), _MNT_DETACH):  # without a namespace: not ours to unmount
+                subprocess.run(["fusermount", "-u", "-z", mount], check=False, stderr=subprocess.DEVNULL)
             with contextlib.suppress(OSError):
                 os.rmdir(mount)
 
