@@ -171,12 +171,12 @@ def test_nothing_is_left_of_an_appimage(start: Start, tmp_path: Path, display: D
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_helper_that_missed_the_end_is_woken(start: Start, tmp_path: Path, display: Display, level: str) -> None:
+def test_a_frozen_helper_is_ended(start: Start, tmp_path: Path, display: Display, level: str) -> None:
     process, _, program = appimage(start, tmp_path, level, display)
     mount = mount_of(program)
     helpers = [pid for pid in processes_with(str(IMAGE)) if str(tmp_path) in " ".join(psutil.Process(pid).cmdline())]
     helpers = [pid for pid in helpers if Path(os.readlink(f"/proc/{pid}/exe")) == IMAGE]
-    for helper in helpers:  # as if it had missed its writer's word
+    for helper in helpers:
         os.kill(helper, signal.SIGSTOP)
     os.kill(program, signal.SIGKILL)
     assert process.wait(30) == -signal.SIGKILL
