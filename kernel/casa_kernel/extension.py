@@ -127,7 +127,12 @@ class Extension:
         }
 
     def _before_casatools(self) -> None:
-        """casatools opens its log file when it is imported, by default in the user's directory."""
+        """casatools opens its log file when it is imported, by default in the user's directory.
+
+        Its libraries import numpy while they are loaded, which lets other threads run; one of them that looks something
+        up in a library then waits for ever, and all with it. A numpy that is there already takes no time.
+        """
+        importlib.import_module("numpy")
         config: Any = importlib.import_module("casaconfig.config")
         config.logfile = str(self.session.log.with_name("casa-kernels.log"))
 

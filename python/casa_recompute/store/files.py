@@ -21,7 +21,8 @@ _UNSHARED = (errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP, errno.EA
 """What FICLONE answers for two files that cannot share blocks."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _OTHER_BOOT_S = 86400.0
-_LIBC = ctypes.CDLL(None, use_errno=True)
+# Looked up now: a thread that does it while another one loads a library, whose start runs Python, waits for ever.
+_syncfs = ctypes.CDLL(None, use_errno=True).syncfs
 
 
 def clone(source: int, destination: int) -> None:
@@ -124,7 +125,7 @@ def sync_filesystem(path: Path) -> None:
     """
     handle = os.open(path, os.O_RDONLY)
     try:
-        if _LIBC.syncfs(handle):
+        if _syncfs(handle):
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), str(path))
     finally:

@@ -34,7 +34,7 @@ _VIEWS = 8
 """Clones kept at a time where snapshots are read through clones."""
 _LISTED_S = 1.0
 """For how many seconds one believes that the snapshots are still those that were listed."""
-_libc = ctypes.CDLL(None, use_errno=True)
+_sync_file_range = ctypes.CDLL(None, use_errno=True).sync_file_range
 
 
 class ZfsStore(CowStore):
@@ -374,7 +374,7 @@ class _ZfsCapture(Capture):
         handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
         try:
             # What was written through a memory map is not yet known to ZFS: without this the snapshot would miss it.
-            if _libc.sync_file_range(handle, ctypes.c_int64(0), ctypes.c_int64(0), _WRITE_AND_WAIT):
+            if _sync_file_range(handle, ctypes.c_int64(0), ctypes.c_int64(0), _WRITE_AND_WAIT):
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), source)
             info = os.fstat(handle)
         finally:
