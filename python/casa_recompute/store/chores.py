@@ -99,7 +99,7 @@ class Chores:
                 if self._store.shares and fresh.previous is not None:
                     self._share(fresh)
                 units: list[bytes] = []
-                digest = seal(self._store, fresh.object, enough, units)
+                digest = seal(self._store, fresh.object, enough, units if self._store.shares else None)
                 if not digest:
                     self._waiting.appendleft(fresh)
                     return
