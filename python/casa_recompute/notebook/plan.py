@@ -77,50 +77,47 @@ class Judged:
     """One cell on the way through the notebook."""
 
     verdict: Verdict
-    before: State  # the walk's own, which goes on
     makers: dict[str, str] = field(default_factory=dict)  # what it reads -> cell that had made it
     needs: dict[str, str] = field(default_factory=dict)  # what of that cannot be brought back -> the same
     calls: list[Foresight] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)  # to run, or perhaps to run
-    reached: set[str] | None = None  # names that it may read, once somebody looked
+    writing: list[str] = field(default_factory=list)  # what it may make anew, if it has to run
 
 
-def may_write(judged: Judged, facts: PlanFacts) -> set[str]:
-    """Resources that a cell which has to run may make anew, as far as can be told beforehand."""
-    cell, state = judged.verdict.cell, judged.before
+def may_write(judged: Judged, state: State, facts: PlanFacts) -> set[str]:
+    """Resources that a cell which has to run may make anew, as far as can be told beforehand; ``state``: above it."""
+    cell = judged.verdict.cell
     uses = source.uses(cell.source)
     written: set[str] = set()
     for run in (facts.last_run(cell.id), judged.verdict.likely, *[run for _, run in judged.verdict.differing[:1]]):
         if run is not None:
             written.update(run.writes)
     written |= {f"n:{name}" for name in uses.binds}
-    touched = judged.reached if judged.reached is not None else reach(uses, state, facts)
     direct = uses.reads
-    versions = state.versions
-    for name in touched:
-        version = versions.get(f"n:{name}", ABSENT)
+    for name in reach(uses, state, facts):
+        version = state[f"n:{name}"]
         if version[:2] in ("d-", "k-") and (name not in direct or name in uses.mutates):
             written.add(f"n:{name}")
             if group := shared(version):
-                written |= {r for r, v in state.versions.items() if shared(v) == group}
+                written |= state.sharing(group)
     if uses.shell:
         written |= {f"p:{path}" for path in facts.known_products() | state.products().keys()}
     elif uses.texts:
         told = {word for call in judged.calls if call.arguments for word in strings(call.arguments)}
-        written |= {f"p:{path}" for path in _named(judged, facts, told)}
+        written |= {f"p:{path}" for path in _named(judged, state, facts, told)}
     for call in judged.calls:
         written |= {f"p:{path}" for path in call.changing}
     return written
 
 
-def _named(judged: Judged, facts: PlanFacts, told: Collection[str] = ()) -> set[str]:
+def _named(judged: Judged, state: State, facts: PlanFacts, told: Collection[str] = ()) -> set[str]:
     """Products that a cell's text names, other than by the words ``told``."""
     texts = source.uses(judged.verdict.cell.source).texts
     words = {os.path.normpath(text) for text in texts if text and text not in told}
     if not words:
         return set()
-    products = facts.known_products() | judged.before.products().keys()
-    return {path for path in products if any(word == path or word.startswith(path + "/") for word in words)}
+    paths = {word[:end] for word in words for end in (len(word), *[at for at, c in enumerate(word) if c == "/"])}
+    return {path for path in paths if path in facts.known_products() or state.wrote(path)}
 
 
 def reach(uses: source.Uses, state: State, facts: PlanFacts, later: bool = False) -> set[str]:
@@ -141,24 +138,22 @@ def reach(uses: source.Uses, state: State, facts: PlanFacts, later: bool = False
         if name in found:
             continue
         found.add(name)
-        version = state.versions.get(f"n:{name}", ABSENT)
+        version = state[f"n:{name}"]
         if version not in (ABSENT, UNKNOWN):
             todo += facts.uses(version)
     return found
 
 
-def needed(judged: Judged, facts: PlanFacts) -> dict[str, str]:
+def needed(judged: Judged, state: State, facts: PlanFacts) -> dict[str, str]:
     """What a cell that has to run needs of the cells above and cannot be brought back: resource -> its maker."""
-    state = judged.before
     uses = source.uses(judged.verdict.cell.source)
     names = reach(uses, state, facts, later=True)
-    if not uses.later:
-        judged.reached = names
-    resources = {*_PROCESS, *[f"n:{name}" for name in names], *[f"p:{path}" for path in _named(judged, facts)]}
+    resources = {*_PROCESS, *[f"n:{name}" for name in names], *[f"p:{path}" for path in _named(judged, state, facts)]}
     likely, last = judged.verdict.likely, facts.last_run(judged.verdict.cell.id)
     for run in (likely, last if last is not likely else None):
         if run is not None:
             resources.update(run.reads)
+    state.asked |= resources
     known = state.makers  # of names and products; nothing else can be lost
     makers = {resource: maker for resource in resources if (maker := known.get(resource))}
     return _lost(state.versions, makers, facts)
@@ -213,24 +208,31 @@ def survey(
             verdict = judge(cell, state, facts)
             if everything and cell.source.strip():
                 verdict = Verdict(cell, meaning=verdict.meaning)
-        judged.append(pass_by(verdict, state, places, facts, predictor))
+        judged.append(look_at(verdict, state, places, facts, predictor))
+        pass_by(judged[-1], state)
     return conclude(places, judged, state, facts, done or {})
 
 
-def pass_by(
+def look_at(
     verdict: Verdict, state: State, places: Mapping[str, int], facts: PlanFacts, predictor: Predictor
 ) -> Judged:
-    """Take into the state what a cell does; ``places``: the numbers of cells, from 0."""
+    """What else there is to know of a cell; ``state``: above it; ``places``: the numbers of cells, from 0."""
     cell = verdict.cell
     if verdict.run is not None:
-        makers = {resource: state.maker(resource) for resource in verdict.run.reads}
-        state.apply(verdict.run, cell.id)
-        return Judged(verdict, state, makers)
-    one = Judged(verdict, state, calls=predictor.calls(cell.source, state))
-    one.needs = needed(one, facts)
-    one.reasons = why(one, places, facts)
-    state.forget(may_write(one, facts), cell.id, verdict.meaning)
+        return Judged(verdict, {resource: state.maker(resource) for resource in verdict.run.reads})
+    one = Judged(verdict, calls=predictor.calls(cell.source, state))
+    one.needs = needed(one, state, facts)
+    one.reasons = why(one, state, places, facts)
+    one.writing = sorted(may_write(one, state, facts))  # a directory's maker is that of the last product in it
     return one
+
+
+def pass_by(one: Judged, state: State) -> None:
+    """Take into the state what a cell does."""
+    if one.verdict.run is not None:
+        state.apply(one.verdict.run, one.verdict.cell.id)
+    else:
+        state.forget(one.writing, one.verdict.cell.id, one.verdict.meaning)
 
 
 def conclude(
@@ -364,12 +366,12 @@ def _displaced(path: str, present: str, facts: PlanFacts) -> Reason:
     return Reason("overwritten", path, f"`{path}` was left in another state by a later run: it is brought back")
 
 
-def why(one: Judged, places: Mapping[str, int], facts: PlanFacts) -> list[Reason]:
-    """Why a cell has to run, or may have to."""
+def why(one: Judged, state: State, places: Mapping[str, int], facts: PlanFacts) -> list[Reason]:
+    """Why a cell has to run, or may have to; ``state``: above it."""
     verdict = one.verdict
     cell = verdict.cell
     if verdict.likely is not None:
-        return _waiting(one, places)
+        return _waiting(verdict, state, places)
     last = facts.last_run(cell.id)
     error = source.uses(cell.source).error
     if error:
@@ -382,7 +384,7 @@ def why(one: Judged, places: Mapping[str, int], facts: PlanFacts) -> list[Reason
         stood = facts.stood(cell.id) or last
         reasons += _edited(one, stood, facts) if stood.meaning != verdict.meaning else []
     for resource, run in verdict.differing:
-        reasons.append(_differs(resource, run, one, places, facts))
+        reasons.append(_differs(resource, run, cell, state, places))
     if verdict.environment and not reasons:
         names = ", ".join(verdict.environment)
         message = f"{names} is another version than when it ran"
@@ -398,10 +400,10 @@ def why(one: Judged, places: Mapping[str, int], facts: PlanFacts) -> list[Reason
     return reasons
 
 
-def _waiting(one: Judged, places: Mapping[str, int]) -> list[Reason]:
+def _waiting(verdict: Verdict, state: State, places: Mapping[str, int]) -> list[Reason]:
     reasons, seen = [], set()
-    for resource in one.verdict.pending:
-        maker = one.before.maker(resource)
+    for resource in verdict.pending:
+        maker = state.maker(resource)
         if maker in seen:
             continue
         seen.add(maker)
@@ -420,14 +422,14 @@ def _call_it(resource: str) -> str:
     return f"`{what}`"
 
 
-def _differs(resource: str, run: CellRun, one: Judged, places: Mapping[str, int], facts: PlanFacts) -> Reason:
+def _differs(resource: str, run: CellRun, cell: CellSource, state: State, places: Mapping[str, int]) -> Reason:
     """Why what a cell reads is not what it was when it ran."""
     what, it = resource[2:], _call_it(resource)
-    now, maker, former = one.before[resource], one.before.maker(resource), run.origins.get(resource, "")
+    now, maker, former = state[resource], state.maker(resource), run.origins.get(resource, "")
     if now == UNKNOWN:
         message = f"{ordinal(places, maker)} will run first and may change {it}"
         return Reason("upstream", what, message, because_of=maker)
-    here = places[one.verdict.cell.id]
+    here = places[cell.id]
     if former and places.get(former, -1) > here:
         message = f"when it ran, {it} was as {ordinal(places, former)} below had left it"
         return Reason("overwritten", what, message, because_of=former)

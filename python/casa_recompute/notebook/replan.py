@@ -1,7 +1,8 @@
 """Plans of one notebook, again and again while it is edited: what has not changed is not gone through again.
 
 A plan depends on the cells, the ledger, the settings and the disk. Of the cells, those above the first edited one keep
-their verdicts; so do those from where the state is as it was before the edit. When the ledger, the settings, or the
+their verdicts; so do those from where the state is as it was before the edit, and those for which all that they
+asked of the state is as it was one of the last times that they were looked at. When the ledger, the settings, or the
 sequence of cells changes, everything is gone through. The disk is looked at again after a while (``look_after``); what
 a call is going to do depends on it in more ways than are written down, so then cells that are to make calls, and those
 below, are gone through again, too. The result is always that of :func:`casa_recompute.notebook.plan.plan_notebook`.
@@ -12,19 +13,31 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from casa_recompute.installation import Installation
 from casa_recompute.notebook.model import CellPlan, CellRun, CellSource, Plan
-from casa_recompute.notebook.plan import Desk, Judged, Survey, behind, conclude, pass_by, plan_cell, put_together
-from casa_recompute.notebook.simulate import State, judge
+from casa_recompute.notebook.plan import (
+    Desk,
+    Judged,
+    Survey,
+    behind,
+    conclude,
+    look_at,
+    pass_by,
+    plan_cell,
+    put_together,
+)
+from casa_recompute.notebook.simulate import ALL, HISTORY, PRODUCTS, State, judge
 from casa_recompute.settings import Settings
 from casa_recompute.workspace import HOME, Workspace
 
 _STRIDE = 100
 """Cells after which the state is kept, to go on from."""
+_TIMES = 3
+"""Of so many of the last times that a cell was looked at, what was found is kept."""
 
 
 class Planner:
@@ -48,14 +61,12 @@ class Planner:
         self._known: tuple[object, ...] = ()  # what must be the same, so that anything that was found before counts
         self._looked = 0.0
         self._cells: list[CellSource] = []
-        self._judged: list[Judged] = []
+        self._looks: list[_Look] = []  # at each cell
         self._places: dict[str, int] = {}
         self._states: dict[int, State] = {}  # before some of the cells, by their numbers
-        self._looks_back: list[bool] = []  # for each cell: whether it asks what the cells above say
         self._after: State | None = None
-        self._survey: Survey | None = None
+        self._former: dict[str, list[_Look]] = {}  # by cell: the last looks that may hold again, the newest first
         self._parts: list[_Part] = []
-        self._told: dict[Hashable, _Part] = {}  # all that follow from the same facts
         self._plan: Plan | None = None
 
     @property
@@ -92,7 +103,7 @@ class Planner:
         with self._reading() as space:
             self._take(list(cells), space, settings, casa)
             assert self._plan is not None and self._desk is not None
-            return self._plan, behind(self._judged, self._desk.lookups)
+            return self._plan, behind([look.judged for look in self._looks], self._desk.lookups)
 
     def text(self, cells: Sequence[CellSource], settings: Settings, casa: Installation) -> str:
         """The plan as JSON, see :meth:`Plan.as_json`.
@@ -140,8 +151,7 @@ class Planner:
             self._desk = Desk(self.directory, self.notebook, cells, settings, space, casa)
             self._known, self._looked = known, time.monotonic()
             self._places = {cell.id: number for number, cell in enumerate(cells)}
-            self._judged, self._states, self._looks_back = [], {}, []
-            self._parts, self._told, self._survey, self._cells = [], {}, None, []
+            self._cells, self._looks, self._states, self._former = [], [], {}, {}
             self._go_through(self._desk, cells, 0, len(cells))
             return
         pairs = zip(cells, self._cells, strict=True)
@@ -150,10 +160,11 @@ class Planner:
         if time.monotonic() - self._looked >= self._look_after:
             if self._desk.lookups.look_again():
                 # Where a call goes also depends on links and on files that it lists, which nobody has noted.
-                calling = [number for number, one in enumerate(self._judged) if one.calls]
+                calling = [number for number, look in enumerate(self._looks) if look.judged.calls]
                 first, last = min([first, *calling]), max([last, *calling])
             else:
                 first, last = 0, len(cells)
+                self._former.clear()
             self._looked = time.monotonic()
         if first < len(cells):
             self._desk.lookups.now_say(cells)
@@ -161,57 +172,87 @@ class Planner:
 
     def _go_through(self, desk: Desk, cells: list[CellSource], first: int, last: int) -> None:
         """Go through the cells from number ``first`` at the latest to ``last`` at the earliest: they may be others."""
-        facts = desk.lookups
-        old_judged, old_states = self._judged, self._states
+        old, old_states = self._looks, self._states
         start = max((at for at in old_states if at <= first), default=0)
-        state = old_states[start].copy() if old_states else State(facts)
-        judged, looks_back = old_judged[:start], self._looks_back[:start]
-        state.passed = [one.verdict.meaning for one in judged]
+        state = old_states[start].copy() if old_states else State(desk.lookups)
+        looks = old[:start]
+        state.passed = [look.judged.verdict.meaning for look in looks]
         # Mostly the same cell is edited next: it is gone on from there, and rejoined behind it.
         wanted = {*range(0, len(cells), _STRIDE), first, last + 1}
         states = {at: known for at, known in old_states.items() if at < start and at in wanted}
         for number in range(start, len(cells)):
             known = old_states.get(number)
-            if known and number > last and not any(self._looks_back[number:]) and state.same(known):
-                judged += old_judged[number:]
-                looks_back += self._looks_back[number:]
+            if known and number > last and not any(look.looks_back for look in old[number:]) and state.same(known):
+                looks += old[number:]
                 states |= {at: known for at, known in old_states.items() if at >= number and at in wanted}
                 break
             if number in wanted:
                 states[number] = state.copy()
-            state.looked_back = False
-            verdict = judge(cells[number], state, facts)
-            judged.append(pass_by(verdict, state, self._places, facts, desk.predictor))
-            looks_back.append(state.looked_back)
+            look = self._look(desk, cells[number], state)
+            pass_by(look.judged, state)
+            looks.append(look)
         else:
             self._after = state
-        self._cells, self._judged, self._states, self._looks_back = cells, judged, states, looks_back
-        self._conclude(desk, judged, old_judged)
+        self._cells, self._looks, self._states = cells, looks, states
+        self._conclude(desk)
 
-    def _conclude(self, desk: Desk, judged: list[Judged], old_judged: Sequence[Judged]) -> None:
+    def _look(self, desk: Desk, cell: CellSource, state: State) -> _Look:
+        """Look at a cell, unless all that it would ask is as it was one of the last times."""
+        former = self._former.setdefault(cell.id, [])
+        for look in former:
+            if look.holds(cell, state):
+                return look
+        state.asked = set()
+        verdict = judge(cell, state, desk.lookups)
+        look = _Look(look_at(verdict, state, self._places, desk.lookups, desk.predictor), state)
+        if not (look.judged.calls or look.looks_back or ALL in look.asked):  # what a call does depends on the disk
+            former.insert(0, look)
+            del former[_TIMES:]
+        return look
+
+    def _conclude(self, desk: Desk) -> None:
         """Words and prices, anew where something is not as it was."""
-        facts, before, old_parts = desk.lookups, self._survey, self._parts
+        facts = desk.lookups
         assert self._after is not None
-        found = self._survey = conclude(self._places, judged, self._after, facts, {})
+        found = conclude(self._places, [look.judged for look in self._looks], self._after, facts, {})
+        touched = {*found.must, *_makers(found)}
         parts = []
-        touched = {*found.must, *_makers(found)} | ({*before.must, *_makers(before)} if before is not None else set())
-        for number, one in enumerate(judged):
-            special = one.verdict.cell.id in touched
-            if old_parts and one is old_judged[number] and not special:
-                parts.append(old_parts[number])
-            elif special or one.calls:
-                parts.append(_Part(plan_cell(one, found, facts)))
-            else:  # often it is now as it was before the last edit
-                key = (one.verdict.cell, _number(one.verdict.run), _number(one.verdict.likely), *one.reasons)
-                part = self._told.get(key)
-                if part is None:
-                    part = self._told[key] = _Part(plan_cell(one, found, facts))
-                parts.append(part)
-        if len(self._told) > 4 * len(judged):
-            self._told.clear()
+        for look in self._looks:
+            part = look.part
+            if look.judged.verdict.cell.id in touched:
+                part = _Part(plan_cell(look.judged, found, facts))
+            elif part is None:
+                part = look.part = _Part(plan_cell(look.judged, found, facts))
+            parts.append(part)
         self._parts = parts
         revision = facts.space.ledger.last_run_number()
         self._plan = put_together([part.plan for part in parts], found, self.notebook, revision)
+
+
+class _Look:
+    """What was found of a cell at its place, and all that was asked for it."""
+
+    __slots__ = ("judged", "asked", "looks_back", "part", "_mark", "_versions", "_makers")
+
+    def __init__(self, judged: Judged, above: State) -> None:
+        self.judged = judged
+        self.asked = tuple(above.asked)
+        self.looks_back = HISTORY in above.asked
+        """Whether it asks what the cells above say."""
+        self._mark = above.mark if PRODUCTS in above.asked else None
+        self._versions = [*map(above.versions.get, self.asked)]
+        self._makers = [*map(above.makers.get, self.asked)]
+        self.part: _Part | None = None
+        """Of the plan, as long as it says nothing of what other cells need, and of what is to be brought back."""
+
+    def holds(self, cell: CellSource, above: State) -> bool:
+        """Whether the same would be found of the cell below this."""
+        return (
+            (cell is self.judged.verdict.cell or cell == self.judged.verdict.cell)
+            and [*map(above.versions.get, self.asked)] == self._versions
+            and [*map(above.makers.get, self.asked)] == self._makers
+            and self._mark in (None, above.mark)
+        )
 
 
 class _Part:
@@ -223,10 +264,6 @@ class _Part:
     @cached_property
     def text(self) -> str:
         return json.dumps(self.plan.as_json())
-
-
-def _number(run: CellRun | None) -> int:
-    return run.id if run is not None else 0
 
 
 def _makers(found: Survey) -> set[str]:
