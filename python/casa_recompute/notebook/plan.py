@@ -72,32 +72,38 @@ class Predictor(Protocol):
         """The calls, as far as they can be told from the text and the values of names at its place."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Judged:
     """One cell on the way through the notebook."""
 
     verdict: Verdict
-    makers: dict[str, str] = field(default_factory=dict)  # what it reads -> cell that had made it
-    needs: dict[str, str] = field(default_factory=dict)  # what of that cannot be brought back -> the same
-    calls: list[Foresight] = field(default_factory=list)
-    reasons: list[Reason] = field(default_factory=list)  # to run, or perhaps to run
-    writing: list[str] = field(default_factory=list)  # what it may make anew, if it has to run
+    makers: Mapping[str, str] = field(default_factory=dict)  # what it reads -> cell that had made it
+    needs: Mapping[str, str] = field(default_factory=dict)  # what of that cannot be brought back -> the same
+    calls: Sequence[Foresight] = ()
+    reasons: Sequence[Reason] = ()  # to run, or perhaps to run
+    writing: Sequence[str] = ()  # what it may make anew, if it has to run
 
 
-def may_write(judged: Judged, state: State, facts: PlanFacts) -> set[str]:
-    """Resources that a cell which has to run may make anew, as far as can be told beforehand; ``state``: above it."""
-    cell = judged.verdict.cell
-    uses = source.uses(cell.source)
-    written: set[str] = set()
-    for run in (facts.last_run(cell.id), judged.verdict.likely, *[run for _, run in judged.verdict.differing[:1]]):
-        if run is not None:
+def may_write(judged: Judged, reached: Collection[str], state: State, facts: PlanFacts) -> set[str]:
+    """Resources that a cell which has to run may make anew, as far as can be told beforehand.
+
+    Args:
+        judged: the cell.
+        reached: names that it may read, as resources.
+        state: above it.
+        facts: what is known.
+    """
+    cell, likely, differing = judged.verdict.cell, judged.verdict.likely, judged.verdict.differing
+    uses, last = source.uses(cell.source), facts.last_run(cell.id)
+    written = {*uses.binding, *(last.writes if last else ())}
+    for run in (likely, differing[0][1] if differing else None):
+        if run is not None and run is not last:
             written.update(run.writes)
-    written |= {f"n:{name}" for name in uses.binds}
-    direct = uses.reads
-    for name in reach(uses, state, facts):
-        version = state[f"n:{name}"]
-        if version[:2] in ("d-", "k-") and (name not in direct or name in uses.mutates):
-            written.add(f"n:{name}")
+    versions = state.versions  # what is reached was asked for
+    for resource in reached:
+        version = versions.get(resource, ABSENT)
+        if version[:2] in ("d-", "k-") and (resource not in uses.reading or resource[2:] in uses.mutates):
+            written.add(resource)
             if group := shared(version):
                 written |= state.sharing(group)
     if uses.shell:
@@ -121,7 +127,7 @@ def _named(judged: Judged, state: State, facts: PlanFacts, told: Collection[str]
 
 
 def reach(uses: source.Uses, state: State, facts: PlanFacts, later: bool = False) -> set[str]:
-    """Names that a cell may read: those it says, those that functions in them use.
+    """Names that a cell may read, as resources: those it says, those that functions in them use.
 
     Args:
         uses: of the cell.
@@ -130,25 +136,30 @@ def reach(uses: source.Uses, state: State, facts: PlanFacts, later: bool = False
         later: with those that functions use which the cell defines: some other function may call them.
     """
     if uses.everything:
-        return set(state.names())
+        return {f"n:{name}" for name in state.names()}
     found: set[str] = set()
-    todo = [*uses.reads, *(uses.later if later else ())]
+    todo = [*uses.reading, *(f"n:{name}" for name in uses.later if later)]
     while todo:
-        name = todo.pop()
-        if name in found:
-            continue
-        found.add(name)
-        version = state[f"n:{name}"]
-        if version not in (ABSENT, UNKNOWN):
-            todo += facts.uses(version)
+        resource = todo.pop()
+        if resource not in found:
+            found.add(resource)
+            version = state.versions.get(resource, ABSENT)
+            if version not in (ABSENT, UNKNOWN):
+                todo += [f"n:{name}" for name in facts.uses(version)]
+    state.asked |= found
     return found
 
 
-def needed(judged: Judged, state: State, facts: PlanFacts) -> dict[str, str]:
-    """What a cell that has to run needs of the cells above and cannot be brought back: resource -> its maker."""
-    uses = source.uses(judged.verdict.cell.source)
-    names = reach(uses, state, facts, later=True)
-    resources = {*_PROCESS, *[f"n:{name}" for name in names], *[f"p:{path}" for path in _named(judged, state, facts)]}
+def needed(judged: Judged, reached: Collection[str], state: State, facts: PlanFacts) -> dict[str, str]:
+    """What a cell that has to run needs of the cells above and cannot be brought back: resource -> its maker.
+
+    Args:
+        judged: the cell.
+        reached: names that it may read, now or later, as resources.
+        state: above it.
+        facts: what is known.
+    """
+    resources = {*_PROCESS, *reached, *[f"p:{path}" for path in _named(judged, state, facts)]}
     likely, last = judged.verdict.likely, facts.last_run(judged.verdict.cell.id)
     for run in (likely, last if last is not likely else None):
         if run is not None:
@@ -172,7 +183,7 @@ def _lost(versions: Mapping[str, str], makers: Mapping[str, str], facts: PlanFac
     return lost
 
 
-@dataclass
+@dataclass(slots=True)
 class Survey:
     """A notebook gone through from the top."""
 
@@ -220,10 +231,12 @@ def look_at(
     cell = verdict.cell
     if verdict.run is not None:
         return Judged(verdict, {resource: state.maker(resource) for resource in verdict.run.reads})
-    one = Judged(verdict, calls=predictor.calls(cell.source, state))
-    one.needs = needed(one, state, facts)
-    one.reasons = why(one, state, places, facts)
-    one.writing = sorted(may_write(one, state, facts))  # a directory's maker is that of the last product in it
+    one = Judged(verdict, calls=tuple(predictor.calls(cell.source, state)))
+    uses = source.uses(cell.source)
+    reached = reach(uses, state, facts)
+    one.needs = needed(one, reach(uses, state, facts, later=True) if uses.later else reached, state, facts)
+    one.reasons = tuple(why(one, state, places, facts))
+    one.writing = tuple(sorted(may_write(one, reached, state, facts)))  # a directory's maker: of the last product in it
     return one
 
 
@@ -300,6 +313,7 @@ def plan_cell(one: Judged, found: Survey, facts: PlanFacts) -> CellPlan:
     cell, run = verdict.cell, verdict.run
     last = run or verdict.likely or facts.last_run(cell.id)
     price = 0.0
+    reasons: Sequence[Reason]
     if run is not None and cell.id not in found.must:
         reasons = _restorable(one, run, found, facts)
         state = "restorable" if reasons else "fresh"
@@ -314,18 +328,13 @@ def plan_cell(one: Judged, found: Survey, facts: PlanFacts) -> CellPlan:
         cell.index,
         state,
         tuple(reasons),
-        _shown(last.reads) if last else (),
-        _shown(last.writes) if last else (),
+        last.reads_shown if last else (),
+        last.writes_shown if last else (),
         calls,
         price,
         last.impure if last else (),
         last.outside if last else (),
     )
-
-
-def _shown(resources: Mapping[str, str]) -> tuple[str, ...]:
-    """Names and products, as people read them; what was not there is left out."""
-    return tuple(sorted([r[2:] for r, v in resources.items() if v != ABSENT and r[0] in "np"]))
 
 
 def _planned(call: Foresight, facts: PlanFacts) -> PlannedCall:
@@ -344,7 +353,7 @@ def _as_before(run: CellRun, facts: PlanFacts) -> tuple[PlannedCall, ...]:
 
 
 def _python_seconds(run: CellRun) -> float:
-    return max(0.0, run.seconds - sum(call.seconds for call in run.calls))
+    return max(0.0, run.seconds - sum([call.seconds for call in run.calls]))
 
 
 def _restorable(one: Judged, run: CellRun, found: Survey, facts: PlanFacts) -> list[Reason]:

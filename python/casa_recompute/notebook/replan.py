@@ -14,7 +14,6 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 
 from casa_recompute.installation import Installation
@@ -66,7 +65,6 @@ class Planner:
         self._states: dict[int, State] = {}  # before some of the cells, by their numbers
         self._after: State | None = None
         self._former: dict[str, list[_Look]] = {}  # by cell: the last looks that may hold again, the newest first
-        self._parts: list[_Part] = []
         self._plan: Plan | None = None
 
     @property
@@ -114,7 +112,9 @@ class Planner:
         """
         plan = self.plan(cells, settings, casa)
         head = json.dumps(Plan(plan.notebook, plan.revision, plan.fresh, plan.estimate_s, (), plan.restores).as_json())
-        return f"{head.removesuffix(']}')}{', '.join([part.text for part in self._parts])}]}}"
+        pairs = zip(self._looks, plan.cells, strict=True)
+        parts = [look.text if look.plan is planned else planned.as_text() for look, planned in pairs]
+        return f"{head.removesuffix(']}')}{', '.join(parts)}]}}"
 
     def close(self) -> None:
         """Close what is open; it is opened again when need be."""
@@ -218,21 +218,19 @@ class Planner:
         touched = {*found.must, *_makers(found)}
         parts = []
         for look in self._looks:
-            part = look.part
-            if look.judged.verdict.cell.id in touched:
-                part = _Part(plan_cell(look.judged, found, facts))
-            elif part is None:
-                part = look.part = _Part(plan_cell(look.judged, found, facts))
+            part = look.plan
+            if part is None or look.judged.verdict.cell.id in touched:
+                part = plan_cell(look.judged, found, facts)
+                if look.judged.verdict.cell.id not in touched:
+                    look.plan = part
             parts.append(part)
-        self._parts = parts
-        revision = facts.space.ledger.last_run_number()
-        self._plan = put_together([part.plan for part in parts], found, self.notebook, revision)
+        self._plan = put_together(parts, found, self.notebook, facts.space.ledger.last_run_number())
 
 
 class _Look:
     """What was found of a cell at its place, and all that was asked for it."""
 
-    __slots__ = ("judged", "asked", "looks_back", "part", "_mark", "_versions", "_makers")
+    __slots__ = ("judged", "asked", "looks_back", "plan", "_text", "_mark", "_versions", "_makers")
 
     def __init__(self, judged: Judged, above: State) -> None:
         self.judged = judged
@@ -240,30 +238,27 @@ class _Look:
         self.looks_back = HISTORY in above.asked
         """Whether it asks what the cells above say."""
         self._mark = above.mark if PRODUCTS in above.asked else None
-        self._versions = [*map(above.versions.get, self.asked)]
-        self._makers = [*map(above.makers.get, self.asked)]
-        self.part: _Part | None = None
-        """Of the plan, as long as it says nothing of what other cells need, and of what is to be brought back."""
+        self._versions = tuple(map(above.versions.get, self.asked))
+        self._makers = tuple(map(above.makers.get, self.asked))
+        self.plan: CellPlan | None = None
+        """Its part, if that says nothing of what other cells need, nor of what is to be brought back in the end."""
+        self._text = ""
 
     def holds(self, cell: CellSource, above: State) -> bool:
         """Whether the same would be found of the cell below this."""
         return (
             (cell is self.judged.verdict.cell or cell == self.judged.verdict.cell)
-            and [*map(above.versions.get, self.asked)] == self._versions
-            and [*map(above.makers.get, self.asked)] == self._makers
+            and tuple(map(above.versions.get, self.asked)) == self._versions
+            and tuple(map(above.makers.get, self.asked)) == self._makers
             and self._mark in (None, above.mark)
         )
 
-
-class _Part:
-    """A cell's part of a plan, and its JSON, once somebody needed it."""
-
-    def __init__(self, plan: CellPlan) -> None:
-        self.plan = plan
-
-    @cached_property
+    @property
     def text(self) -> str:
-        return json.dumps(self.plan.as_json())
+        """``plan`` as JSON."""
+        if not self._text and self.plan is not None:
+            self._text = self.plan.as_text()
+        return self._text
 
 
 def _makers(found: Survey) -> set[str]:

@@ -122,7 +122,8 @@ class Rerun:
             one = Judged(verdict)
             foreseen = planned[cell.id]
             with self._space.lock():
-                reasons = foreseen.reasons if foreseen.state == "stale" else tuple(why(one, self._state, self._places, self._facts))
+                why_run = why(one, self._state, self._places, self._facts)
+                reasons = foreseen.reasons if foreseen.state == "stale" else tuple(why_run)
             ran = set[str]()  # for this cell's sake
             while cell.id not in ran:
                 late = next((maker for maker in self._late(one) if maker.id not in ran), cell)
@@ -160,7 +161,8 @@ class Rerun:
         while todo:
             wanting, before = todo.pop()
             with self._space.lock():
-                lost = needed(wanting, before, self._facts)
+                uses = source.uses(wanting.verdict.cell.source)
+                lost = needed(wanting, reach(uses, before, self._facts, later=True), before, self._facts)
             for resource, maker in lost.items():
                 held = self._memory.get(resource[2:]) if resource.startswith("n:") else None
                 if held == before[resource] or maker in late or maker not in position:
@@ -187,7 +189,7 @@ class Rerun:
         late = any(passed == cell.id for passed, _, _ in self._behind)
         before = self._at(cell.id) if late else self._state
         uses = source.uses(cell.source)
-        names = reach(uses, before, self._facts, later=True)
+        names = {resource[2:] for resource in reach(uses, before, self._facts, later=True)}
         perhaps = {name: before[f"n:{name}"] for name in uses.binds - uses.surely - names}
         names |= {name for name, version in perhaps.items() if shared(version)}
         versions = {name: before[f"n:{name}"] for name in names}

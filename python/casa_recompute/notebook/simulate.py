@@ -255,7 +255,7 @@ def _within(path: str, directory: str) -> bool:
     return not directory or path == directory or path.startswith(directory + "/")
 
 
-@dataclass
+@dataclass(slots=True)
 class Verdict:
     """What going through the notebook says of one cell."""
 
