@@ -29,7 +29,8 @@ from casa_recompute.notebook.plan import (
     plan_cell,
     put_together,
 )
-from casa_recompute.notebook.simulate import ALL, HISTORY, PRODUCTS, State, judge
+from casa_recompute.notebook.simulate import ALL, HISTORY, PRODUCTS, UNKNOWN, State, judge, shared
+from casa_recompute.notebook.source import uses
 from casa_recompute.settings import Settings
 from casa_recompute.workspace import HOME, Workspace
 
@@ -66,6 +67,8 @@ class Planner:
         self._after: State | None = None
         self._former: dict[str, list[_Look]] = {}  # by cell: the last looks that may hold again, the newest first
         self._plan: Plan | None = None
+        self._survey: Survey | None = None
+        self._ahead: Iterator[None] | None = None  # what `prepare` has yet to do
 
     @property
     def cells(self) -> Sequence[CellSource]:
@@ -116,11 +119,39 @@ class Planner:
         parts = [look.text if look.plan is planned else planned.as_text() for look, planned in pairs]
         return f"{head.removesuffix(']}')}{', '.join(parts)}]}}"
 
+    def prepare(self, seconds: float) -> bool:
+        """While nobody asks for a plan: do part of what the first one after an edit will need.
+
+        Args:
+            seconds: about so long.
+
+        Returns:
+            Whether more can be done.
+
+        Raises:
+            LedgerError: the workspace's memory cannot be read, or belongs to a newer version of this software.
+            sqlite3.Error: the same.
+        """
+        if self._ahead is None:
+            return False
+        end = time.monotonic() + seconds
+        with self._reading() as space:
+            while self._desk is not None and self._ahead is not None and space.ledger.generation == self._known[0]:
+                try:
+                    next(self._ahead)
+                except StopIteration:
+                    self._ahead = None
+                if time.monotonic() >= end:
+                    break
+            else:
+                return False
+        return True
+
     def close(self) -> None:
         """Close what is open; it is opened again when need be."""
         if self._space is not None:
             self._space.ledger.close()
-        self._space = self._desk = None
+        self._space = self._desk = self._ahead = None
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[Workspace]:
@@ -153,6 +184,7 @@ class Planner:
             self._places = {cell.id: number for number, cell in enumerate(cells)}
             self._cells, self._looks, self._states, self._former = [], [], {}, {}
             self._go_through(self._desk, cells, 0, len(cells))
+            self._ahead = self._look_ahead(self._desk, self._looks)
             return
         pairs = zip(cells, self._cells, strict=True)
         edited = [number for number, (new, old) in enumerate(pairs) if new is not old and new != old]
@@ -210,11 +242,31 @@ class Planner:
             del former[_TIMES:]
         return look
 
+    def _look_ahead(self, desk: Desk, looks: Sequence[_Look]) -> Iterator[None]:
+        """Look at each cell that need not run as if the nearest of those above that it uses had to run."""
+        state = State(desk.lookups)
+        for look in looks:
+            cell, run = look.judged.verdict.cell, look.judged.verdict.run
+            uses(cell.source)  # it is remembered there
+            makers = {maker for resource in run.reads if (maker := state.makers.get(resource))} if run else set()
+            if nearest := max(makers, key=self._places.__getitem__, default=None):
+                above = looks[self._places[nearest]].judged.verdict.run
+                names = [r for r in (above.writes if above else ()) if r[:2] == "n:" and state.makers.get(r) == nearest]
+                before = {name: v for name in names if (v := state.versions.get(name)) and not shared(v)}
+                state.versions.update(dict.fromkeys(before, UNKNOWN))
+                ahead = self._look(desk, cell, state)
+                state.versions.update(before)
+                if ahead.judged.verdict.run is None and ahead.plan is None and self._survey is not None:
+                    ahead.plan = plan_cell(ahead.judged, self._survey, desk.lookups)
+                    assert ahead.text
+            pass_by(look.judged, state)
+            yield
+
     def _conclude(self, desk: Desk) -> None:
         """Words and prices, anew where something is not as it was."""
         facts = desk.lookups
         assert self._after is not None
-        found = conclude(self._places, [look.judged for look in self._looks], self._after, facts, {})
+        found = self._survey = conclude(self._places, [look.judged for look in self._looks], self._after, facts, {})
         touched = {*found.must, *_makers(found)}
         parts = []
         for look in self._looks:
