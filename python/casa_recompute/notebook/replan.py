@@ -186,8 +186,13 @@ class Planner:
             self._go_through(self._desk, cells, 0, len(cells))
             self._ahead = self._look_ahead(self._desk, self._looks)
             return
-        pairs = zip(cells, self._cells, strict=True)
-        edited = [number for number, (new, old) in enumerate(pairs) if new is not old and new != old]
+        edited = []
+        for number, (new, old) in enumerate(zip(cells, self._cells, strict=True)):
+            if new is not old:
+                if new != old:
+                    edited.append(number)
+                else:
+                    cells[number] = old  # the next comparison takes less
         first, last = (edited[0], edited[-1]) if edited else (len(cells), 0)
         if time.monotonic() - self._looked >= self._look_after:
             if self._desk.lookups.look_again():
