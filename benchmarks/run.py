@@ -49,6 +49,7 @@ def main() -> int:
         "plan": lambda: cell_rows.plan(many // 5),
         "replan": lambda: server_rows.replan(many // 5),
         "server": lambda: server_rows.server(10 if arguments.quick else 60),
+        "busy": lambda: server_rows.busy(10 if arguments.quick else 60),
         "cells": lambda: cell_rows.cells(many // 5),
         "store": lambda: store_rows.store(arguments.quick),
         "store-zfs": lambda: store_rows.zfs_sizes(arguments.zfs, arguments.quick),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Type
+from traitlets import Float, Type
 
 from jupyterlab_casa import __version__
 from jupyterlab_casa.managers.base import Manager, Root
@@ -33,6 +35,13 @@ class CasaApp(ExtensionApp):
     catalogue_class = Type(Tasks, klass=Tasks, help="Who lists and describes tasks.").tag(config=True)
     products_class = Type(Products, klass=Products, help="Who tells, compares and restores versions.").tag(config=True)
     store_class = Type(Store, klass=Store, help="Who looks after the stores of workspaces.").tag(config=True)
+    turns = Float(
+        0.0005,
+        min=0.0,
+        help="Seconds for which a thread that computes may keep the server's other threads waiting (Python's switch "
+        "interval). Each time that the one which answers requests reads or writes it waits so long if a plan is made "
+        "meanwhile. Default: 0.0005; 0: as Python has it, 0.005.",
+    ).tag(config=True)
     plans_class = Type(Plans, klass=Plans, help="Who plans notebooks, and tells what cells did.").tag(config=True)
 
     def initialize_settings(self) -> None:
@@ -49,6 +58,15 @@ class CasaApp(ExtensionApp):
         """Add our addresses to the server's."""
         arguments: dict[str, Any] = {"managers": self.managers}
         self.handlers.extend((pattern(route), handler, arguments) for route, handler in ROUTES)
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
+        """The server has started. What was made for that stays: to go through it in search of garbage again and again
+        would hold every request for a tenth of a second.
+        """
+        if self.turns:
+            sys.setswitchinterval(self.turns)
+        gc.collect()
+        gc.freeze()
 
     async def stop_extension(self) -> None:
         """The server ends."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import stat
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from traitlets import Integer
@@ -65,15 +66,28 @@ class Root:
         try:
             if len(path.encode()) > _LONGEST:
                 raise refusal
-            real = Path(os.path.realpath(self.directory / path))
-            real.lstat()
-        except FileNotFoundError:
-            pass  # it may be made yet
+            real = self._real(path)
         except (UnicodeEncodeError, OSError) as error:  # no name of a file, or one that is too long
             raise refusal from error
         if not real.is_relative_to(self.directory):
             raise refusal
         return real
+
+    def _real(self, path: str) -> Path:
+        """The place to which a path leads. The root is not looked at again: each look lets other threads go first."""
+        place = self.directory
+        for part in PurePosixPath(path).parts:
+            place /= part
+            try:
+                info = place.lstat()
+            except FileNotFoundError:  # it may be made yet
+                continue
+            if stat.S_ISLNK(info.st_mode):
+                real = Path(os.path.realpath(self.directory / path))
+                with contextlib.suppress(FileNotFoundError):
+                    real.lstat()
+                return real
+        return place
 
     def workspace(self, path: str) -> Path:
         """The workspace at a path: a directory, or the one in which a notebook is.
@@ -81,7 +95,9 @@ class Root:
         Raises:
             NotThere: there is none.
         """
-        place = self.place(path)
+        return self._workspace(self.place(path), path)
+
+    def _workspace(self, place: Path, path: str) -> Path:
         try:
             directory = place if place.is_dir() else place.parent
             if HOME in directory.parts or not (place == directory or place.suffix == ".ipynb"):
@@ -101,7 +117,7 @@ class Root:
         place = self.place(path)
         if place.suffix != ".ipynb":
             raise NotThere(f"{path[:200]!r} is no notebook")
-        return self.workspace(path), place.name
+        return self._workspace(place, path), place.name
 
 
 class Manager(LoggingConfigurable):

@@ -17,6 +17,7 @@ import fastjsonschema
 from traitlets import Float, Integer
 
 from casa_recompute.installation import Installation
+from casa_recompute.ledger import LedgerError
 from casa_recompute.notebook.graph import as_json, build
 from casa_recompute.notebook.model import CellRun, CellSource
 from casa_recompute.notebook.outputs import digest
@@ -27,7 +28,7 @@ from casa_recompute.workspace import Workspace
 from jupyterlab_casa.cli import notebook as files
 from jupyterlab_casa.cli.plan import CANNOT_PLAN
 from jupyterlab_casa.cli.text import CommandError
-from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotThere
+from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotThere, Overloaded
 
 SCHEMA = 1
 """Version of the JSON objects of cell runs; plan and graph have their own."""
@@ -35,6 +36,8 @@ _REREAD_S = 60.0
 """Seconds after which the CASA in use is looked at again: somebody may have installed another."""
 _KEPT = 1 << 20
 """Bytes of a posted notebook up to which it is held, to be recognised."""
+_SLICE_S = 0.01
+"""Seconds for which is prepared at once."""
 _RUNS = 64
 """Runs of a cell that are told."""
 T = TypeVar("T")
@@ -70,6 +73,10 @@ class _Open:
     def __init__(self, planner: Planner) -> None:
         self.planner = planner
         self.turn = asyncio.Lock()
+        self.asked = 0.0
+        """When somebody asked last, by the clock of the event loop."""
+        self.prepared = False
+        """For the plan after an edit, as far as that can be done."""
         self._sent = b""
         self._cells: list[CellSource] = []
 
@@ -93,6 +100,18 @@ class Plans(Manager):
         min=1,
         help="Notebooks of which the newest plan is held in memory. Default: 100 (1 MB each, if they have 200 cells).",
     ).tag(config=True)
+    idle_limit = Float(
+        900.0,
+        min=0.0,
+        help="Seconds without a question after which a notebook's plan is forgotten and its memory closed, until "
+        "somebody asks again. 0: never. Default: 900 (15 minutes).",
+    ).tag(config=True)
+    prepare_after = Float(
+        0.5,
+        min=0.0,
+        help="Seconds without a question after which is worked out what the plan after an edit is going to need; that "
+        "takes some milliseconds of each 20 for a second or less. Default: 0.5.",
+    ).tag(config=True)
     look_after = Float(
         2.0,
         min=0.0,
@@ -113,6 +132,7 @@ class Plans(Manager):
         super().__init__(*args, **kwargs)
         self._open: OrderedDict[tuple[Path, str], _Open] = OrderedDict()
         self._casa: tuple[Settings, Installation, float] | None = None
+        self._chores: asyncio.Task[None] | None = None
 
     async def plan(self, path: str, sent: bytes) -> bytes:
         """The plan of a notebook, as ``jupyter casa plan --json`` gives it.
@@ -179,6 +199,8 @@ class Plans(Manager):
 
     async def stop(self) -> None:
         """The server ends."""
+        if self._chores is not None:
+            self._chores.cancel()
         await super().stop()
         for one in self._open.values():
             one.planner.close()
@@ -213,11 +235,40 @@ class Plans(Manager):
             one = _Open(Planner(directory, name, self.look_after, self.read_limit * 10**6))
             self._open[directory, name] = one
         self._open.move_to_end((directory, name))
+        one.asked, one.prepared = asyncio.get_running_loop().time(), False
+        if self._chores is None or self._chores.done():
+            self._chores = asyncio.create_task(self._do_chores())
         for key, other in list(self._open.items())[: max(0, len(self._open) - self.notebooks)]:
             if not other.turn.locked():
                 del self._open[key]
                 other.planner.close()
         return one
+
+    async def _do_chores(self) -> None:
+        """As long as notebooks are open: prepare for the next edit, and close those of which nobody asks any more."""
+        clock = asyncio.get_running_loop().time
+        while self._open:
+            await asyncio.sleep(min(self.prepare_after, self.idle_limit or self.prepare_after) or 0.01)
+            for key, one in list(self._open.items()):
+                idle = clock() - one.asked
+                if one.turn.locked():
+                    continue
+                if self.idle_limit and idle >= self.idle_limit:
+                    del self._open[key]
+                    one.planner.close()
+                elif idle >= self.prepare_after and not one.prepared:
+                    await self._prepare(one)
+
+    async def _prepare(self, one: _Open) -> None:
+        """Until it is done, or somebody asks; others have their turns in between."""
+        asked = one.asked
+        while one.asked == asked and not one.prepared:
+            async with one.turn:
+                try:
+                    one.prepared = not await self.work(lambda: one.planner.prepare(_SLICE_S))
+                except (Overloaded, LedgerError, sqlite3.Error, OSError):  # who asks next is told
+                    one.prepared = True
+            await asyncio.sleep(_SLICE_S)
 
     def _casa_now(self) -> tuple[Settings, Installation]:
         settings, now = self.settings, time.monotonic()
