@@ -202,6 +202,12 @@ class Spans:
             parts = zip(self._calls, self._cell, self._from, self._to, strict=True)
             return [(b, e) for n, c, b, e in parts if call in (None, n) and (cell is None or c == code)]
 
+    @property
+    def last(self) -> int | None:
+        """The number of the last call; None: there was none."""
+        with self._lock:
+            return self._calls[-1] if self._calls else None
+
     def about(self, call: int) -> dict[str, Any] | None:
         """What is told of a call: ``call``, ``task``, ``cell``, ``notebook``, ``began``, ``ended``, ``action``.
 
