@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from casa_recompute.casalog.spans import SpanWriter
+
 if TYPE_CHECKING:
     from casa_recompute.calls import Outcome
 
@@ -58,6 +60,7 @@ class Teller:
         """
         self._base = home / "live" / session
         self._worker_pid = worker_pid
+        self._spans = SpanWriter(log)
         self._mutex = threading.RLock()
         self._lock_file = self._events = self._state_file = -1
         self._size = self._length = self._written = 0
@@ -118,6 +121,9 @@ class Teller:
         self._began = time.monotonic()
         call = self._call(task, reason, expected_s)
         about = {"task": task, "cell": self._state["cell"], "reason": reason[:_NOTE], "expected_s": expected_s}
+        with self._mutex, self._tolerant():
+            if self._ready:
+                self._spans.begin(task, self._state["cell"], self._state["notebook"])
         self._tell("call-started", about, call=call)
 
     def progress(self, elapsed_s: float, expected_s: float | None, stage: str) -> None:
@@ -140,8 +146,7 @@ class Teller:
             "reason": outcome.reason[:_NOTE],
             "error": None,
         }
-        self._task = ""
-        self._tell("call-ended", about, call=None)
+        self._end_call(about)
         for note in outcome.notes:
             self.note(note)
 
@@ -160,12 +165,13 @@ class Teller:
             "reason": call["reason"] if call is not None else "",
             "error": f"{type(error).__name__}: {error}"[:_NOTE],
         }
-        self._task = ""
-        self._tell("call-ended", about, call=None)
+        self._end_call(about)
 
     def expect(self, task: str) -> None:
         """A call of this task is about to be prepared."""
         self._task = task
+        with self._mutex, contextlib.suppress(OSError):
+            self._spans.expect()
 
     def waiting(self, seconds: float, who: str) -> None:
         """Another kernel has the workspace."""
@@ -208,6 +214,13 @@ class Teller:
             "worker_pid": self._worker_pid(),
             "waiting_for": None,
         }
+
+    def _end_call(self, about: dict[str, Any]) -> None:
+        self._task = ""
+        with self._mutex, self._tolerant():
+            if self._ready:
+                self._spans.end(about["task"], about["cell"], self._state["notebook"], about["action"])
+        self._tell("call-ended", about, call=None)
 
     def _tell(self, kind: str, about: dict[str, Any], **state: Any) -> None:
         with self._mutex:

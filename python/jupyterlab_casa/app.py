@@ -14,6 +14,7 @@ from jupyterlab_casa.managers.base import Manager, Root
 from jupyterlab_casa.managers.catalogue import Tasks
 from jupyterlab_casa.managers.displays import Displays
 from jupyterlab_casa.managers.kernels import Kernels
+from jupyterlab_casa.managers.logs import Logs
 from jupyterlab_casa.managers.plans import Plans
 from jupyterlab_casa.managers.products import Products
 from jupyterlab_casa.managers.store import Store
@@ -43,6 +44,7 @@ class CasaApp(ExtensionApp):
         "meanwhile. Default: 0.0005; 0: as Python has it, 0.005.",
     ).tag(config=True)
     plans_class = Type(Plans, klass=Plans, help="Who plans notebooks, and tells what cells did.").tag(config=True)
+    logs_class = Type(Logs, klass=Logs, help="Who reads and searches CASA logs.").tag(config=True)
 
     def initialize_settings(self) -> None:
         """Make the managers."""

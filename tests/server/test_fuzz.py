@@ -35,11 +35,12 @@ async def test_any_request_is_answered_as_described(
 ) -> None:
     casa("run", "nb.ipynb")
     known = [row["id"] for row in (await ask("versions", path="work"))["versions"]]
+    sessions = [row["session"] for row in (await ask("logs", path="work"))["logs"]]
     address = f"http://127.0.0.1:{jp_http_port}{jp_base_url}jupyterlab-casa/api"
     headers = {"Authorization": f"token {jp_serverapp.identity_provider.token}"}
     schema = schemathesis.openapi.from_dict(DOCUMENT)
     seen: Counter[tuple[str, str, int]] = Counter()
-    parts = {"version": known, "cell": ["flag"], "number": ["1", "2"], "name": ["tclean"]}
+    parts = {"version": known, "cell": ["flag"], "number": ["1", "2"], "name": ["tclean"], "session": sessions}
 
     def ask_for(method: str, route: str) -> None:
         operation = schema[route][method]

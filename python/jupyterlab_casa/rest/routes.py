@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jupyterlab_casa.rest.base import PREFIX, CasaHandler
+from jupyterlab_casa.rest.logs import LogHandler, LogsHandler
 from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, PlanHandler, RunHandler
 from jupyterlab_casa.rest.products import CompareHandler, RestoreHandler, VersionHandler, VersionsHandler
 from jupyterlab_casa.rest.status import StatusHandler
@@ -25,6 +26,8 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/compare", CompareHandler),
     ("/store", StoreHandler),
     ("/store/collection", CollectionHandler),
+    ("/logs", LogsHandler),
+    ("/logs/{session}", LogHandler),
 )
 """Addresses below the prefix, as OpenAPI writes them; what is in braces is one part of the path."""
 
