@@ -13,6 +13,7 @@ from jupyterlab_casa import __version__
 from jupyterlab_casa.managers.base import Manager, Root
 from jupyterlab_casa.managers.catalogue import Tasks
 from jupyterlab_casa.managers.displays import Displays
+from jupyterlab_casa.managers.events import Events
 from jupyterlab_casa.managers.kernels import Kernels
 from jupyterlab_casa.managers.logs import Logs
 from jupyterlab_casa.managers.plans import Plans
@@ -43,6 +44,7 @@ class CasaApp(ExtensionApp):
         "interval). Each time that the one which answers requests reads or writes it waits so long if a plan is made "
         "meanwhile. Default: 0.0005; 0: as Python has it, 0.005.",
     ).tag(config=True)
+    events_class = Type(Events, klass=Events, help="Who tells what happens, as it happens.").tag(config=True)
     plans_class = Type(Plans, klass=Plans, help="Who plans notebooks, and tells what cells did.").tag(config=True)
     logs_class = Type(Logs, klass=Logs, help="Who reads and searches CASA logs.").tag(config=True)
 
@@ -55,6 +57,10 @@ class CasaApp(ExtensionApp):
             for trait in sorted(self.class_own_traits(config=True))
             if trait.endswith("_class")
         }
+        events = self.managers["events"]
+        assert isinstance(events, Events)
+        events.register()
+        self.serverapp.io_loop.add_callback(events.start)
 
     def initialize_handlers(self) -> None:
         """Add our addresses to the server's."""

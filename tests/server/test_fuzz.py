@@ -22,18 +22,25 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from casa_recompute.workspace import HOME
+from jupyterlab_casa.rest.displays import SCREEN
 from tests.cli.conftest import Done
+from tests.kernels.conftest import SLOW
 from tests.server.contract import DOCUMENT, operations
+from tests.server.test_kernels import DRAW
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 PATHS = ["work", "work/nb.ipynb", "", "work/a.ms", f"work/{HOME}", "work/../work", "/", "work/nb.ipynb\0", "a" * 5000]
+AGAIN_AND_AGAIN = f"while True:\n    try:\n        {SLOW}\n    except BaseException:\n        pass"
 EXAMPLES = 60
 
 
 async def test_any_request_is_answered_as_described(
-    ask, casa: Callable[..., Done], workspace: Path, jp_serverapp, jp_base_url: str, jp_http_port: int
+    ask, casa: Callable[..., Done], workspace: Path, start, jp_serverapp, jp_base_url: str, jp_http_port: int
 ) -> None:
     casa("run", "nb.ipynb")
+    kernel = await start()
+    await kernel.run(DRAW)
+    kernel.client.execute(AGAIN_AND_AGAIN)
     known = [row["id"] for row in (await ask("versions", path="work"))["versions"]]
     sessions = [row["session"] for row in (await ask("logs", path="work"))["logs"]]
     address = f"http://127.0.0.1:{jp_http_port}{jp_base_url}jupyterlab-casa/api"
@@ -41,6 +48,7 @@ async def test_any_request_is_answered_as_described(
     schema = schemathesis.openapi.from_dict(DOCUMENT)
     seen: Counter[tuple[str, str, int]] = Counter()
     parts = {"version": known, "cell": ["flag"], "number": ["1", "2"], "name": ["tclean"], "session": sessions}
+    parts |= {"kernel": [kernel.id], "window": [SCREEN]}
 
     def ask_for(method: str, route: str) -> None:
         operation = schema[route][method]
