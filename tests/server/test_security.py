@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jupyter_server.auth.authorizer import Authorizer
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 
 import jupyterlab_casa
 from casa_recompute.notebook.replan import Planner
@@ -41,20 +39,6 @@ class Refusing(Authorizer):
     async def is_authorized(self, handler: Any, user: Any, action: str, resource: str) -> bool:
         self.asked.append((action, resource))
         return not resource.startswith("casa")
-
-
-@pytest.fixture
-def send(jp_http_port: int, jp_base_url: str, http_server_client: AsyncHTTPClient) -> Callable[..., Any]:
-    """A request as it stands, with no token but the one that is given. ``http_server_client`` starts the server."""
-    client = AsyncHTTPClient(force_instance=True)
-
-    async def send(method: str, address: str, body: Any = None, headers: Any = None) -> HTTPResponse:
-        url = f"http://127.0.0.1:{jp_http_port}{jp_base_url}jupyterlab-casa/api{address}"
-        text = json.dumps(body if body is not None else {}) if method == "POST" else None
-        request = HTTPRequest(url, method, headers or {}, text, follow_redirects=False, request_timeout=60)
-        return await client.fetch(request, raise_error=False)
-
-    return send
 
 
 def every_request() -> Iterator[tuple[str, str, Any, str]]:

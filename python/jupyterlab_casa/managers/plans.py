@@ -27,7 +27,7 @@ from casa_recompute.workspace import Workspace
 from jupyterlab_casa.cli import notebook as files
 from jupyterlab_casa.cli.plan import CANNOT_PLAN
 from jupyterlab_casa.cli.text import CommandError
-from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotThere
+from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotThere, understanding
 
 SCHEMA = 1
 """Version of the JSON objects of cell runs; plan and graph have their own."""
@@ -197,7 +197,8 @@ class Plans(Manager):
 
         def work() -> T:
             try:
-                return job(one)
+                with understanding(directory):
+                    return job(one)
             except CANNOT_PLAN as error:
                 raise Conflict(str(error)) from error
             except sqlite3.Error as error:

@@ -48,7 +48,7 @@ class Store(Manager):
             with closing(reading(directory)) as ledger:
                 return reports.status(directory, ledger, self.settings)
 
-        answer = await self.once(("status", directory), lambda: told(found))
+        answer = await self.once(("status", directory), lambda: told(directory, found))
         self._status[directory] = time.monotonic(), answer
         return answer
 
@@ -71,6 +71,7 @@ class Store(Manager):
         def done() -> dict[str, Any]:
             settings = self.settings
             space = Workspace(directory, settings.store)
+            space.confined = True
             try:
                 with space.lock(patience=self.patience):
                     wanted = settings.budget if budget is None else budget
@@ -81,7 +82,7 @@ class Store(Manager):
                 space.close()
             return reports.collection(directory, found, dry_run)
 
-        answer = await self.once(("collection", directory, budget, dry_run), lambda: told(done))
+        answer = await self.once(("collection", directory, budget, dry_run), lambda: told(directory, done))
         if not dry_run:
             self._status.pop(directory, None)
         return answer
