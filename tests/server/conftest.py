@@ -75,7 +75,7 @@ def send(jp_http_port: int, jp_base_url: str, http_server_client: AsyncHTTPClien
 
     async def send(method: str, address: str, body: Any = None, headers: Any = None) -> HTTPResponse:
         url = f"http://127.0.0.1:{jp_http_port}{jp_base_url}jupyterlab-casa/api{address}"
-        text = json.dumps(body if body is not None else {}) if method == "POST" else None
+        text = json.dumps(body if body is not None else {}) if method in ("POST", "PUT", "PATCH") else None
         request = HTTPRequest(url, method, headers or {}, text, follow_redirects=False, request_timeout=60)
         return await client.fetch(request, raise_error=False)
 

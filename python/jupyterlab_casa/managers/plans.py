@@ -108,9 +108,16 @@ class Plans(Manager):
     body_limit = Integer(
         32, min=1, help="MB (10^6 bytes) that a notebook may have when it is posted, outputs included. Default: 32."
     ).tag(config=True)
+    bodies_limit = Integer(
+        1000,
+        min=1,
+        help="MB (10^6 bytes) that all notebooks that are being posted, or wait, may have together; more are told to "
+        "come again (429). Default: 1000.",
+    ).tag(config=True)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.held = 0  # bytes of those
         self._open: OrderedDict[tuple[Path, str], _Open] = OrderedDict()
         self._casa: tuple[Settings, Installation, float] | None = None
 
