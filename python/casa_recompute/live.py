@@ -12,18 +12,21 @@ is not told; nothing else comes of it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
+import math
 import os
 import re
+import stat
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, get_type_hints
 
 from casa_recompute.casalog.spans import SpanWriter
 
@@ -38,6 +41,19 @@ _CHUNK = 1 << 14  # bytes that a reader takes at a time, from the end
 _PATIENCE = 50  # times that a reader looks at a state that is being written
 _NOTE = 2000  # characters of a text in an event
 _OTHERS = re.compile(r"([0-9a-f]+)\.lock$")
+_LARGEST = 1 << 20  # bytes of a state that is one of ours
+_CALL = {
+    "task": str,
+    "reason": str,
+    "began": float,
+    "expected_s": float | None,
+    "stage": str,
+    "worker_pid": int | None,
+    "waiting_for": str | None,
+}
+_DISPLAY = {"display": str, "authority": str}
+_LOCAL = re.compile(r":\d{1,5}$")
+"""An X display of this machine."""
 _log = logging.getLogger(__name__)
 
 
@@ -332,6 +348,9 @@ class Live:
     """Whether its process still is there; if not, the state is its last."""
 
 
+_STATE = get_type_hints(Live) | {"call": dict | None, "display": dict | None}
+
+
 def read(home: Path) -> list[Live]:
     """All sessions of a workspace that is told of, in the order in which they started.
 
@@ -344,7 +363,7 @@ def read(home: Path) -> list[Live]:
             state = _read_state(path.with_suffix(".json"))
             if state["schema"] == SCHEMA:
                 known = {name: state[name] for name in Live.__dataclass_fields__ if name != "alive"}
-                found.append(Live(**known, alive=_alive(path)))
+                found.append(_checked(Live(**known, alive=_alive(path)), path, home))
     return sorted(found, key=lambda live: live.started)
 
 
@@ -369,7 +388,7 @@ def tail(home: Path, since: Mapping[str, int]) -> list[dict[str, Any]]:
                     if event["n"] <= last:
                         complete = True
                         break
-                    news.setdefault(event["n"], {"session": session, **event})
+                    news.setdefault(event["n"], event | {"session": session})
             if complete or last + 1 in news:
                 break
         events += [news[number] for number in sorted(news)]
@@ -392,17 +411,77 @@ def _read_state(path: Path) -> dict[str, Any]:
         OSError: it cannot be read.
         ValueError: it is not whole, not even after a while.
     """
-    for _ in range(_PATIENCE):
-        with contextlib.suppress(ValueError):
-            state: dict[str, Any] = json.loads(path.read_bytes())
-            if state.get("written", 0) == state.get("complete"):
-                return state
-        time.sleep(0.001)
+    with _opened(path) as stream:
+        for _ in range(_PATIENCE):
+            with contextlib.suppress(ValueError):
+                stream.seek(0)
+                state = _parsed(stream.read(_LARGEST))
+                if state.get("written", 0) == state.get("complete"):
+                    return state
+            time.sleep(0.001)
     raise ValueError(f"{path} is not whole")
 
 
+def _opened(path: Path) -> IO[bytes]:
+    """A file of a session of this user's, to be read: anything else that lies there, somebody has put there.
+
+    Raises:
+        OSError: there is none.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    info = os.fstat(handle)
+    if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid():
+        os.close(handle)
+        raise PermissionError(errno.EACCES, "not told by this user", str(path))
+    return os.fdopen(handle, "rb", buffering=0)
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    """An object, in JSON as we write it.
+
+    Raises:
+        ValueError: it is none.
+    """
+
+    def finite(number: str) -> float:
+        if not math.isfinite(value := float(number)):
+            raise ValueError(number)
+        return value
+
+    try:
+        value = json.loads(text, parse_constant=finite, parse_float=finite)
+    except RecursionError as error:
+        raise ValueError("no JSON of ours") from error
+    if not isinstance(value, dict):
+        raise ValueError("no object")
+    return value
+
+
+def _checked(live: Live, path: Path, home: Path) -> Live:
+    """The same.
+
+    Raises:
+        ValueError: it is not what a session tells of itself.
+    """
+    parts: list[tuple[Mapping[str, Any] | None, Mapping[str, Any]]]
+    parts = [(vars(live), _STATE), (live.call, _CALL), (live.display, _DISPLAY)]
+    for part, wanted in parts:
+        for name, kind in wanted.items():
+            if part is None:
+                break
+            value = part[name]
+            if not isinstance(value, kind) and not (isinstance(value, int) and isinstance(0.0, kind)):
+                raise ValueError(f"{name} is {type(value).__name__}")
+    log = os.path.normpath(home.parent / live.log)
+    if live.session != path.name.removesuffix(".lock") or os.path.dirname(log) != os.path.normpath(home / "log"):
+        raise ValueError("it tells of another session")
+    if live.display is not None and not _LOCAL.match(live.display["display"]):
+        raise ValueError("no display of this machine")
+    return live
+
+
 def _alive(lock: Path) -> bool:
-    with open(lock, "rb") as stream:
+    with _opened(lock) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -412,9 +491,10 @@ def _alive(lock: Path) -> bool:
 
 def _backwards(path: Path) -> Iterator[dict[str, Any]]:
     """The events in a file, the last first; what is half written, or torn, is left out."""
-    with path.open("rb") as stream:
+    with _opened(path) as stream:
         at, rest = stream.seek(0, os.SEEK_END), b""
-        while at:
+        first_of_all = max(0, at - 2 * _FULL)  # a larger file is none of ours
+        while at > first_of_all:
             size = min(_CHUNK, at)
             at -= size
             stream.seek(at)
@@ -422,7 +502,7 @@ def _backwards(path: Path) -> Iterator[dict[str, Any]]:
             rest = first
             for line in reversed(lines if at else [first, *lines]):
                 try:
-                    event = json.loads(line)
+                    event = _parsed(line)
                     if isinstance(event["n"], int) and isinstance(event["time"], float):
                         yield event
                 except (ValueError, TypeError, KeyError):

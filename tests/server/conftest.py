@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tornado.httpclient import HTTPClientError
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 
 from jupyterlab_casa.rest.routes import ROUTES
 from tests.cli.conftest import FAKE, casa, write_notebook
@@ -72,6 +72,20 @@ def refused(ask: Ask) -> Callable[..., Awaitable[tuple[int, str]]]:
         return caught.value.code, answer["message"]
 
     return refused
+
+
+@pytest.fixture
+def send(jp_http_port: int, jp_base_url: str, http_server_client: AsyncHTTPClient) -> Callable[..., Any]:
+    """A request as it stands, with no token but the one that is given. ``http_server_client`` starts the server."""
+    client = AsyncHTTPClient(force_instance=True)
+
+    async def send(method: str, address: str, body: Any = None, headers: Any = None) -> HTTPResponse:
+        url = f"http://127.0.0.1:{jp_http_port}{jp_base_url}jupyterlab-casa/api{address}"
+        text = json.dumps(body if body is not None else {}) if method in ("POST", "PUT", "PATCH") else None
+        request = HTTPRequest(url, method, headers or {}, text, follow_redirects=False, request_timeout=60)
+        return await client.fetch(request, raise_error=False)
+
+    return send
 
 
 @pytest.fixture

@@ -1,9 +1,13 @@
-"""Requests that nobody thought of are answered as described, never with a fault of ours."""
+"""Requests that nobody thought of are answered as described, never with a fault of ours.
+
+FUZZ_EXAMPLES and FUZZ_SEED set another number of requests for each operation, and others than the usual ones.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -31,7 +35,8 @@ from tests.server.test_kernels import DRAW
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 PATHS = ["work", "work/nb.ipynb", "", "work/a.ms", f"work/{HOME}", "work/../work", "/", "work/nb.ipynb\0", "a" * 5000]
 AGAIN_AND_AGAIN = f"while True:\n    try:\n        {SLOW}\n    except BaseException:\n        pass"
-EXAMPLES = 60
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
 
 
 async def test_any_request_is_answered_as_described(
@@ -63,11 +68,11 @@ async def test_any_request_is_answered_as_described(
         if method == "POST" or "{" in route or "parameters" in operations()[method, route]:
             either.append(operation.as_strategy(GenerationMode.NEGATIVE))
 
+        @seed(SEED)
         @settings(
             max_examples=EXAMPLES,
             deadline=None,
             database=None,
-            derandomize=True,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import stat
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,9 @@ from casa_recompute.settings import Settings, load_settings
 from casa_recompute.workspace import HOME
 
 _LONGEST = 4096  # bytes of a path, as Linux has it
+_DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, AssertionError)
+"""What comes of a memory in which something stands that we never write."""
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -102,11 +106,20 @@ class Root:
             directory = place if place.is_dir() else place.parent
             if HOME in directory.parts or not (place == directory or place.suffix == ".ipynb"):
                 raise NotThere(f"{path!r} is neither a directory nor a notebook")
-            if not directory.is_dir():
+            if not directory.is_dir() or not self._has_memory_within(directory):
                 raise NotThere(f"there is no {path[:200]!r} below the server's root")
         except OSError as error:
             raise NotThere(f"{path[:200]!r} cannot be read: {error.strerror}") from error
         return directory
+
+    def _has_memory_within(self, directory: Path) -> bool:
+        """Whether the memory of a workspace, if there is one, lies within the root, all links followed."""
+        home = directory / HOME
+        try:
+            links = [Path(entry.path) for entry in os.scandir(home) if entry.is_symlink()]
+        except (FileNotFoundError, PermissionError):  # there is none, or it will be told that it is not for us
+            links = []
+        return all(Path(os.path.realpath(place)).is_relative_to(self.directory) for place in (home, *links))
 
     def notebook(self, path: str) -> tuple[Path, str]:
         """The workspace and the name of a notebook, which need not have been saved yet.
@@ -118,6 +131,20 @@ class Root:
         if place.suffix != ".ipynb":
             raise NotThere(f"{path[:200]!r} is no notebook")
         return self._workspace(place, path), place.name
+
+
+@contextlib.contextmanager
+def understanding(directory: Path) -> Iterator[None]:
+    """Within, a workspace's memory is read: anybody who can write there may have put anything there.
+
+    Raises:
+        Conflict: something stands there that we never write.
+    """
+    try:
+        yield
+    except _DAMAGE as error:
+        _log.error("the memory of %s cannot be understood", directory, exc_info=True)
+        raise Conflict(f"the memory of {directory.name} is damaged: {type(error).__name__}") from error
 
 
 class Manager(LoggingConfigurable):
@@ -181,6 +208,10 @@ class Manager(LoggingConfigurable):
 
         task: asyncio.Task[T] | None = self._shared.get(key)
         if task is None:
+            if (
+                max(len(self._shared), self._waiting) >= self.waiting_limit
+            ):  # here are those who wait for their turn, too
+                raise Overloaded("the server has too much to do: try again in a moment")
             task = self._shared[key] = asyncio.ensure_future(wait())
             task.add_done_callback(partial(self._done, key))
         return await asyncio.shield(task)  # that one of them goes away is nothing to the others

@@ -29,7 +29,7 @@ from casa_recompute.workspace import Workspace
 from jupyterlab_casa.cli import notebook as files
 from jupyterlab_casa.cli.plan import CANNOT_PLAN
 from jupyterlab_casa.cli.text import CommandError
-from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotThere, Overloaded
+from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotThere, Overloaded, understanding
 
 SCHEMA = 1
 """Version of the JSON objects of cell runs; plan and graph have their own."""
@@ -132,9 +132,16 @@ class Plans(Manager):
     body_limit = Integer(
         32, min=1, help="MB (10^6 bytes) that a notebook may have when it is posted, outputs included. Default: 32."
     ).tag(config=True)
+    bodies_limit = Integer(
+        1000,
+        min=1,
+        help="MB (10^6 bytes) that all notebooks that are being posted, or wait, may have together; more are told to "
+        "come again (429). Default: 1000.",
+    ).tag(config=True)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.held = 0  # bytes of those
         self._open: OrderedDict[tuple[Path, str], _Open] = OrderedDict()
         self._casa: tuple[Settings, Installation, float] | None = None
         self._chores: asyncio.Task[None] | None = None
@@ -264,7 +271,8 @@ class Plans(Manager):
     async def _in_turn(self, one: _Open, directory: Path, name: str, what: Hashable, job: Callable[[_Open], T]) -> T:
         def work() -> T:
             try:
-                return job(one)
+                with understanding(directory):
+                    return job(one)
             except CANNOT_PLAN as error:
                 raise Conflict(str(error)) from error
             except sqlite3.Error as error:

@@ -56,7 +56,7 @@ class Store(Manager):
             with closing(reading(directory)) as ledger:
                 return reports.status(directory, ledger, self.settings)
 
-        answer = await self.once(("status", directory), lambda: told(found))
+        answer = await self.once(("status", directory), lambda: told(directory, found))
         self._status[directory] = time.monotonic(), answer
         return answer
 
@@ -84,11 +84,11 @@ class Store(Manager):
             limit = min(self._limit(directory, kind, most) for kind in ("copy", "reflink"))
             return found, most >= self.near_budget * limit
 
-        found, perhaps = await self.once(("near", directory), lambda: told(look))
+        found, perhaps = await self.once(("near", directory), lambda: told(directory, look))
         if perhaps:  # only then it is worth while to find out what files share
             status = await self.status(path)
             used, kind = status["bytes"]["on_disk"], status["store"]["kind"]
-            limit = await self.work(lambda: told(lambda: self._limit(directory, kind, used)))
+            limit = await self.work(lambda: told(directory, lambda: self._limit(directory, kind, used)))
             if used >= self.near_budget * limit:
                 said = f"Versions in {directory.name} take {_gb(used)} of the {_gb(limit)} that they may take."
                 found.append({"what": "budget", "used": used, "limit": limit, "message": said})
@@ -116,6 +116,7 @@ class Store(Manager):
         def done() -> dict[str, Any]:
             settings = self.settings
             space = Workspace(directory, settings.store)
+            space.confined = True
             try:
                 with space.lock(patience=self.patience):
                     wanted = settings.budget if budget is None else budget
@@ -126,7 +127,7 @@ class Store(Manager):
                 space.close()
             return reports.collection(directory, found, dry_run)
 
-        answer = await self.once(("collection", directory, budget, dry_run), lambda: told(done))
+        answer = await self.once(("collection", directory, budget, dry_run), lambda: told(directory, done))
         if not dry_run:
             self._status.pop(directory, None)
         return answer

@@ -107,8 +107,11 @@ class CasaHandler(APIHandler):
             if isinstance(error, Overloaded):
                 self.set_header("Retry-After", "1")
             raise HTTPError(_STATUS[type(error)], str(error)) from error
-        data = found if isinstance(found, bytes) else json.dumps(found)
-        await self.finish(data, set_content_type=kind)
+        try:
+            said = found if isinstance(found, bytes) else json.dumps(found, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise HTTPError(409, "the memory of the workspace is damaged: it cannot be told") from error
+        await self.finish(said, set_content_type=kind)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Errors are JSON, too: ``{"message": str, "reason": str | null}``."""
