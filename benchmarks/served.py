@@ -162,7 +162,10 @@ class Client:
         """The same of JSON, waiting not longer than a minute."""
         sent = json.dumps(body).encode() if body is not None else b"" if method == "POST" else None
         status, answer = await asyncio.wait_for(self.send(self.request(method, path, sent)), 60)
-        return status, json.loads(answer) if answer else None
+        try:
+            return status, json.loads(answer) if answer else None
+        except ValueError:  # Jupyter's own page for what is not there
+            return status, answer.decode(errors="replace")
 
     async def start_kernel(self, notebook: str) -> str:
         """Start a kernel for a notebook (a path relative to the root); its id."""

@@ -128,10 +128,25 @@ class Soak:
                     for process in self.server.process.children():
                         if f"kernel-{kernel}" in " ".join(process.cmdline()):
                             process.send_signal(signal.SIGKILL)
-                await asyncio.sleep(1)
+                await self.back_again(kernel)
             await self.ask("DELETE", f"/api/kernels/{kernel}")
             self.done[f"kernels {way}"] += 1
             self.kernels.discard(kernel)
+
+    async def back_again(self, kernel: str) -> None:
+        """Wait until Jupyter has started a killed kernel anew: its own handler fails when one shuts it down earlier."""
+        end = time.monotonic() + 120
+        await asyncio.sleep(5)
+        while time.monotonic() < end:
+            channels = await self.client.connect(kernel)
+            try:
+                if await asyncio.wait_for(execute(channels, "", "1", [], ""), 30) == "ok":
+                    return
+            except TimeoutError:
+                continue
+            finally:
+                channels.close()
+        self.wrong.append(f"kernel {kernel} did not come back")
 
     async def logger(self, home: Path) -> None:
         """Writes as CASA does, so much that its limits are seen."""
