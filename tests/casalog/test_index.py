@@ -22,7 +22,7 @@ from casa_recompute.casalog import parse_line
 from casa_recompute.casalog.index import BadPattern, Line, LogIndex, Replaced, Wanted
 from casa_recompute.casalog.spans import SpanWriter, beside
 
-SMALL = 300  # bytes of a block: some lines
+SMALL = 200  # bytes of a block: some lines
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,8 @@ foreign = st.one_of(
     st.integers(SMALL - 2, 3 * SMALL).map(lambda size: b"y" * size),
     st.binary(max_size=40).map(lambda data: data.replace(b"\n", b" ")),
 )
-logs = st.lists(st.one_of(casa_lines, casa_lines, casa_lines, foreign), max_size=40).map(b"\n".join)
+log_lines = st.one_of(casa_lines, casa_lines, casa_lines, foreign)
+logs = st.integers(0, 40).flatmap(lambda n: st.lists(log_lines, min_size=n, max_size=n)).map(b"\n".join)
 pieces = st.lists(st.tuples(st.integers(0, 4000), st.sampled_from(["", "", "one", "two"])), max_size=8)
 parts = [
     "a",

@@ -169,7 +169,8 @@ def _regexp(pattern: str) -> Any:
     except re2.error as error:
         said = error.args[0] if error.args else b""
         reason = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        raise BadPattern(f"the regular expression cannot be used: {reason[:200]}") from error
+        reason = reason.replace("(?m)", "", 1)[:200]  # that is ours
+        raise BadPattern(f"the regular expression cannot be used: {reason}") from error
 
 
 def _utf8(text: str) -> str:

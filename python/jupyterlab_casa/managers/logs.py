@@ -9,8 +9,7 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotTher
 
 SCHEMA = 1
 """Version of the JSON objects."""
-_PIECE_S = 0.03
+_PIECE_S = 0.02
 """Seconds of a search after which others that wait for a thread have their turn."""
 _LISTED = 1000
 """Logs of a workspace that are listed."""
@@ -94,24 +93,11 @@ class Logs(Manager):
             Overloaded: too much is waiting already.
         """
         directory = self.root.workspace(path)
-        try:
-            sought = await self.work(lambda: Wanted(**wanted))
-        except ValueError as error:
-            raise BadRequest(str(error)) from error
-        if first == 0:
-            raise BadRequest("lines are counted from 1, or from -1 backwards")
-        alive = await self.work(lambda: self._alive(directory, session))
         count = min(-first if first < 0 else count, self.lines_limit)
-        for _ in range(_TRIES):
-            try:
-                return await self._search(directory, session, alive, sought, first, until, count)
-            except Replaced:
-                continue
-            except OSError as error:
-                if alive and isinstance(error, FileNotFoundError):  # CASA has said nothing yet
-                    return _answer(session, LogIndex(Path(os.devnull)), alive, True, Found([], 1, 1, 0))
-                raise NotThere(f"there is no log of a session {session[:40]!r} that could be read") from error
-        raise Conflict("the log is being replaced again and again")
+        pieces = self._pieces(directory, session, wanted, first, until, count)
+        while (answer := await self.work(lambda: next(pieces))) is None:
+            pass  # others that wait for a thread have their turn
+        return answer
 
     async def news(self, directory: Path, since: Mapping[str, int]) -> dict[str, dict[str, Any]]:
         """New lines of the logs of a workspace.
@@ -151,36 +137,56 @@ class Logs(Manager):
                 self._open.popitem(last=False)
         return index
 
-    def _alive(self, directory: Path, session: str) -> bool:
-        states = live.read(directory / HOME)
-        return any(one.alive and session in (one.session, KERNELS) for one in states)
+    def _pieces(
+        self, directory: Path, session: str, given: dict[str, Any], first: int, until: int | None, count: int
+    ) -> Iterator[bytes | None]:
+        """The answer, after each piece of work without one: None; see :meth:`get`."""
+        if first == 0:
+            raise BadRequest("lines are counted from 1, or from -1 backwards")
+        try:
+            wanted = Wanted(**given)
+        except ValueError as error:
+            raise BadRequest(str(error)) from error
+        alive = any(one.alive and session in (one.session, KERNELS) for one in live.read(directory / HOME))
+        for _ in range(_TRIES):
+            try:
+                yield from self._search(self._index(directory, session), session, alive, wanted, first, until, count)
+                return
+            except Replaced:
+                continue
+            except OSError as error:
+                if alive and isinstance(error, FileNotFoundError):  # CASA has said nothing yet
+                    yield _answer(session, LogIndex(Path(os.devnull)), alive, True, Found([], 1, 1, 0))
+                raise NotThere(f"there is no log of a session {session[:40]!r} that could be read") from error
+        raise Conflict("the log is being replaced again and again")
 
-    async def _search(
-        self, directory: Path, session: str, alive: bool, wanted: Wanted, first: int, until: int | None, count: int
-    ) -> bytes:
-        index = self._index(directory, session)
+    def _search(
+        self, index: LogIndex, session: str, alive: bool, wanted: Wanted, first: int, until: int | None, count: int
+    ) -> Iterator[bytes | None]:
         end = time.monotonic() + self.search_time
-        while not (complete := await self.work(lambda: index.update(time.monotonic() + _PIECE_S))):
-            if time.monotonic() > end:
-                break
         backwards = first < 0
+        while not (complete := index.update(time.monotonic() + _PIECE_S)) and time.monotonic() <= end:
+            yield None
         if backwards and until is None and not complete:
-            return _answer(session, index, alive, False, Found([], index.lines + 1, index.lines + 1, index.lines))
+            yield _answer(session, index, alive, False, Found([], index.lines + 1, index.lines + 1, index.lines))
+            return
+        low, high = max(1, first), until
         parts: builtins.list[Found] = []
-        low, high, more = max(1, first), until, True
-        while more and count and (not parts or time.monotonic() <= end):
-            look = partial(index.find, wanted, low, high, count, backwards=backwards)
-            part = await self.work(partial(_briefly, look))
+        while True:
+            brief = time.monotonic() + _PIECE_S
+            part = index.find(wanted, low, high, count, backwards=backwards, until=brief)
             parts.append(part)
             count -= len(part.lines)
             if backwards:
                 high, more = part.low, part.low > 1
             else:
                 low, more = part.high, part.high <= part.total and (until is None or part.high < until)
+            if not (more and count and time.monotonic() <= end):
+                break
+            yield None
         parts = parts[::-1] if backwards else parts
         lines = [line for part in parts for line in part.lines]
-        found = Found(lines, parts[0].low, parts[-1].high, index.lines)
-        return await self.work(lambda: _answer(session, index, alive, complete, found))
+        yield _answer(session, index, alive, complete, Found(lines, parts[0].low, parts[-1].high, index.lines))
 
     # -- all logs of a workspace ----------------------------------------------------------------------------------
 
@@ -243,10 +249,6 @@ class Logs(Manager):
 _EVERYTHING = Wanted()
 
 
-def _briefly(look: Callable[..., Found]) -> Found:
-    return look(until=time.monotonic() + _PIECE_S)
-
-
 def _sessions(home: Path, root: Path) -> list[str]:
     """Sessions of which there is a log within the server's root."""
     try:
@@ -272,6 +274,6 @@ def _answer(session: str, index: LogIndex, alive: bool, complete: bool, found: F
         "lines": [vars(line) for line in found.lines],
         "calls": [about for about in map(index.about, calls) if about is not None],
         "previous": found.low if found.low > 1 else None,
-        "next": found.high if found.high <= found.total else None,
+        "next": found.high if found.high <= found.total or not complete else None,
     }
     return json.dumps(told).encode()
