@@ -262,10 +262,11 @@ def test_long_messages_are_cut_and_say_so(tmp_path: Path) -> None:
 
 def test_taking_in_and_looking_can_be_stopped_and_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "casa-a1.log"
+    SpanWriter(path).begin("tclean", "one", "nb.ipynb")
     path.write_text("".join(LINE.format(i) for i in range(100)))
     index = LogIndex(path)
     assert not index.update(until=0.0) and 0 < index.lines < 100
-    some = index.find(Wanted(), until=0.0)
+    some = index.find(Wanted(cell="one"), until=0.0)
     assert some.lines and some.high == some.lines[-1].number + 1
     while not index.update(until=time.monotonic()):
         pass
