@@ -290,7 +290,7 @@ class LogIndex:
     @property
     def counts(self) -> dict[str, int]:
         """Lines of each priority, as far as it was read; continued ones count, too."""
-        return {name.decode(): int(self._counts[code]) for name, code in self._priorities.codes.items()}
+        return {name.decode(): int(self._counts[code]) for name, code in dict(self._priorities.codes).items()}
 
     def about(self, call: int) -> dict[str, Any] | None:
         """What is told of a call, see :meth:`spans.Spans.about`; None: there is no such call."""
@@ -321,11 +321,10 @@ class LogIndex:
                 self._recognise(number)
             while True:
                 with self._lock:  # others may have their turn between two blocks
-                    if not self._step(number):
-                        self._spans.update(number)
-                        return True
-                if time.monotonic() > until:
-                    return False
+                    more = self._step(number)
+                if not more or time.monotonic() > until:
+                    self._spans.update(number)  # after the lines: a call is told of before it writes
+                    return not more
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:

@@ -6,8 +6,9 @@
         {"call", "action", "ended", "to", "mark"}                          it has ended before this one
 
 A line belongs to the call in whose part it begins. What the log says cannot tell that: a task calls others, and GUI
-tasks announce nothing. ``mark`` is a digest of the bytes before the place, so that a log which was emptied or replaced
-meanwhile is recognised; its lines then belong to nobody. The last call, if it has no end, lasts as long as the log.
+tasks announce nothing. ``mark`` is a digest of what is told and of the bytes before the place, so that a log which was
+emptied or replaced meanwhile is recognised; its lines then belong to nobody. The last call, if it has no end, lasts as
+long as the log.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import threading
 import time
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,7 @@ class SpanWriter:
         self._calls += 1
         self._running = True
         about = {"call": self._calls, "task": task, "cell": cell, "notebook": notebook, "began": time.time()}
-        self._write({**about, "from": self._from, "mark": self._mark(self._from)})
+        self._write({**about, "from": self._from})
 
     def end(self, task: str, cell: str | None, notebook: str, action: str) -> None:
         """It has ended: "ran", "restored", "watched" or "failed". Told of are calls that began or left something."""
@@ -85,7 +87,7 @@ class SpanWriter:
         if self._running:
             self._running = False
             about = {"call": self._calls, "action": action, "ended": time.time()}
-            self._write({**about, "to": there, "mark": self._mark(there)})
+            self._write({**about, "to": there})
         self._from = there
 
     def _size(self) -> int:
@@ -94,13 +96,11 @@ class SpanWriter:
         except FileNotFoundError:
             return 0
 
-    def _mark(self, place: int) -> str:
-        if not place:
-            return mark(b"")
-        with self._log.open("rb") as stream:
-            return mark_at(stream.fileno(), place)
-
     def _write(self, record: dict[str, Any]) -> None:
+        place = record["from"] if "from" in record else record["to"]
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context(self._log.open("rb")).fileno() if place else -1
+            record["mark"] = _mark(log, place, record)
         data = (b"\n" if self._torn else b"") + json.dumps(record, separators=(",", ":")).encode() + b"\n"
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         number = os.open(beside(self._log), flags, 0o600)
@@ -111,15 +111,11 @@ class SpanWriter:
             os.close(number)
 
 
-def mark(data: bytes) -> str:
-    """By which bytes are recognised."""
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
-
-
-def mark_at(number: int, place: int) -> str:
-    """The mark of what is before a place of an open file."""
+def _mark(log: int, place: int, record: Mapping[str, Any]) -> str:
+    """By which a record is recognised as whole, and as one of this log; ``log``: the log, open."""
     size = min(_MARKED, place)
-    return mark(os.pread(number, size, place - size))
+    about = json.dumps([record["call"], place, record.get("cell"), "from" in record]).encode()
+    return hashlib.blake2b(about + (os.pread(log, size, place - size) if size else b""), digest_size=8).hexdigest()
 
 
 class Spans:
@@ -172,7 +168,7 @@ class Spans:
         place = record["from" if begins else "to"]
         if type(call) is not int or type(place) is not int or not 0 <= place < _OPEN:
             return
-        valid = mark_at(log, place) == record["mark"]
+        valid = _mark(log, place, record) == record["mark"]
         if self._calls and self._to[-1] == _OPEN:
             if valid and not begins and call == self._calls[-1] and self._from[-1] <= place:
                 self._to[-1], self._ended[-1] = place, where

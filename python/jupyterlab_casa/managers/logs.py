@@ -104,7 +104,7 @@ class Logs(Manager):
 
         Args:
             directory: the workspace.
-            since: session -> number of the last line that is known; of others that live, the newest lines are told.
+            since: session -> number of the last line that is known. If empty: all sessions that live, none known.
 
         Returns:
             session -> ``first`` (number of the first line that is told), ``lines`` (see :class:`Line`), ``total`` (how
@@ -227,7 +227,7 @@ class Logs(Manager):
 
     def _news(self, directory: Path, since: Mapping[str, int]) -> dict[str, dict[str, Any]]:
         found = {}
-        for session in {*since, *(one.session for one in live.read(directory / HOME) if one.alive)}:
+        for session in since or [one.session for one in live.read(directory / HOME) if one.alive]:
             try:
                 index = self._index(directory, session)
                 if not index.update(time.monotonic() + _PIECE_S):
