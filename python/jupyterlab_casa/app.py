@@ -77,6 +77,7 @@ class CasaApp(ExtensionApp):
         gc.freeze()
 
     async def stop_extension(self) -> None:
-        """The server ends."""
+        """The server ends; its process may go on."""
+        gc.unfreeze()
         for manager in self.managers.values():
             await manager.stop()
