@@ -469,20 +469,24 @@ async def drops_out(ask: Any, workspace: Path, app: Any, heard: Heard, data: st.
             teller.cell_ended("one", "ok", 1)
         else:
             teller.product("product-captured", "a.ms", "v")
-    await asyncio.sleep(0.3)
+    now = {name: (teller._state["cell"], (teller._state["call"] or {}).get("task")) for name, teller in tellers.items()}
 
-    async def quiet() -> bool:
+    async def so() -> bool:
+        told = stream.present.kernels.items()
+        return {name: (one["cell"], one["call"] and one["call"]["task"]) for name, one in told} == now
+
+    await until(so)
+
+    async def sent() -> bool:
         return heard.events[-1][1]["revision"] == stream.revision
 
-    await until(quiet)
+    await until(sent)
     for kind, event in heard.events[beginning:]:
         faithful.receive(kind, event)
     other.ask(stream)
     late = Client()
     late.ask(stream)
     assert faithful.sees() == other.sees() == late.sees()
-    now = {name: (teller._state["cell"], (teller._state["call"] or {}).get("task")) for name, teller in tellers.items()}
-    assert {name: (one[1], one[2] and one[2]["task"]) for name, one in late.kernels.items()} == now
     for teller in tellers.values():
         teller.close()
     await until(lambda: _true(not stream.present.kernels))

@@ -522,8 +522,7 @@ def _told(event: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[tuple[s
     kind, action = str(event.get("kind", "")).partition("-")[::2]
     notebook, cell = told["notebook"], _maybe(event.get("cell")) or None
     if kind == "cell" and action in ("started", "ended"):
-        run = event.get("run")
-        outcome = {"outcome": _maybe(event.get("outcome")), "run": run if isinstance(run, int) else 0}
+        outcome = {"outcome": _maybe(event.get("outcome")), "run": int(_number(event.get("run")))}
         notebook = _maybe(event.get("notebook")) or notebook
         yield "cell", {"action": action, "notebook": notebook, "cell": cell, **outcome}
     elif kind == "call" and action == "started":
