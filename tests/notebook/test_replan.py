@@ -101,7 +101,7 @@ class Story:
 
     def step(self) -> None:
         chance, here = self.chance, self.chance.randrange(len(self.cells) or 1)
-        kinds = ("edit", "edit", "edit", "run", "run", "all", "insert", "remove", "move", "show", "disk", "prepare")
+        kinds = ("edit", "run", "run", "all", "insert", "remove", "move", "show", "disk", "prepare", "type", "type")
         kind = chance.choice(kinds)
         if kind == "insert" or not self.cells:
             self.cells.insert(here, [f"c{self.next}", chance.choice(TEXTS), ""])
@@ -121,6 +121,17 @@ class Story:
             self.cells[here][2] = chance.choice(
                 [None, "", digest([{"output_type": "stream", "name": "a", "text": "b"}])]
             )
+        elif kind == "type":  # with all that was run known, and nothing else happening
+            for number in range(len(self.cells)):
+                self.run(number)
+            said = [cell[1] for cell in self.cells]
+            for _ in range(chance.randint(2, 8)):
+                here = chance.randrange(len(self.cells))
+                new = f"x = {chance.random()}"
+                self.cells[here][1] = chance.choice([said[here], chance.choice(TEXTS), new])
+                if chance.random() < 0.2:
+                    self.planner.prepare(0.001)
+                self.check()
         elif kind == "prepare":
             while self.planner.prepare(0.0) and chance.random() < 0.9:
                 pass
