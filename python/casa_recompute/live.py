@@ -52,7 +52,7 @@ _CALL = {
     "waiting_for": str | None,
 }
 _DISPLAY = {"display": str, "authority": str}
-_LOCAL = re.compile(r":\d{1,5}$")
+_LOCAL = re.compile(r":\d{1,10}$")
 """An X display of this machine."""
 _log = logging.getLogger(__name__)
 

@@ -394,3 +394,10 @@ def test_events_that_are_none_of_ours_are_left_out(home: Path, teller: Teller) -
     lines += [b'{"n": 2, "time": 1.0, "x": Infinity}', b'{"n": 3, "time": 1.0, "session": "another"}', b"\xff"]
     path.write_bytes(b"\n".join(lines) + b"\n")
     assert [(event["n"], event["session"]) for event in tail(home, {})] == [(3, path.stem)]
+
+
+def test_a_display_has_a_large_number(home: Path, teller: Teller) -> None:
+    """As xvfbwrapper takes them."""
+    teller.displays(":2147483647", "/tmp/casa-display-x/Xauthority")
+    (told,) = read(home)
+    assert told.display == {"display": ":2147483647", "authority": "/tmp/casa-display-x/Xauthority"}
