@@ -139,6 +139,8 @@ class Ledger:
         if readonly and not path.is_file():
             raise LedgerError(f"{path}: there is none")
         if not readonly:
+            if path.name != ":memory:" and not path.exists():
+                self._make()
             self._look_first()
         try:
             if readonly:
@@ -168,6 +170,19 @@ class Ledger:
         if check != "ok":
             code = re.search(r"error code=(\d+)", check)  # it reads on, and tells of pages that the disk did not give
             raise _trouble(path, " ".join(check.split()), int(code[1]) if code else 0)
+
+    def _make(self) -> None:
+        """Make an empty ledger under another name first: whoever looks finds a whole one or none."""
+        new = self.path.with_name(f"{self.path.name}-new-{os.getpid()}")
+        try:
+            new.touch()
+            Ledger(new).close()
+            os.link(new, self.path)
+        except (OSError, LedgerError):
+            return  # somebody was faster; or there are no hard links here, or the disk fails: it is made in its place
+        finally:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
 
     def _look_first(self) -> None:
         """Before anything could be written, even by opening the file."""

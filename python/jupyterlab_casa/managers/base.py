@@ -223,8 +223,8 @@ class Manager(LoggingConfigurable):
             task.exception()  # also if nobody waits any more
 
     async def stop(self) -> None:
-        """The server ends."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """The server ends. What is being done is done to its end: a ledger must not be closed in the midst of it."""
+        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
 
 
 def reading(directory: Path) -> LedgerReader:

@@ -560,5 +560,5 @@ def _unlike(before: CellPlan | None, now: CellPlan) -> bool:
 
 
 def _cell(cell: CellPlan) -> dict[str, Any]:
-    told = {"id": cell.id, "index": cell.index, "state": cell.state, "estimate_s": round(cell.estimate_s, 3)}
-    return told | {"reasons": [vars(reason) for reason in cell.reasons]}
+    told = cell.as_json()
+    return {name: told[name] for name in ("id", "index", "state", "estimate_s", "reasons")}
