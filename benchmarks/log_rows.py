@@ -18,7 +18,7 @@ from statistics import mean, median
 from typing import Any
 
 from disks import directory
-from server_rows import _server
+from served import API, Server, scratch_in, serving
 from table import Row
 
 from casa_recompute.casalog.index import LogIndex, Wanted
@@ -65,13 +65,15 @@ def resident() -> float:
 def logs(seconds: int) -> Iterator[Row]:
     """A log of so many seconds of traffic."""
     with directory() as scratch:
-        workspace = scratch / "w"
+        root, state = scratch_in(scratch, "root", "state")
+        workspace = root / "w"
         home = workspace / HOME
         (home / "log").mkdir(parents=True)
         path = home / "log" / "casa-a1.log"
         yield from _growing(workspace, path, seconds)
         yield from _still(path)
-        yield from _beside(scratch, path)
+        with serving(root, state) as running:
+            yield from _beside(running)
 
 
 def _growing(workspace: Path, path: Path, seconds: int) -> Iterator[Row]:
@@ -142,40 +144,39 @@ def _milliseconds(job: Callable[[], Any], clock: Callable[[], float] = time.perf
     return 1e3 * (clock() - began)
 
 
-def _beside(root: Path, path: Path) -> Iterator[Row]:
+def _beside(server: Server) -> Iterator[Row]:
     """Others ask a server while two search the whole log."""
-    with _server(root) as (port, token):
 
-        def ask(address: str, **arguments: Any) -> Any:
-            query = urllib.parse.urlencode({"path": "w", **arguments})
-            request = urllib.request.Request(f"http://127.0.0.1:{port}/jupyterlab-casa/api/{address}?{query}")
-            request.add_header("Authorization", f"token {token}")
-            with urllib.request.urlopen(request, timeout=60) as response:
-                return json.load(response)
+    def ask(address: str, **arguments: Any) -> Any:
+        query = urllib.parse.urlencode({"path": "w", **arguments})
+        request = urllib.request.Request(f"http://127.0.0.1:{server.port}{API}/{address}?{query}")
+        request.add_header("Authorization", f"token {server.token}")
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.load(response)
 
-        while not (known := ask("logs/a1"))["complete"]:
-            pass
-        done, asked = threading.Event(), itertools.count()
+    while not (known := ask("logs/a1"))["complete"]:
+        pass
+    done, asked = threading.Event(), itertools.count()
 
-        def search(regex: str) -> None:
-            place = 1
-            while not done.is_set():
-                place = ask("logs/a1", **{"from": place, "regex": regex})["next"] or 1
-                next(asked)
+    def search(regex: str) -> None:
+        place = 1
+        while not done.is_set():
+            place = ask("logs/a1", **{"from": place, "regex": regex})["next"] or 1
+            next(asked)
 
-        searches = [threading.Thread(target=search, args=(regex,)) for regex in ("no such thing", r"(\w+\s?)*qqq$")]
-        for thread in searches:
-            thread.start()
-        chance, times = random.Random(3), dict[str, list[float]]({"status": [], "window": []})
-        for _ in range(300):
-            times["status"].append(_milliseconds(lambda: ask("status")))
-            place = chance.randrange(1, known["total"])
-            times["window"].append(_milliseconds(lambda place=place: ask("logs/a1", **{"from": place})))
-            time.sleep(0.01)
-        done.set()
-        for thread in searches:
-            thread.join()
-        for what, target in (("status", 150), ("window", 150)):
-            some = sorted(times[what])
-            detail = f"median {some[len(some) // 2]:.1f}, longest {some[-1]:.0f}; {next(asked)} requests of searches"
-            yield Row("logs", f"{what} during two searches of it, p99, ms", target, some[int(len(some) * 0.99)], detail)
+    searches = [threading.Thread(target=search, args=(regex,)) for regex in ("no such thing", r"(\w+\s?)*qqq$")]
+    for thread in searches:
+        thread.start()
+    chance, times = random.Random(3), dict[str, list[float]]({"status": [], "window": []})
+    for _ in range(300):
+        times["status"].append(_milliseconds(lambda: ask("status")))
+        place = chance.randrange(1, known["total"])
+        times["window"].append(_milliseconds(lambda place=place: ask("logs/a1", **{"from": place})))
+        time.sleep(0.01)
+    done.set()
+    for thread in searches:
+        thread.join()
+    for what, target in (("status", 150), ("window", 150)):
+        some = sorted(times[what])
+        detail = f"median {some[len(some) // 2]:.1f}, longest {some[-1]:.0f}; {next(asked)} requests of searches"
+        yield Row("logs", f"{what} during two searches of it, p99, ms", target, some[int(len(some) * 0.99)], detail)
