@@ -41,7 +41,7 @@ for number in itertools.count():
     except BaseException:
         pass
 """
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "30"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 
 
@@ -65,7 +65,8 @@ async def test_any_request_is_answered_as_described(
 
     def ask_for(method: str, route: str) -> None:
         operation = schema[route][method]
-        queries = [{"path": path} for path in PATHS] + [{"before": known[0], "after": known[1], "path": "work"}]
+        fit = {"before": known[0], "after": known[1], "path": "work/nb.ipynb"}
+        queries = [{"path": path} for path in PATHS] + [fit] * len(PATHS)
         fitting = {key: values for key, values in parts.items() if f"{{{key}}}" in route}
         deep = st.sampled_from(queries).flatmap(
             lambda query: st.fixed_dictionaries({k: st.sampled_from(v) for k, v in fitting.items()}).flatmap(
@@ -99,6 +100,7 @@ async def test_any_request_is_answered_as_described(
             if "{kernel}" in route:
                 kernel.client.execute(BUSY)  # an interrupt may have ended it
             await asyncio.to_thread(ask_for, method, route)
-    answered = {(method, route) for method, route, status in seen if status == 200}
+    idle = ("POST", "/kernels/{kernel}/kill-call", 409)  # between two calls there is nothing to kill
+    answered = {one[:2] for one in seen if one[2] == 200 or one == idle}
     assert answered == set(operations()), "each was also asked for something that it has"
     assert json.loads((workspace / "nb.ipynb").read_text())["cells"], "and nobody's notebook was written over"
