@@ -82,11 +82,16 @@ class Kernel:
         wanted = {"path": path, "name": notebook.name, "type": "notebook", "kernel": {"name": "casa"}}
         self.server = server
         self.id: str = server.ask("api", "sessions", body=wanted)["kernel"]["id"]
-        address = f"{server.url.replace('http', 'ws', 1)}api/kernels/{self.id}/channels?token={server.token}"
-        self._line = websocket.create_connection(address, timeout=_CELL_S)
+        self._address = f"{server.url.replace('http', 'ws', 1)}api/kernels/{self.id}/channels?token={server.token}"
+        self._line = self._connect()
+
+    def _connect(self) -> websocket.WebSocket:
+        return websocket.create_connection(self._address, timeout=_CELL_S)
 
     def send(self, code: str, metadata: Mapping[str, Any]) -> str:
-        """Ask for an execution; the number of the request."""
+        """Ask for an execution; the number of the request. On a new line: a server gives up silent ones."""
+        self._line.close()
+        self._line = self._connect()
         number = uuid.uuid4().hex
         header = {"msg_id": number, "msg_type": "execute_request", "username": "", "session": "s", "version": "5.3"}
         content = {"code": code, "silent": False, "store_history": True, "allow_stdin": True, "stop_on_error": True}
