@@ -208,9 +208,8 @@ class Manager(LoggingConfigurable):
 
         task: asyncio.Task[T] | None = self._shared.get(key)
         if task is None:
-            if (
-                max(len(self._shared), self._waiting) >= self.waiting_limit
-            ):  # here are those who wait for their turn, too
+            # Among the shared are those who wait for their turn, too.
+            if max(len(self._shared), self._waiting) >= self.waiting_limit:
                 raise Overloaded("the server has too much to do: try again in a moment")
             task = self._shared[key] = asyncio.ensure_future(wait())
             task.add_done_callback(partial(self._done, key))
