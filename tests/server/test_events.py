@@ -218,7 +218,8 @@ async def test_a_run_in_a_terminal_is_seen_while_a_notebook_is_open(
     assert await command.wait() == 0
     await heard.wait("kernel", action="ended")
     (flagged,) = heard.of("call", action="ended", task="flagdata")
-    assert (flagged["workspace"], flagged["kernel"], flagged["cell"]) == ("work", "", "flag")
+    told = (flagged["workspace"], flagged["kernel"], flagged["cell"])
+    assert told == ("work", "", "flag"), "its kernel is none of this server's"
     assert flagged["result"]["action"] == "ran" and heard.of("product", action="captured", path="a.ms")
     await heard.wait("cells", fresh=True)
     assert set(heard.states().values()) == {"fresh"}

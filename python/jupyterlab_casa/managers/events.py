@@ -44,6 +44,7 @@ class _Session:
     """A kernel or script that is followed."""
 
     kernel: str
+    """Jupyter's id of its kernel; empty: it is none of this server's."""
     last: int
     """Number of its newest event that was told."""
     alive: bool = True
@@ -270,14 +271,14 @@ class Events(Manager):
         since = None if first else {name: known.last for name, known in one.sessions.items()}
         states, events, one.sizes = await self.work(lambda: _read(directory, since))
         one.looked = time.monotonic()
-        present = self.stream.present.kernels
+        present, ours = self.stream.present.kernels, self.kernels.places()
         for state in states:
             if state.session not in one.sessions:
                 copied = state.session in present  # with its whole workspace
                 alive = not copied and (state.alive or not first)
                 last = state.revision if first or copied else 0
                 past = first and one.sizes.get(state.session, 0) > 0
-                one.sessions[state.session] = _Session(state.kernel, last, alive, past)
+                one.sessions[state.session] = _Session(state.kernel if state.kernel in ours else "", last, alive, past)
                 if alive:
                     self._tell_kernel(one, state, "started", _doing(state) if first else _NOTHING)
         recorded = self._tell_news(one, events)
@@ -315,7 +316,7 @@ class Events(Manager):
     ) -> None:
         about = {"notebook": state.notebook, "display": state.display is not None, "log": state.log}
         about |= {"started": state.started, "missed": missed, **doing}
-        self._tell("kernel", one.path, state.session, state.kernel, action=action, **about)
+        self._tell("kernel", one.path, state.session, one.sessions[state.session].kernel, action=action, **about)
 
     def _tell_news(self, one: _Workspace, events: Iterable[Mapping[str, Any]]) -> bool:
         """Tell what sessions did; whether that may have made cells fresh or stale."""
