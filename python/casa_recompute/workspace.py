@@ -52,6 +52,8 @@ _SETTLE_S = 0.5
 """Seconds after which quicker calls are safe from a power cut, too."""
 _READABLE = {"owner": (0o700, 0o700), "group": (0o750, 0o770), "all": (0o755, 0o777)}
 """Who may read the memory -> mode of its directory: at least, at most."""
+_UNSETTLED = "unsettled"
+"""Where the ledger has the products of which the disk may not have everything yet."""
 _RESERVE = 1 << 20
 """Bytes that are given up when the disk is full, so that the ledger can say so."""
 
@@ -155,7 +157,7 @@ class Workspace:
         self.budget, self.grown = budget, 0
         self._settler: threading.Thread | None = None
         self._hurry = threading.Event()
-        self._noted = self._on_disk = ""  # products that the disk may not have, as last noted; and as last written out
+        self._noted = self._on_disk = ""  # what the disk may not have, as last noted; and as last written out
         self._boot = boot_id()
         self._captures: dict[str, frozenset[str]] = {}  # of a version: the captures in which its files are
         self.store: CowStore = open_store(self.home / "store", store)
@@ -853,10 +855,10 @@ class Workspace:
         Raises:
             OSError: the disk does not do it.
         """
-        unsettled = self.ledger.meta("unsettled")
+        noted = self.ledger.meta(_UNSETTLED)
         self._write_out()
-        if unsettled == self.ledger.meta("unsettled"):
-            self.ledger.set_meta("unsettled", "[]")
+        if noted == self.ledger.meta(_UNSETTLED):
+            self.ledger.set_meta(_UNSETTLED, _note([]))
 
     def _write_out(self) -> None:
         sync_filesystem(self.directory)
@@ -892,10 +894,10 @@ class Workspace:
 
     def _unsettle(self, paths: Iterable[str]) -> None:
         """Note, within a transaction, that products were changed of which the disk may not have everything yet."""
-        known = self.ledger.meta("unsettled") or "[]"
-        noted = [] if known == self._on_disk else json.loads(known)
-        self._noted = json.dumps([*noted, *(path for path in paths if path not in noted)])
-        self.ledger.set_meta("unsettled", self._noted)
+        known = self.ledger.meta(_UNSETTLED)
+        before = [] if known == self._on_disk else _unsettled(known)
+        self._noted = _note([*before, *(path for path in paths if path not in before)])
+        self.ledger.set_meta(_UNSETTLED, self._noted)
 
     def _after_power_cut(self) -> None:
         """The first use since the machine was started: what the disk had not written yet is put right.
@@ -904,12 +906,12 @@ class Workspace:
         """
         if self.ledger.meta("boot") == self._boot:
             return
-        for path in json.loads(self.ledger.meta("unsettled") or "[]"):
+        for path in _unsettled(self.ledger.meta(_UNSETTLED)):
             seen, tree = self.ledger.presence(path), scan(self.absolute(path))
             if seen is not None and signature(tree) != seen.signature:
                 self._put_right(path, seen.version, tree)
         with self.ledger.transaction():
-            self.ledger.set_meta("unsettled", "[]")
+            self.ledger.set_meta(_UNSETTLED, _note([]))
             self.ledger.set_meta("boot", self._boot)
 
     def _put_right(self, path: str, version_id: str, tree: Tree) -> None:
@@ -984,7 +986,7 @@ class Workspace:
         pending = self.ledger.pending()
         if self.confined:
             concerned = [path for step in pending for path in (*step.versions, *step.patterns)]
-            if not all(map(leads_inside, [*concerned, *json.loads(self.ledger.meta("unsettled") or "[]")])):
+            if not all(map(leads_inside, [*concerned, *_unsettled(self.ledger.meta(_UNSETTLED))])):
                 raise WorkspaceError(
                     f"{self.directory}: a kernel that was killed had begun to change data outside of it. "
                     "A kernel there brings them back; start one if you trust those who work there"
@@ -1132,6 +1134,17 @@ class Workspace:
                 with contextlib.suppress(ValueError):  # the last one, if the machine stopped while it was written
                     kind, *fact = json.loads(line)
                     (ledger.set_found if kind == "found" else ledger.add_written)(*fact)
+
+
+def _note(paths: Iterable[str]) -> str:
+    """Products that the disk may not have, as the ledger says it. No two notes are alike: the same product may have
+    been changed again since."""
+    return f"{json.dumps(list(paths))}\n{uuid.uuid4().hex}"
+
+
+def _unsettled(noted: str | None) -> list[str]:
+    paths: list[str] = json.loads((noted or "[]").partition("\n")[0])
+    return paths
 
 
 def _linked(entries: Mapping[str, ManifestEntry], links: Mapping[str, str]) -> dict[str, ManifestEntry]:
