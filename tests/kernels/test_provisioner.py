@@ -114,8 +114,8 @@ def test_a_killed_kernel_takes_even_a_frozen_worker_along(kernel: Started, space
 
 
 @pytest.mark.parametrize("how", ["shut down", "killed", "killed with its worker"])
-def test_graphical_programs_end_with_their_kernel(kernelspec: str, space: Path, tmp_path: Path, how: str) -> None:
-    (tmp_path / "config.toml").write_text("threads = 1\n")  # the real CASA
+def test_graphical_programs_end_with_their_kernel(kernelspec: str, space: Path, how: str) -> None:
+    Path(os.environ["JUPYTERLAB_CASA_CONFIG"]).write_text("threads = 1\n")  # the real CASA
     manager = KernelManager(kernel_name=kernelspec)
     manager.start_kernel(cwd=str(space))
     client = manager.client()
