@@ -77,7 +77,7 @@ def logs(seconds: int) -> Iterator[Row]:
             yield from _beside(running)
         path.unlink()
         with serving(root, state) as running:
-            yield from asyncio.run(_day(running, workspace, path, seconds))
+            yield from asyncio.run(_day(running, workspace, path, 4 * seconds))
 
 
 def _growing(workspace: Path, path: Path, seconds: int) -> Iterator[Row]:
