@@ -55,7 +55,7 @@ class Notebook:
 
         session.msg = msg
         try:
-            return self.kernel.run(code)
+            return self.kernel.run(code, stop_on_error=False)
         finally:
             session.msg = send
 
