@@ -119,6 +119,7 @@ class Session:
         self._started = self._clock = 0.0
         self._name_makers: dict[str, str] = {}
         self._above: tuple[int, list[Mapping[str, str]]] | None = None
+        self._ran: list[str] = []  # what the cells said that ran here; "" for what was none
         self._told = False  # that the order of cells is not known
         self._owner = os.getpid()
         self.live = Teller(self.workspace.home, self.id, self.log, lambda: self._worker.pid if self._worker else None)
@@ -448,6 +449,7 @@ class Session:
             self._place = None
         if self._names is not None and not recorded:
             self._names.end(uuid.uuid4().hex, of_cell=place is not None)
+        self._ran.append(meaning(self._source) if place is not None else "")
         self._recorder = self._watch = self._state = None
         self._tell_notes(self._notes)
         self._tell_held()
@@ -605,8 +607,10 @@ class Session:
         return made[-1].cell.removesuffix(OUTSIDE) if made else ""
 
     def _history(self, place: Place) -> str:
+        """The version of what ``Out`` and ``_`` hold: what has run here, whether or not the cells above say that."""
         sources = (self.workspace.ledger.source_of(cell) for cell in place.above)
-        return history(source for source in sources if source)
+        above = [source for source in sources if source]
+        return history(above) if above == self._ran else f"here-{uuid.uuid4().hex}"
 
     def _name_of(self, path: str) -> str:
         return product_path(path, self.workspace.directory, self.workspace.directory)

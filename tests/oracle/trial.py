@@ -388,7 +388,10 @@ class Trial:
         if done.failed is not None and not living:
             return
         left = plain.contents(self.kernel.directory)
-        for name in sorted(reference.files.keys() if to else left.keys() | reference.files.keys()):
+        names = reference.files.keys() if to else left.keys() | reference.files.keys()
+        if done.failed is not None and any(task in dict(self.cells)[done.failed] for task in plain.TASKS):
+            names = set()  # CASA leaves half of what a call that fails makes; here there is nothing of it
+        for name in sorted(names):
             self._equal("file", name, left.get(name), reference.files.get(name), done)
         self._compare_names(reference, done, living)
         if done.failed is None and not to:

@@ -15,6 +15,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 from casa_recompute.notebook.outputs import Showing
+from casa_recompute.workspace import Workspace
 from tests.server.conftest import Ask
 
 KERNEL = "0123-kernel"
@@ -137,6 +138,7 @@ class Browser:
 
 
 Open = Callable[..., Awaitable[Browser]]
+Refused = Callable[..., Awaitable[tuple[int, str]]]
 
 
 @pytest.fixture
@@ -293,7 +295,7 @@ async def test_it_stops_after_the_call_that_runs(browser: Open, ask: Ask, worksp
     assert [call["action"] for call in run["calls"]] == ["restored", "ran"]
 
 
-async def test_one_walk_at_a_time(ask: Ask, refused: Callable[..., Awaitable[tuple[int, str]]], workspace: Path) -> None:
+async def test_one_walk_at_a_time(ask: Ask, refused: Refused, workspace: Path) -> None:
     body = {"cells": [{"id": "a", "source": "x = 1"}]}
     walk = (await ask("walks", path="work/nb.ipynb", body=body))["id"]
     status, message = await refused("walks", path="work/other.ipynb", body=body)
@@ -312,17 +314,14 @@ async def test_one_walk_at_a_time(ask: Ask, refused: Callable[..., Awaitable[tup
 
 
 async def test_a_walk_that_nobody_goes_on_with_is_given_up(ask: Ask, workspace: Path, jp_serverapp: Any) -> None:
-    jp_serverapp.extension_manager.extension_apps["jupyterlab_casa"].copy().pop().managers["walks"].idle_after = 0.2
+    (extension,) = jp_serverapp.extension_manager.extension_apps["jupyterlab_casa"]
+    extension.managers["walks"].idle_after = 0.2
     walk = (await ask("walks", path="work/nb.ipynb", body={"cells": [{"id": "a", "source": "x = 1"}]}))["id"]
     await asyncio.sleep(2)
     assert (await ask("walks", walk, method="DELETE"))["ended"] is False
 
 
-async def test_a_kernel_at_work_in_the_workspace(
-    ask: Ask, refused: Callable[..., Awaitable[tuple[int, str]]], workspace: Path
-) -> None:
-    from casa_recompute.workspace import Workspace
-
+async def test_a_kernel_at_work_in_the_workspace(ask: Ask, refused: Refused, workspace: Path) -> None:
     answer = await ask("walks", path="work/nb.ipynb", body={"cells": []})
     space = Workspace(workspace)
     with space.lock():

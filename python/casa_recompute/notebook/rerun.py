@@ -314,7 +314,7 @@ class Rerun:
     def finish(self) -> list[str]:
         """Bring products to what they are after the last cell, or after the one that failed.
 
-        Where only part of the notebook was to be made fresh, what cells below have made stays where it is.
+        Where only part of the notebook was to be made fresh, what only cells below have made stays where it is.
 
         Returns:
             Paths that were changed.
@@ -340,10 +340,10 @@ class Rerun:
         if self._failed:
             targets |= self._left_by_failure
         left_over = self._facts.left_over(targets)
-        if not self._whole:  # what a cell below, or one that is no longer there, has made, stays
+        if not self._whole:  # what only cells below have made, or such as are no longer there, stays
             passed = {cell for cell, _, _ in self._behind}
             others = {t.path for t in self._space.ledger.touches() if t.before != t.after and t.cell not in passed}
-            left_over = {path: version for path, version in left_over.items() if path not in others}
+            left_over = {path: v for path, v in left_over.items() if v != ABSENT or path not in others}
         targets |= left_over
         wrong = {path: version for path, version in targets.items() if self._facts.present(path) != version}
         lost = {path: version for path, version in wrong.items() if not self._space.restorable({path: version})}
