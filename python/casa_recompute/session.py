@@ -332,6 +332,8 @@ class Session:
             extra = self._names.elsewhere(bound) if self._uses.everything else set()  # it could see any of them
             self._names.bring({**dict.fromkeys(extra, ABSENT), **self._state["names"]}, bound)
             self._names.set_aside(self._state["aside"])
+        elif self._names is not None:
+            self._names.readmit()  # no walk is under way, or it was given up
         # A cell without task calls need not wait for another kernel's task; one with calls enters with the first.
         with contextlib.suppress(WorkspaceBusy):
             try:

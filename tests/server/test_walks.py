@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import casadata
 import pytest
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
@@ -329,3 +330,23 @@ async def test_a_kernel_at_work_in_the_workspace(ask: Ask, refused: Refused, wor
         assert status == 429 and "is in use by process" in message
     assert (await ask("walks", answer["id"], "step", body={"ok": True}))["done"] is not None
     space.close()
+
+
+async def test_tools_are_as_after_the_last_cell(browser: Open) -> None:
+    table = f"{casadata.datapath}/geodetic/IERSeop2000"
+    notebook = await browser(a=f"tb.open({table!r})", b="print(tb.name().split('/')[-1])")
+    await notebook.run("a")
+    notebook.cells["c"] = "tb.close()"
+    await notebook.run("c")
+    del notebook.cells["c"]
+    await notebook.walk()
+    assert notebook.executed == ["a", "b"]  # nobody could open it again but the cell that does
+    assert notebook.text("b") == "IERSeop2000\n"
+    notebook.cells["b"] = "print(len(tb.name()) > 3)"
+    await notebook.walk()
+    assert notebook.executed == ["a", "b"]  # the former b might have gone on to another row, or closed it
+    assert await notebook.value("tb.name()") == table
+    del notebook.cells["a"], notebook.cells["b"]
+    notebook.cells["d"] = "import math"
+    await notebook.walk()
+    assert await notebook.value("tb.name()") != table

@@ -167,6 +167,10 @@ def test_what_makes_room_for_a_cell_comes_back_at_the_end(notebook: Notebook) ->
     assert "mine" not in notebook.names
     notebook.tracker.settle({})
     assert notebook.names["mine"] == 7
+    notebook.tracker.bring({"mine": ABSENT}, {})
+    notebook.run("mine = 8")
+    notebook.tracker.readmit()
+    assert notebook.names["mine"] == 8
 
 
 def test_what_cannot_be_had_is_not_bound_to_something_else(notebook: Notebook) -> None:

@@ -18,7 +18,7 @@ from casa_recompute.ledger import Touch
 from casa_recompute.notebook import source
 from casa_recompute.notebook.model import ABSENT, CellRun, CellSource, Plan, Reason
 from casa_recompute.notebook.plan import Desk, Judged, needed, reach, why
-from casa_recompute.notebook.simulate import PROCESS, State, Verdict, judge, ordinal, shared
+from casa_recompute.notebook.simulate import PROCESS, State, Verdict, judge, ordinal, own, shared
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.workspace import VersionLost, Workspace
 
@@ -186,8 +186,8 @@ class Rerun:
             with self._space.lock():
                 lost = needed(wanting, self._facts)
             for resource, maker in lost.items():
-                held = self._memory.get(resource[2:]) if resource.startswith("n:") else None
-                if held == wanting.before[resource] or maker in late or maker not in position:
+                held = self._memory.get(resource[2:], "") if resource.startswith("n:") else ""
+                if own(held) == own(wanting.before[resource]) or maker in late or maker not in position:
                     continue
                 late.add(maker)
                 run = next(run for cell, run, _ in self._behind if cell == maker)

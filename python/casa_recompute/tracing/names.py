@@ -504,8 +504,9 @@ class NameTracker:
         if place is not None:
             self._leave_alone(suspects - wanted.keys())
             for name in (suspects & self._digests.keys()) - wanted.keys():
-                if place.get(name) != self.versions[name]:
-                    self._unbind(name)
+                version, here = self.versions[name], place.get(name, ABSENT)
+                if version != here and (shared(version) or own(version) != own(here)):
+                    self._unbind(name)  # but not one that is right, and has lost its partners to the cell
         self._leave_alone(suspects)
         if self._uses is not None:
             self._before |= wrong
@@ -541,11 +542,15 @@ class NameTracker:
                 except ValueLost:
                     self.bring(dict.fromkeys(group, ABSENT), wanted)
                     lost += group
+        self.readmit(wanted)
+        return lost
+
+    def readmit(self, taken: Collection[str] = ()) -> None:
+        """What no cell has bound and had to make room comes back, unless its name is taken."""
         for name, value in self._strangers.items():
-            if name not in wanted and name not in self._digests:
+            if name not in taken and name not in self._digests:
                 self.namespace[name] = value
         self._strangers.clear()
-        return lost
 
     def _send_away(self, suspects: set[str], wanted: Mapping[str, str], place: Mapping[str, str]) -> None:
         """Unbind names whose values are not those of the place."""

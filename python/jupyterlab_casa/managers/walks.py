@@ -67,8 +67,11 @@ class _Open:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def session(self) -> live.Live | None:
-        """What its kernel does in this workspace."""
-        return next((s for s in live.read(self.directory / HOME) if s.alive and s.kernel == self.kernel), None)
+        """What its kernel does in this workspace; a kernel that another provisioner has started knows no id."""
+        alive = [session for session in live.read(self.directory / HOME) if session.alive]
+        named = [session for session in alive if session.kernel == self.kernel]
+        unnamed = [session for session in alive if not session.kernel]
+        return named[0] if named else unnamed[0] if len(unnamed) == 1 and self.kernel else None
 
 
 class Walks(Manager):
@@ -168,7 +171,7 @@ class Walks(Manager):
         """
         one = self._known(walk)
 
-        def work() -> bytes:
+        def work() -> tuple[bytes, bool]:
             asked = posted(sent, _valid_step)
             if one.walk is None:
                 raise BadRequest("the walk has not begun yet")
@@ -183,17 +186,16 @@ class Walks(Manager):
                 raise Overloaded(f"{error}: try again") from error
             except (NotRecorded, Edited) as error:
                 raise Conflict(str(error)) from error
-            one.stopping = one.stopping and answer["done"] is None
-            return _said({**self._head(one), "plan": None, **answer})
+            return _said({**self._head(one), "plan": None, **answer}), answer["done"] is not None
 
         try:
-            answer = await self._in_turn(one, lambda: told(work))
+            answer, over = await self._in_turn(one, lambda: told(work))
         except (BadRequest, Overloaded):
             raise
         except BaseException:
             await self._give_up(one)
             raise
-        if json.loads(answer)["done"] is not None:
+        if over:
             await self._give_up(one)
         return answer
 
