@@ -450,7 +450,9 @@ class Session:
                 self._notes.append(f"WARNING: what this cell did could not be noted: {problem}")
             self._place = None
         if self._names is not None and not recorded:
-            self._names.end(uuid.uuid4().hex, of_cell=place is not None)
+            chains = self._names.chains(self._uses)
+            parts = senses(chains, self._source, self._names.namespace, outputs, files=False, programs=False)
+            self._names.end(uuid.uuid4().hex, parts, of_cell=place is not None)
         self._ran.append(meaning(self._source) if place is not None else "")
         self._recorder = self._watch = self._state = None
         self._tell_notes(self._notes)

@@ -814,6 +814,26 @@ REGRESSIONS: dict[str, Story] = {
             ("rerun", "browser"),
         ),
     ),
+    "a console sets an environment variable before anything is run": Story(
+        cells=(("c5", "import os"), ("c12", "print(os.environ.get('CASA_ORACLE'))")),
+        steps=(("console", "import os\nos.environ['CASA_ORACLE'] = 'c'", False), ("rerun", "browser")),
+    ),
+    "what a cell has bound since something stirred the kernel is as the cell left it": Story(
+        cells=(
+            ("c1", "importuvfits(fitsfile='raw.fits', vis='b.ms')"),
+            ("c10", "par = 0"),
+            ("c11", "h = (x * 0 for x in range(5))"),
+            ("c24", "with open('b.ms/DATA', 'a') as s:\n    s.write('by hand 0')"),
+            ("c25", "flux = setjy(vis='b.ms', fluxdensity=[par * 1.5, 0.0, 0.0, 0.0])"),
+        ),
+        steps=(
+            ("rerun", "browser"),
+            ("set", "c25", "print(sorted((n for n in globals() if n in 'abcdefgh' or n[0] == 'f')))"),
+            ("console", "c = h", True),
+            ("run", "c24"),
+            ("rerun", "browser"),
+        ),
+    ),
     "raw text modified in place below the cell to which it is run": Story(
         cells=(
             ("c1", "from helper import twice"),

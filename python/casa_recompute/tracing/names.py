@@ -250,7 +250,6 @@ class NameTracker:
         """Whether these are still what they were, if that is in doubt."""
         if self._stirred:
             doubtful = (self._partners(names) | set(names)) & self._stirred & self._digests.keys()
-            self._stirred -= doubtful
             key = uuid.uuid4().hex
             for name in doubtful:
                 self._digest(name, key)
@@ -274,6 +273,7 @@ class NameTracker:
         value = self.namespace[name]
         found = digest(value, self.namespace, self._budget)
         self._vague.discard(name)
+        self._stirred.discard(name)
         if not found.complete:
             seen = _reachable(value, self.namespace)
             if seen is None:
