@@ -659,7 +659,9 @@ class Session:
 
     def _forget_stale_modules(self) -> None:
         """Modules of the user that changed since they were imported: the cell that imports them gets the new ones."""
-        for name in forget_changed(self._uses.imports):
+        there = self._names.namespace if self._names is not None else {}
+        others = (value for name, value in there.items() if name not in self._uses.binds)
+        for name in forget_changed(self._uses.imports, others):
             self._notes.append(f"module `{name}` has changed: it is imported anew")
 
     # what calls and Python files ask
