@@ -878,6 +878,29 @@ REGRESSIONS: dict[str, Story] = {
             ("rerun", "browser"),
         ),
     ),
+    "what shares an object with a name that is something else by now": Story(
+        cells=(
+            ("c4", "h = iter([1, 2, 3, 4])"),
+            ("c6", "b = [3, 9]\ng = b"),
+            ("c7", "h = [g, [3]]"),
+            ("c8", "c = 0\nfor x in b:\n    c += x"),
+        ),
+        steps=(
+            ("rerun", "browser"),
+            ("restart", "orderly"),
+            ("run", "c4"),
+            ("run", "c8"),
+            ("rerun", "browser"),
+        ),
+    ),
+    "two classes that say the same": Story(
+        cells=(
+            ("c1", "f = 2"),
+            ("c5", "class L:\n    tally = 5\n\n    def __init__(self, v):\n        self.v = v"),
+            ("c14", "g = L(f * 2 % 97)\nclass L:\n    tally = 5\n    def __init__(self, v):\n        self.v = v"),
+        ),
+        steps=(("rerun", "new"), ("rerun", "new")),
+    ),
     "raw text modified in place below the cell to which it is run": Story(
         cells=(
             ("c1", "from helper import twice"),

@@ -507,9 +507,11 @@ class NameTracker:
                 version, here = self.versions[name], place.get(name, ABSENT)
                 if version != here and (shared(version) or own(version) != own(here)):
                     self._unbind(name)  # but not one that is right, and has lost its partners to the cell
-        self._leave_alone(suspects)
+        # Where only part of what shares an object was wanted, it is not what it was there.
+        part = {name for name in bound if (group := shared(wrong[name])) and not loaded[group].keys() <= bound}
+        self._leave_alone(suspects | part, part)
         if self._uses is not None:
-            self._before |= wrong
+            self._before |= {name: self.versions[name] if name in part else version for name, version in wrong.items()}
         elif wrong.keys() & PROCESS.keys():
             self._seen = self._hidden_state()
         return sorted(wrong)
@@ -586,12 +588,17 @@ class NameTracker:
         here = self._partners({name}) | {name}
         return here == labels[label] if label and len(here) > 1 else not label and len(here) == 1
 
-    def _leave_alone(self, names: set[str]) -> None:
-        """Names whose partners may be gone get the versions that they have now, under which they are kept, too."""
+    def _leave_alone(self, names: set[str], part: Collection[str] = ()) -> None:
+        """Names whose partners may be gone get the versions that they have now, under which they are kept, too.
+
+        Args:
+            names: to look at.
+            part: of them, those of which it is known.
+        """
         labels: dict[str, set[str]] = {}
         for name, version in self.versions.items():
             labels.setdefault(shared(version), set()).add(name)
-        names = {name for name in names & self._digests.keys() if not self._whole(name, labels)}
+        names = {name for name in names & self._digests.keys() if name in part or not self._whole(name, labels)}
         former = {name: self.versions[name] for name in names}
         self._regroup(names, "brought")
         changed = {name: self.versions[name] for name in names if self.versions[name] != former[name]}
