@@ -901,6 +901,18 @@ REGRESSIONS: dict[str, Story] = {
         ),
         steps=(("rerun", "new"), ("rerun", "new")),
     ),
+    "a file that a cell asked for before there was the directory of which it is part": Story(
+        cells=(
+            ("c3", "import numpy as np\nh = np.zeros(5) + 2"),
+            ("c4", "import os\nos.makedirs('out', exist_ok=True)"),
+            ("c5", "with open('out/w.txt', 'w') as s:\n    s.write(f'{int(h.sum())} 3\\n')"),
+            (
+                "c7",
+                "with open('out/w.txt', 'r+') as s:\n    s.seek(1)\n    s.write('4')\nb = len(sorted((n for n in os.listdir('.') if n.endswith('.txt'))))",
+            ),
+        ),
+        steps=(("run", "c7"), ("rerun", "browser")),
+    ),
     "raw text modified in place below the cell to which it is run": Story(
         cells=(
             ("c1", "from helper import twice"),
