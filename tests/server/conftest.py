@@ -17,8 +17,6 @@ from tests.server.contract import conforms
 
 __all__ = ["casa"]
 
-pytest_plugins = ["pytest_jupyter.jupyter_server"]
-
 API = ("jupyterlab-casa", "api")
 Ask = Callable[..., Awaitable[Any]]
 
