@@ -415,8 +415,8 @@ def _call_it(resource: str) -> str:
     kind, what = resource[:2], resource[2:]
     if kind == "d:":
         return f"the directory `{what or '.'}`"
-    if kind == "b:":
-        return "which names there are"
+    if kind in ("b:", "h:"):
+        return "which names there are" if kind == "b:" else "what `Out` and `_` hold"
     if what in PROCESS:
         return PROCESS[what]
     return f"`{what}`"
@@ -429,6 +429,8 @@ def _differs(resource: str, run: CellRun, one: Judged, places: Mapping[str, int]
     if now == UNKNOWN:
         message = f"{ordinal(places, maker)} will run first and may change {it}"
         return Reason("upstream", what, message, because_of=maker)
+    if resource in ("b:", "h:"):
+        return Reason("input", what, f"{it} is not what it was")
     here = places[one.verdict.cell.id]
     if former and places.get(former, -1) > here:
         message = f"when it ran, {it} was as {ordinal(places, former)} below had left it"

@@ -114,6 +114,9 @@ class State:
     def maker(self, resource: str) -> str:
         """The cell that made a resource's present version; "" when no cell did."""
         known = self.makers.get(resource, "")
+        if resource == "b:":
+            unknown = (r for r, version in self.versions.items() if version == UNKNOWN and r.startswith("n:"))
+            return self.makers[first] if (first := next(unknown, None)) else ""
         if not known and resource[0] in "ed":
             below = [path for path in self._products if _within(path, resource[2:])]
             return self.makers[f"p:{below[-1]}"] if below else ""
