@@ -2,7 +2,8 @@
 leaves every output, name and file as a run from top to bottom in a new kernel and directory does; and not much more is
 executed than must be.
 
-``ORACLE_SEED`` and ``ORACLE_EXAMPLES`` in the environment choose other and more sequences (`make test-oracle`).
+``ORACLE_SEED`` and ``ORACLE_EXAMPLES`` in the environment choose other and more sequences (`make test-oracle`);
+``ORACLE_WALKS`` how many of them are in one kernel that lives on.
 """
 
 from __future__ import annotations
