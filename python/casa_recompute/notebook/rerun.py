@@ -225,7 +225,7 @@ class Rerun:
         groups |= {shared(bound[name]) for name in crowded if self._can_have(name, bound[name])}
         versions |= {name: version for name, version in bound.items() if shared(version) in groups}
         paths = self._facts.known_products() | before.products().keys()
-        products = _outermost({path: before[f"p:{path}"] for path in sorted(paths)})
+        products = _outermost({path: before[f"p:{path}"] for path in sorted(paths)}, before.products())
         mark = self._space.ledger.last_run_number()
         makers = {r: m for r, m in before.makers.items() if r in products or r[2:] in versions or r.startswith("p:")}
         # What the cell surely binds anew need not be brought; what is left over from another place must not be there.
@@ -381,10 +381,15 @@ class Rerun:
         self._space.close()
 
 
-def _outermost(products: Mapping[str, str]) -> dict[str, str]:
-    """Without what is part of another product that is there: a cell may have asked for it when there was no such."""
+def _outermost(products: Mapping[str, str], written: Collection[str]) -> dict[str, str]:
+    """Without what no cell has made but as part of another product that is there: a cell may have asked for it when
+    there was no such."""
     there = {path for path, version in products.items() if version != ABSENT}
-    return {path: v for path, v in products.items() if there.isdisjoint(map(str, Path(path).parents))}
+    return {
+        path: version
+        for path, version in products.items()
+        if path in written or version == ABSENT or there.isdisjoint(map(str, Path(path).parents))
+    }
 
 
 def _needed(cell: CellSource, places: dict[str, int]) -> Reason:
