@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint test-js test-py test-zfs test-oracle test-ui bench bench-zfs bench-ipyflow clean
+.PHONY: help demo install test lint test-js test-py test-zfs test-oracle test-ui bench soak bench-zfs bench-ipyflow clean
 
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -86,6 +86,10 @@ bench: $(VENV)/.test-tools ## measure, print ratios
 	@scripts/system-packages.sh run
 	scripts/system-packages.sh bench
 	python benchmarks/run.py
+
+soak: $(VENV)/.test-tools ## use a server hard for SOAK_MINUTES (10), see that nothing goes wrong and nothing grows
+	@scripts/system-packages.sh run
+	python benchmarks/soak.py
 
 bench-zfs: $(VENV)/.test-tools ## the same rows on OpenZFS in a virtual machine
 	@scripts/system-packages.sh zfs-vm

@@ -15,6 +15,7 @@ from pathlib import Path
 import cell_rows
 import core_rows
 import crowd_rows
+import log_rows
 import server_rows
 import start_rows
 import store_rows
@@ -49,6 +50,8 @@ def main() -> int:
         "plan": lambda: cell_rows.plan(many // 5),
         "replan": lambda: server_rows.replan(many // 5),
         "server": lambda: server_rows.server(10 if arguments.quick else 60),
+        "busy": lambda: server_rows.busy(10 if arguments.quick else 60),
+        "logs": lambda: log_rows.logs(200 if arguments.quick else 5000),
         "cells": lambda: cell_rows.cells(many // 5),
         "store": lambda: store_rows.store(arguments.quick),
         "store-zfs": lambda: store_rows.zfs_sizes(arguments.zfs, arguments.quick),

@@ -1,4 +1,4 @@
-"""Plans while one types: of one long notebook, and of many at once through a real server."""
+"""Plans while one types: of one long notebook, and of many at once through a real server, whose kernels may be busy."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ import contextlib
 import json
 import os
 import random
-import secrets
 import shutil
-import socket
-import subprocess
-import sys
+import statistics
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
-from cell_rows import CELLS, NOTEBOOK, RUNS, SHOWN, chain, notebook, times, told, with_history
+import psutil
+from cell_rows import CELLS, NOTEBOOK, SHOWN, chain, notebook, times, told, with_history
+from core_rows import RAW
 from disks import directory
+from served import API, Client, Server, execute, scratch_in, serving, tree
 from table import Row
 
 from casa_recompute.installation import Installation
 from casa_recompute.notebook.model import CellSource
 from casa_recompute.notebook.replan import Planner
+from casa_recompute.notebook.source import uses
 from casa_recompute.settings import Settings
 
-RATE, NOTEBOOKS, LENGTH = 100, 50, 200
+RATE, NOTEBOOKS, KERNELS, LENGTH = 100, 50, 20, 200
+CLEAN = (
+    "importuvfits(fitsfile='NGC5921.fits', vis='ngc5921.ms')\n"
+    "for n in range(1000):\n"
+    "    tclean(vis='ngc5921.ms', imagename=f'img{n}', imsize=512, cell='8arcsec', specmode='cube', niter=1000000)"
+)
+"""A task that does not end while it is measured, or else comes again."""
 
 
 def replan(count: int) -> Iterator[Row]:
@@ -35,119 +39,220 @@ def replan(count: int) -> Iterator[Row]:
     cells = chain(CELLS)
     with notebook(*cells) as here:
         with_history(here, cells)
-        settings = Settings(store="copy")
-        casa, planner = Installation(settings), Planner(here.session.workspace.directory, NOTEBOOK, look_after=1e9)
-        versions = iter(range(1 << 30))
+        settings, versions = Settings(store="copy"), iter(range(1 << 30))
+        casa, workspace = Installation(settings), here.session.workspace.directory
 
-        def edited(number: int) -> list[CellSource]:
-            texts = cells | {f"c{number}": f"{cells[f'c{number}']}\nnew = {next(versions)}"}
-            return [CellSource(cell, i, text, SHOWN) for i, (cell, text) in enumerate(texts.items())]
+        def edited(number: int | None) -> list[CellSource]:
+            more = {f"c{number}": f"{cells[f'c{number}']}\nnew = {next(versions)}"} if number is not None else {}
+            return [CellSource(cell, i, text, SHOWN) for i, (cell, text) in enumerate((cells | more).items())]
 
-        fresh = [CellSource(cell, i, text, SHOWN) for i, (cell, text) in enumerate(cells.items())]
-        for what, number, target in (("the first", 0, None), ("one in the middle", CELLS // 2, 20.0)):
-            first, again = [], []
+        fresh = edited(None)
+        for what, number in (("the first", 0), ("one in the middle", CELLS // 2), ("the last", CELLS - 1)):
+            found: dict[str, list[float]] = {}
+            used: dict[str, list[float]] = {}
+
+            def planned(name: str, planner: Planner, sources: list[CellSource]) -> None:
+                def action() -> None:
+                    began = time.process_time()
+                    planner.text(sources, settings, casa)
+                    used.setdefault(name, []).append(1e3 * (time.process_time() - began))  # noqa: B023
+
+                found.setdefault(name, []).extend(times(action, 0, warm=False))  # noqa: B023
+
             for _ in range(count):
+                planner = Planner(workspace, NOTEBOOK, look_after=1e9)
                 planner.text(fresh, settings, casa)
-                sources = edited(number)
-                first += times(lambda sources=sources: planner.text(sources, settings, casa), 0, warm=False)
-                sources = edited(number)
-                again += times(lambda sources=sources: planner.text(sources, settings, casa), 0, warm=False)
-            yield Row("replan", f"{CELLS} cells, {RUNS} runs, {what} edited", target, *told(first))
-            yield Row("replan", f"{CELLS} cells, {RUNS} runs, {what} edited once more", 20.0, *told(again))
-        planner.close()
+                while planner.prepare(1.0):  # half a second after the notebook was opened
+                    continue
+                planned("for the first time", planner, edited(number))
+                planned("once more", planner, edited(number))
+                planned("back", planner, fresh)
+                planned("again", planner, edited(number))
+                planner.close()
+            uses.cache_clear()
+            planner = Planner(workspace, NOTEBOOK, look_after=1e9)
+            planner.text(fresh, settings, casa)
+            planned("within half a second of opening", planner, edited(number))
+            planner.close()
+            for name, took in found.items():
+                target = None if name.startswith("within") else 20.0
+                cpu = f"; of CPU {statistics.median(used[name]):.1f}"
+                yield Row("replan", f"{CELLS} cells, {what} edited {name}", target, *told(took, cpu))
 
 
 def server(seconds: int) -> Iterator[Row]:
     """Plan requests at a steady rate, half of them of notebooks in which somebody has typed since."""
     with directory() as scratch:
         cells = chain(LENGTH)
+        root, state = scratch_in(scratch, "root", "state")
         with notebook(*cells) as here:
             for cell, text in cells.items():
                 here.run(cell, text)
             for number in range(NOTEBOOKS):
-                shutil.copytree(here.session.workspace.directory, scratch / f"w{number}")
-        with _server(scratch) as (port, token):
-            took, errors = asyncio.run(_load(port, token, cells, seconds))
-    took.sort()
-    what = f"{NOTEBOOKS} notebooks of {LENGTH} cells, {RATE} requests/s for {seconds} s"
-    detail = f"ms; median {took[len(took) // 2]:.1f}, longest {took[-1]:.0f}"
-    yield Row("server", f"plans, {what}: errors", 0, errors)
-    yield Row("server", f"plans, {what}: p99", 250, took[int(len(took) * 0.99)], detail)
+                shutil.copytree(here.session.workspace.directory, root / f"w{number}")
+        with serving(root, state, {}) as running:
+            client = Client(running)
+            typist = Typist(client, cells)
+
+            async def load() -> Load:
+                for number in range(NOTEBOOKS):  # they are opened
+                    await client.send(typist.request(number))
+                opened = [await client.start_kernel(f"w{number}/{NOTEBOOK}") for number in range(KERNELS)]
+                await _until_idle(client, len(opened))
+                return await steadily(client, lambda: ("plan", typist.request()), RATE, seconds)
+
+            found = asyncio.run(load())
+    what = f"{NOTEBOOKS} notebooks of {LENGTH} cells, {KERNELS} kernels, {RATE}/s for {seconds} s"
+    yield Row("server", f"{what}: errors", 0, found.errors)
+    yield Row("server", f"{what}: p99", 250, percentile(found.took["plan"], 99), found.told("plan"))
 
 
-@contextlib.contextmanager
-def _server(root: Path) -> Iterator[tuple[int, str]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    token = secrets.token_hex(16)
-    options = {
-        "ServerApp.root_dir": str(root),
-        "ServerApp.port": port,
-        "ServerApp.port_retries": 0,
-        "ServerApp.open_browser": False,
-        "ServerApp.allow_root": True,
-        "ServerApp.log_level": "ERROR",
-        "ServerApp.jpserver_extensions": {"jupyterlab_casa": True},
-        "IdentityProvider.token": token,
-    }
-    command = [sys.executable, "-m", "jupyter_server", *(f"--{name}={value}" for name, value in options.items())]
-    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
-    environment = os.environ | {name: str(root / ".jupyter") for name in places}
-    environment |= {"PYTHONPATH": os.pathsep.join([*filter(None, sys.path)])}
-    process = subprocess.Popen(command, env=environment, cwd=root)
-    try:
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/jupyterlab-casa/api/status")
-        request.add_header("Authorization", f"token {token}")
-        for _ in range(600):
-            with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(request):
-                break
-            time.sleep(0.1)
-        yield port, token
-    finally:
-        process.terminate()
-        process.wait(30)
+def busy(seconds: int) -> Iterator[Row]:
+    """Requests while kernels are inside a long tclean, one for each core up to four."""
+    with directory() as scratch:
+        cells, cores = chain(LENGTH), min(4, os.cpu_count() or 1)
+        root, state = scratch_in(scratch, "root", "state")
+        with notebook(*cells) as here:
+            for cell, text in cells.items():
+                here.run(cell, text)
+            for number in range(cores):
+                shutil.copytree(here.session.workspace.directory, root / f"w{number}")
+                shutil.copy(RAW, root / f"w{number}")
+        with serving(root, state) as running:
+            client = Client(running)
+            typist = Typist(client, cells, cores)
+
+            async def load() -> tuple[Load, float]:
+                kernels = [await client.start_kernel(f"w{number}/{NOTEBOOK}") for number in range(cores)]
+                channels = [await client.connect(kernel) for kernel in kernels]
+                tasks = [asyncio.ensure_future(execute(one, "c0", CLEAN, [*cells], NOTEBOOK)) for one in channels]
+                while not all((root / f"w{number}" / "img0.psf").exists() for number in range(cores)):
+                    await asyncio.sleep(0.2)
+                    _still(tasks)
+                paths = {
+                    "kernels": f"{API}/kernels",
+                    "logs": f"{API}/logs?path=w0",
+                    "status": f"{API}/status",
+                    "versions": f"{API}/versions?path=w0",
+                    "store": f"{API}/store?path=w0",
+                    "Jupyter's kernels": "/api/kernels",
+                }
+                there = [name for name, path in paths.items() if (await client.ask("GET", path))[0] == 200]
+                asked = {name: client.request("GET", paths[name]) for name in there}
+                chance = random.Random(2)
+
+                def request() -> tuple[str, bytes]:
+                    name = chance.choice(["plan", *asked])
+                    return name, asked[name] if name in asked else typist.request()
+
+                before, began = _cpu(running), time.perf_counter()
+                found = await steadily(client, request, 20, seconds)
+                used = (_cpu(running) - before) / (time.perf_counter() - began)
+                _still(tasks)
+                for task, kernel in zip(tasks, kernels, strict=True):
+                    task.cancel()
+                    await client.ask("DELETE", f"/api/kernels/{kernel}")
+                return found, used
+
+            found, used = asyncio.run(load())
+    detail = f"kernels and their workers use {used:.2f} of {os.cpu_count()} cores"
+    yield Row("busy", f"while tclean runs, 20 requests/s for {seconds} s: errors", 0, found.errors, detail)
+    for name in sorted(found.took):
+        yield Row("busy", f"while tclean runs: {name}, p99", 150, percentile(found.took[name], 99), found.told(name))
 
 
-async def _load(port: int, token: str, cells: dict[str, str], seconds: int) -> tuple[list[float], int]:
-    """Milliseconds from when each request was due until it was answered, and how many were not answered well."""
-    chance, errors, took = random.Random(1), 0, list[float]()
-    texts = [dict(cells) for _ in range(NOTEBOOKS)]
-    places = [chance.choice([*cells]) for _ in range(NOTEBOOKS)]
-    free: asyncio.LifoQueue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.LifoQueue()
-    for _ in range(64):
-        free.put_nowait(await asyncio.open_connection("127.0.0.1", port, limit=1 << 24))
+def _still(tasks: list[asyncio.Task[str]]) -> None:
+    for task in tasks:
+        if task.done():
+            raise RuntimeError(f"tclean has ended: {task.result()}")
 
-    def request(number: int) -> bytes:
-        if chance.random() < 0.5:  # somebody types, in one cell for a while, and takes half of it back
+
+def _cpu(server: Server) -> float:
+    """Seconds of CPU that the server's kernels and their workers have used."""
+    total = 0.0
+    for process in tree(server.process)[1:]:
+        with contextlib.suppress(psutil.Error):
+            total += sum(process.cpu_times()[:2])
+    return total
+
+
+class Load:
+    """What came of many requests."""
+
+    def __init__(self) -> None:
+        self.took: dict[str, list[float]] = {}
+        """Milliseconds from when a request was due until it was answered, by what was asked for."""
+        self.errors = 0
+        self.late: list[float] = []
+        """Milliseconds that the generator itself was late; part of ``took``."""
+
+    def told(self, name: str) -> str:
+        """In words."""
+        took = self.took[name]
+        rest = f"median {percentile(took, 50):.1f}, longest {max(took):.0f} of {len(took)}"
+        late = f"the generator was late by {percentile(self.late, 99):.1f} at p99"
+        return f"ms; {rest}; {late}; load {os.getloadavg()[0]:.1f}"
+
+
+async def steadily(client: Client, request: Callable[[], tuple[str, bytes]], rate: int, seconds: int) -> Load:
+    """Send requests at a steady rate, whether or not those before were answered."""
+    found, asked = Load(), []
+
+    async def ask(name: str, sent: bytes, due: float) -> None:
+        try:
+            status, answer = await client.send(sent)
+        except (OSError, asyncio.IncompleteReadError):
+            status, answer = 0, b""
+        found.took.setdefault(name, []).append(1e3 * (time.perf_counter() - due))
+        found.errors += status != 200 or answer[:1] not in (b"{", b"[")
+
+    began = time.perf_counter()
+    for count in range(rate * seconds):
+        due = began + count / rate
+        name, sent = request()
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        found.late.append(max(0.0, 1e3 * (time.perf_counter() - due)))
+        asked.append(asyncio.ensure_future(ask(name, sent, due)))
+    await asyncio.gather(*asked)
+    return found
+
+
+class Typist:
+    """Somebody types, in one cell for a while, and takes half of it back."""
+
+    def __init__(self, client: Client, cells: dict[str, str], notebooks: int = NOTEBOOKS) -> None:
+        self._client, self._cells, self._chance = client, cells, random.Random(1)
+        self._texts = [dict(cells) for _ in range(notebooks)]
+        self._places = [self._chance.choice([*cells]) for _ in range(notebooks)]
+
+    def request(self, number: int | None = None) -> bytes:
+        """For the plan of a notebook, by default of any."""
+        chance = self._chance
+        number = chance.randrange(len(self._texts)) if number is None else number
+        if chance.random() < 0.5:
             if chance.random() < 0.1:
                 if chance.random() < 0.5:
-                    texts[number] = dict(cells)
-                places[number] = chance.choice([*cells])
-            cell = places[number]
-            texts[number][cell] = f"{cells[cell]}\nnew = {chance.random()}"
-        body = json.dumps({"cells": [{"id": cell, "source": text} for cell, text in texts[number].items()]}).encode()
-        head = f"POST /jupyterlab-casa/api/plan?path=w{number}/{NOTEBOOK} HTTP/1.1\r\nHost: localhost\r\n"
-        return f"{head}Authorization: token {token}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+                    self._texts[number] = dict(self._cells)
+                self._places[number] = chance.choice([*self._cells])
+            cell = self._places[number]
+            self._texts[number][cell] = f"{self._cells[cell]}\nnew = {chance.random()}"
+        cells = [{"id": cell, "source": text} for cell, text in self._texts[number].items()]
+        return self._client.request(
+            "POST", f"{API}/plan?path=w{number}/{NOTEBOOK}", json.dumps({"cells": cells}).encode()
+        )
 
-    async def ask(sent: bytes, due: float) -> None:
-        nonlocal errors
-        reader, writer = await free.get()
-        writer.write(sent)
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(line for line in head.decode().split("\r\n") if line.lower().startswith("content-length"))
-        answer = await reader.readexactly(int(length.split(":")[1]))
-        took.append(1e3 * (time.perf_counter() - due))
-        errors += b" 200 " not in head[:20] or not answer.endswith(b"]}")
-        free.put_nowait((reader, writer))
 
-    for number in range(NOTEBOOKS):  # they are opened
-        await ask(request(number), time.perf_counter())
-    took.clear()
-    began, asked = time.perf_counter(), []
-    for count in range(RATE * seconds):
-        due = began + count / RATE
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        asked.append(asyncio.ensure_future(ask(request(chance.randrange(NOTEBOOKS)), due)))
-    await asyncio.gather(*asked)
-    return took, errors
+async def _until_idle(client: Client, kernels: int) -> None:
+    """Kernels have started."""
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
+        _, found = await client.ask("GET", "/api/kernels")
+        if sum(kernel["execution_state"] in ("idle", "starting") for kernel in found) >= kernels:
+            break
+        await asyncio.sleep(0.5)
+    await asyncio.sleep(10)
+
+
+def percentile(took: list[float], percent: int) -> float:
+    """Of all, so many percent are less."""
+    return sorted(took)[min(len(took) - 1, len(took) * percent // 100)]

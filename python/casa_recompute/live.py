@@ -13,18 +13,23 @@ is not told; nothing else comes of it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
+import math
 import os
 import re
+import stat
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, get_type_hints
+
+from casa_recompute.casalog.spans import SpanWriter
 
 if TYPE_CHECKING:
     from casa_recompute.calls import Outcome
@@ -38,6 +43,19 @@ _PATIENCE = 50  # times that a reader looks at a state that is being written
 _HELD = 500  # names that a session tells to hold
 _NOTE = 2000  # characters of a text in an event
 _OTHERS = re.compile(r"([0-9a-f]+)\.lock$")
+_LARGEST = 1 << 20  # bytes of a state that is one of ours
+_CALL = {
+    "task": str,
+    "reason": str,
+    "began": float,
+    "expected_s": float | None,
+    "stage": str,
+    "worker_pid": int | None,
+    "waiting_for": str | None,
+}
+_DISPLAY = {"display": str, "authority": str}
+_LOCAL = re.compile(r":\d{1,10}$")
+"""An X display of this machine."""
 _log = logging.getLogger(__name__)
 
 
@@ -60,6 +78,7 @@ class Teller:
         """
         self._base = home / "live" / session
         self._worker_pid = worker_pid
+        self._spans = SpanWriter(log)
         self._mutex = threading.RLock()
         self._lock_file = self._events = self._state_file = -1
         self._size = self._length = self._written = 0
@@ -110,7 +129,8 @@ class Teller:
     def cell_started(self, cell: str, notebook: str) -> None:
         """A cell begins; ``cell`` is empty where there is none (a console)."""
         self._task = ""
-        self._tell("cell-started", {"cell": cell}, cell=cell or None, notebook=notebook, call=None)
+        about = {"cell": cell, "notebook": notebook}
+        self._tell("cell-started", about, cell=cell or None, notebook=notebook, call=None)
 
     def cell_ended(self, cell: str, outcome: str, run: int) -> None:
         """It has ended: "ok", "error" or "interrupted"; the number of its run is 0 where it is not recorded."""
@@ -121,13 +141,16 @@ class Teller:
         self._began = time.monotonic()
         call = self._call(task, reason, expected_s)
         about = {"task": task, "cell": self._state["cell"], "reason": reason[:_NOTE], "expected_s": expected_s}
+        with self._mutex, self._tolerant():
+            if self._ready:
+                self._spans.begin(task, self._state["cell"], self._state["notebook"])
         self._tell("call-started", about, call=call)
 
     def progress(self, elapsed_s: float, expected_s: float | None, stage: str) -> None:
         """See :class:`~casa_recompute.calls.Watcher`."""
         call = self._state["call"] or self._call(self._task, "", None)  # it may still be in preparation
         call = {**call, "stage": stage, "worker_pid": self._worker_pid(), "waiting_for": None}
-        self._tell("call-progressed", {"elapsed_s": round(elapsed_s, 3), "stage": stage}, call=call)
+        self._progressed(call, elapsed_s)
 
     def finished(self, outcome: Outcome) -> None:
         """See :class:`~casa_recompute.calls.Watcher`."""
@@ -143,8 +166,7 @@ class Teller:
             "reason": outcome.reason[:_NOTE],
             "error": None,
         }
-        self._task = ""
-        self._tell("call-ended", about, call=None)
+        self._end_call(about)
         for note in outcome.notes:
             self.note(note)
 
@@ -163,19 +185,20 @@ class Teller:
             "reason": call["reason"] if call is not None else "",
             "error": f"{type(error).__name__}: {error}"[:_NOTE],
         }
-        self._task = ""
-        self._tell("call-ended", about, call=None)
+        self._end_call(about)
 
     def expect(self, task: str) -> None:
         """A call of this task is about to be prepared."""
         self._task = task
+        with self._mutex, contextlib.suppress(OSError):
+            self._spans.expect()
 
     def waiting(self, seconds: float, who: str) -> None:
         """Another kernel has the workspace."""
         call = self._state["call"] or self._call(self._task, "", None)
         stage = f"waiting for another kernel in this workspace ({who})"
         call = {**call, "stage": stage, "waiting_for": who}
-        self._tell("call-progressed", {"elapsed_s": round(seconds, 3), "stage": stage}, call=call)
+        self._progressed(call, seconds)
 
     def waited(self) -> None:
         """The other kernel has given it back."""
@@ -227,6 +250,18 @@ class Teller:
             "worker_pid": self._worker_pid(),
             "waiting_for": None,
         }
+
+    def _end_call(self, about: dict[str, Any]) -> None:
+        self._task = ""
+        with self._mutex, self._tolerant():
+            if self._ready:
+                self._spans.end(about["task"], about["cell"], self._state["notebook"], about["action"])
+        self._tell("call-ended", about, call=None)
+
+    def _progressed(self, call: dict[str, Any], elapsed_s: float) -> None:
+        about = {name: call[name] for name in ("task", "reason", "began", "expected_s", "stage", "waiting_for")}
+        about |= {"cell": self._state["cell"], "elapsed_s": round(elapsed_s, 3)}
+        self._tell("call-progressed", about, call=call)
 
     def _tell(self, kind: str, about: dict[str, Any], **state: Any) -> None:
         with self._mutex:
@@ -334,6 +369,9 @@ class Live:
     """Whether its process still is there; if not, the state is its last."""
 
 
+_STATE = get_type_hints(Live) | {"call": dict | None, "display": dict | None, "holds": dict}
+
+
 def read(home: Path) -> list[Live]:
     """All sessions of a workspace that is told of, in the order in which they started.
 
@@ -346,7 +384,7 @@ def read(home: Path) -> list[Live]:
             state = _read_state(path.with_suffix(".json"))
             if state["schema"] == SCHEMA:
                 known = {name: state[name] for name in Live.__dataclass_fields__ if name != "alive"}
-                found.append(Live(**known, alive=_alive(path)))
+                found.append(_checked(Live(**known, alive=_alive(path)), path, home))
     return sorted(found, key=lambda live: live.started)
 
 
@@ -371,7 +409,7 @@ def tail(home: Path, since: Mapping[str, int]) -> list[dict[str, Any]]:
                     if event["n"] <= last:
                         complete = True
                         break
-                    news.setdefault(event["n"], {"session": session, **event})
+                    news.setdefault(event["n"], event | {"session": session})
             if complete or last + 1 in news:
                 break
         events += [news[number] for number in sorted(news)]
@@ -403,17 +441,79 @@ def _read_state(path: Path) -> dict[str, Any]:
         OSError: it cannot be read.
         ValueError: it is not whole, not even after a while.
     """
-    for _ in range(_PATIENCE):
-        with contextlib.suppress(ValueError):
-            state: dict[str, Any] = json.loads(path.read_bytes())
-            if state.get("written", 0) == state.get("complete"):
-                return state
-        time.sleep(0.001)
+    with _opened(path) as stream:
+        for _ in range(_PATIENCE):
+            with contextlib.suppress(ValueError):
+                stream.seek(0)
+                state = _parsed(stream.read(_LARGEST))
+                if state.get("written", 0) == state.get("complete"):
+                    return state
+            time.sleep(0.001)
     raise ValueError(f"{path} is not whole")
 
 
+def _opened(path: Path) -> IO[bytes]:
+    """A file of a session of this user's, to be read: anything else that lies there, somebody has put there.
+
+    Raises:
+        OSError: there is none.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    info = os.fstat(handle)
+    if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid():
+        os.close(handle)
+        raise PermissionError(errno.EACCES, "not told by this user", str(path))
+    return os.fdopen(handle, "rb", buffering=0)
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    """An object, in JSON as we write it.
+
+    Raises:
+        ValueError: it is none.
+    """
+
+    def finite(number: str) -> float:
+        if not math.isfinite(value := float(number)):
+            raise ValueError(number)
+        return value
+
+    try:
+        value = json.loads(text, parse_constant=finite, parse_float=finite)
+    except RecursionError as error:
+        raise ValueError("no JSON of ours") from error
+    if not isinstance(value, dict):
+        raise ValueError("no object")
+    return value
+
+
+def _checked(live: Live, path: Path, home: Path) -> Live:
+    """The same.
+
+    Raises:
+        ValueError: it is not what a session tells of itself.
+    """
+    parts: list[tuple[Mapping[str, Any] | None, Mapping[str, Any]]]
+    parts = [(vars(live), _STATE), (live.call, _CALL), (live.display, _DISPLAY)]
+    for part, wanted in parts:
+        for name, kind in wanted.items():
+            if part is None:
+                break
+            value = part[name]
+            if not isinstance(value, kind) and not (isinstance(value, int) and isinstance(0.0, kind)):
+                raise ValueError(f"{name} is {type(value).__name__}")
+    log = os.path.normpath(home.parent / live.log)
+    if live.session != path.name.removesuffix(".lock") or os.path.dirname(log) != os.path.normpath(home / "log"):
+        raise ValueError("it tells of another session")
+    if live.display is not None and not _LOCAL.match(live.display["display"]):
+        raise ValueError("no display of this machine")
+    if not all(isinstance(version, str) for version in live.holds.values()):
+        raise ValueError("no versions of names")
+    return live
+
+
 def _alive(lock: Path) -> bool:
-    with open(lock, "rb") as stream:
+    with _opened(lock) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -423,9 +523,10 @@ def _alive(lock: Path) -> bool:
 
 def _backwards(path: Path) -> Iterator[dict[str, Any]]:
     """The events in a file, the last first; what is half written, or torn, is left out."""
-    with path.open("rb") as stream:
+    with _opened(path) as stream:
         at, rest = stream.seek(0, os.SEEK_END), b""
-        while at:
+        first_of_all = max(0, at - 2 * _FULL)  # a larger file is none of ours
+        while at > first_of_all:
             size = min(_CHUNK, at)
             at -= size
             stream.seek(at)
@@ -433,7 +534,7 @@ def _backwards(path: Path) -> Iterator[dict[str, Any]]:
             rest = first
             for line in reversed(lines if at else [first, *lines]):
                 try:
-                    event = json.loads(line)
+                    event = _parsed(line)
                     if isinstance(event["n"], int) and isinstance(event["time"], float):
                         yield event
                 except (ValueError, TypeError, KeyError):

@@ -38,6 +38,7 @@ from casa_recompute.products import (
     scan,
     signature,
 )
+from casa_recompute.products.manifest import inflated, leads_inside
 from casa_recompute.products.signature import is_lock, row_of
 from casa_recompute.store import Capture, CowStore, StoreError, open_store, view_store
 from casa_recompute.store.chores import Chores, Fresh
@@ -105,6 +106,8 @@ class Workspace:
     """Product path -> version that this process found or put there, since the cell began; its owner clears it."""
     on_product: list[Callable[[str, str, str], None]]
     """Called with "product-captured" or "product-restored", the product's path, and its version."""
+    confined: bool = False
+    """Whether nothing outside of the directory may be repaired, as by who only looks after what others have made."""
     grown: int
     """Bytes of files captured since somebody last saw to it that the budget is kept; who does it sets it to 0."""
 
@@ -979,6 +982,13 @@ class Workspace:
     def recover(self) -> None:
         """Undo calls and complete restores that a killed process, or a power cut, left."""
         pending = self.ledger.pending()
+        if self.confined:
+            concerned = [path for step in pending for path in (*step.versions, *step.patterns)]
+            if not all(map(leads_inside, [*concerned, *json.loads(self.ledger.meta("unsettled") or "[]")])):
+                raise WorkspaceError(
+                    f"{self.directory}: a kernel that was killed had begun to change data outside of it. "
+                    "A kernel there brings them back; start one if you trust those who work there"
+                )
         if pending:
             self.store.sweep()
         for step in pending:
@@ -1102,7 +1112,7 @@ class Workspace:
             for path in sorted((self.home / "records").iterdir()):
                 try:
                     self._read_record(ledger, path)
-                except (ValueError, KeyError, TypeError, IndexError, zlib.error):
+                except (ValueError, KeyError, TypeError, IndexError):
                     path.unlink()  # a record that cannot be read is a call that will be computed again
                 except OSError as error:
                     _log.warning("what %s tells will be computed again: %s", path, error)
@@ -1115,7 +1125,7 @@ class Workspace:
         elif path.suffix == ".call":
             ledger.add_call(unpack_call(data))
         elif path.suffix == ".cell":
-            for row in json.loads(zlib.decompress(data)):
+            for row in json.loads(inflated(data)):
                 ledger.set_touch(Touch(*row), 0)
         elif path.suffix == ".facts":
             for line in data.splitlines():
@@ -1151,6 +1161,6 @@ def _pack_version(version: Version) -> bytes:
 
 
 def _unpack_version(data: bytes) -> Version:
-    head, manifest = zlib.decompress(data).split(b"\n", 1)
+    head, manifest = inflated(data).split(b"\n", 1)
     version_id, path, call = json.loads(head)
     return Version(version_id, path, call, Manifest.unpack(manifest))

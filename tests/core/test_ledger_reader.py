@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from casa_recompute.ledger import LedgerError
+from casa_recompute.ledger import Ledger, LedgerError, Version
 from casa_recompute.ledger.reader import LedgerReader
 from casa_recompute.session import Cell, Session
 
@@ -31,6 +31,21 @@ def test_what_a_session_does_is_seen_at_once(open_session: Open) -> None:
     assert (reader.totals().calls, reader.totals().versions) == (2, 4)
     assert reader.totals().logical_bytes > 0
     reader.close()
+
+
+def test_a_ledger_that_is_being_made_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, looked = tmp_path / "ledger.sqlite", []
+
+    def look(self: Ledger, version: Version) -> None:
+        with pytest.raises(LedgerError, match="there is none"):
+            LedgerReader(path)
+        looked.append(self.path)
+        add(self, version)
+
+    add = Ledger.add_version
+    monkeypatch.setattr(Ledger, "add_version", look)
+    Ledger(path).close()
+    assert len(looked) == 1 and [file.name for file in tmp_path.iterdir()] == ["ledger.sqlite"]
 
 
 def test_a_ledger_is_neither_made_nor_repaired(tmp_path: Path) -> None:

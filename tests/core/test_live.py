@@ -318,3 +318,94 @@ def test_what_nobody_could_bring_back_is_told_and_a_wish_to_stop_is_heard_once(h
     assert not teller.told_to_stop()
     live.ask_to_stop(home, "a1")
     assert teller.told_to_stop() and not teller.told_to_stop()
+
+
+def spoilt(home: Path, teller: Teller, **members: object) -> list[live.Live]:
+    """What is read where somebody has written this into the state of a session that lives."""
+    teller.started("tclean", "", None)
+    (path,) = (home / "live").glob("*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | members))
+    return read(home)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"pid": "1"},
+        {"session": "abc"},
+        {"session": ["a"]},
+        {"started": float("nan")},
+        {"started": "now"},
+        {"revision": None},
+        {"log": "/etc/passwd"},
+        {"log": "../../etc/passwd"},
+        {"log": ".casa-recompute/log/../../x"},
+        {"log": ".casa-recompute/ledger.sqlite"},
+        {"cell": {"a": 1}},
+        {"call": []},
+        {"call": {"task": "tclean"}},
+        {"call": {"task": "a", "reason": "", "began": 1, "expected_s": None, "stage": "", "worker_pid": "../1"}},
+        {"display": {"display": "elsewhere.example:0", "authority": "/x"}},
+        {"display": {"display": ":0; rm", "authority": "/x"}},
+        {"display": ":0"},
+        {"written": -1},
+    ],
+)
+def test_what_no_session_tells_is_not_believed(home: Path, teller: Teller, members: dict[str, object]) -> None:
+    assert read(home) and spoilt(home, teller, **members) == []
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"null", b"[" * 100_000, b'{"a":' * 100_000, b"\xff", b"1e999", b"{}"])
+def test_what_is_no_state_is_not_believed(home: Path, teller: Teller, text: bytes) -> None:
+    (path,) = (home / "live").glob("*.json")
+    path.write_bytes(text)
+    assert read(home) == []
+
+
+@pytest.mark.parametrize("kind", ["json", "events", "lock"])
+def test_only_files_of_this_user_are_read(home: Path, teller: Teller, tmp_path: Path, kind: str) -> None:
+    teller.note("a")
+    (path,) = (home / "live").glob(f"*.{kind}")
+
+    def seen() -> int:
+        return len(tail(home, {})) if kind == "events" else len(read(home))
+
+    assert seen() == 1
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert seen() == 0, "a link"
+    path.unlink()
+    os.mkfifo(path)
+    assert seen() == 0, "nobody writes into it"
+    path.unlink()
+    path.mkdir()
+    assert seen() == 0
+    path.rmdir()
+    (tmp_path / "elsewhere").rename(path)
+    assert seen() == 1
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+        assert seen() == 0, "somebody else's"
+
+
+def test_files_that_are_too_large_are_not_read_whole(home: Path, teller: Teller) -> None:
+    teller.note("a")
+    for kind in ("json", "events"):
+        (path,) = (home / "live").glob(f"*.{kind}")
+        os.truncate(path, 1 << 40)
+    assert read(home) == [] and tail(home, {}) == []
+
+
+def test_events_that_are_none_of_ours_are_left_out(home: Path, teller: Teller) -> None:
+    (path,) = (home / "live").glob("*.events")
+    lines = [b'{"n": 1, "time": NaN}', b'{"n": 1, "time": 1e999}', b'{"n": "1", "time": 1.0}', b"[" * 100_000, b"[1]"]
+    lines += [b'{"n": 2, "time": 1.0, "x": Infinity}', b'{"n": 3, "time": 1.0, "session": "another"}', b"\xff"]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    assert [(event["n"], event["session"]) for event in tail(home, {})] == [(3, path.stem)]
+
+
+def test_a_display_has_a_large_number(home: Path, teller: Teller) -> None:
+    """As xvfbwrapper takes them."""
+    teller.displays(":2147483647", "/tmp/casa-display-x/Xauthority")
+    (told,) = read(home)
+    assert told.display == {"display": ":2147483647", "authority": "/tmp/casa-display-x/Xauthority"}

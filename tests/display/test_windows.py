@@ -133,7 +133,9 @@ def test_a_frozen_display_is_told_soon(tmp_path: Path) -> None:
             os.kill(display._server.proc.pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("answer", [b"", b"\1\0", b"\1" + b"\xff" * 7])
+@pytest.mark.parametrize(
+    "answer", [b"", b"\1\0", b"\1" + b"\xff" * 7, b"\1" + bytes(7), b"\1" + bytes(5) + b"\4\0" + b"\xff" * 16]
+)
 def test_a_display_that_breaks_off(answer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     near, far = socket.socketpair()
 
@@ -145,6 +147,25 @@ def test_a_display_that_breaks_off(answer: bytes, tmp_path: Path, monkeypatch: p
     threading.Thread(target=lambda: (far.sendall(answer), far.close())).start()
     with pytest.raises(OSError):
         Screen(":7")
+
+
+def test_what_is_no_display_does_not_fill_the_memory(display: Display, monkeypatch: pytest.MonkeyPatch) -> None:
+    near, far = socket.socketpair()
+    with screen_of(display) as screen:
+        screen._connection.close()
+        monkeypatch.setattr(screen, "_connection", near)
+        far.sendall(b"\1" + bytes(3) + b"\xff" * 4 + bytes(24))
+        with pytest.raises(OSError, match="no X server"):
+            screen.windows()
+    far.close()
+
+
+def test_a_cookie_file_that_is_cut_off(display: Display, tmp_path: Path) -> None:
+    whole = Path(display.env()["XAUTHORITY"]).read_bytes()
+    for end in range(len(whole)):
+        (tmp_path / "part").write_bytes(whole[:end])
+        with pytest.raises(OSError, match="refuses"):
+            Screen(display.env()["DISPLAY"], str(tmp_path / "part"))
 
 
 def test_the_browser_of_tables_is_a_window(desk: Any, data: Path, display: Display) -> None:

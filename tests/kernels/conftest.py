@@ -63,27 +63,35 @@ def space(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.fixture
-def kernelspec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Installs the kernel as the package does, provisioner included, for CASA's stand-in with slow tasks."""
+def installed(place: Path) -> dict[str, str]:
+    """Installs the kernel below a directory as the package does, provisioner included; the environment for it."""
     spec = json.loads((Path(__file__).parents[2] / "kernel" / "kernelspec" / "kernel.json").read_text())
     spec["argv"][0] = sys.executable
-    place = tmp_path / "jupyter" / "kernels" / "casa"
-    place.mkdir(parents=True)
-    (place / "kernel.json").write_text(json.dumps(spec))
+    kernel = place / "jupyter" / "kernels" / "casa"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(json.dumps(spec))
     # What pip writes at an installation: how the provisioner is found.
-    info = tmp_path / "site" / "jupyterlab_casa_here-1.dist-info"
+    info = place / "site" / "jupyterlab_casa_here-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: jupyterlab-casa-here\nVersion: 1\n")
     (info / "entry_points.txt").write_text(
         "[jupyter_client.kernel_provisioners]\ncasa-provisioner = jupyterlab_casa.provisioner:CasaProvisioner\n"
     )
+    return {
+        "PYTHONPATH": os.pathsep.join(path for path in [str(info.parent), *sys.path] if path),
+        "JUPYTER_PATH": str(place / "jupyter"),
+        "JUPYTER_RUNTIME_DIR": str(place / "runtime"),
+    }
+
+
+@pytest.fixture
+def kernelspec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The kernel as it is installed, for CASA's stand-in with slow tasks."""
+    for name, value in installed(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
     config = tmp_path / "config.toml"
     config.write_text(f"threads = 1\n[environment]\nPYTHONPATH = {str(FAKE)!r}\nFAKE_PAUSE = '3'\n")
-    monkeypatch.syspath_prepend(str(info.parent))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
     monkeypatch.setenv("JUPYTERLAB_CASA_CONFIG", str(config))
     return "casa"
 

@@ -1,4 +1,5 @@
-"""One reduction of real VLA data in one workspace, run once; and the command that makes it fresh after each edit."""
+"""One reduction of real VLA data in one workspace, run once, in a kernel that a Jupyter server has started; the command
+that makes it fresh after each edit; and the server, which says the same of it as the command, before and after."""
 
 from __future__ import annotations
 
@@ -17,6 +18,9 @@ import nbformat
 import pytest
 
 from jupyterlab_casa.tutorial import DATA, write_tutorial
+from tests.kernels.conftest import installed
+
+from .server import OURS, Kernel, Server
 
 NOTEBOOK = "reduction.ipynb"
 
@@ -93,6 +97,8 @@ class Bench:
 
     directory: Path
     environment: Mapping[str, str]
+    server: Server
+    kernel: Kernel | None = None
     base: Run = field(init=False)
     files: dict[str, str] = field(init=False)
 
@@ -134,24 +140,88 @@ class Bench:
         """What each cell shows."""
         return {cell.id: cell.outputs for cell in nbformat.read(self.notebook, as_version=4).cells}
 
+    def edited(self, cells: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """What an editor posts: these cells, which nobody has saved yet, with what they show; None: as it is saved."""
+        known = nbformat.read(self.notebook, as_version=4).cells if self.notebook.exists() else []
+        shown = {cell.id: cell.outputs for cell in known}
+        texts = {cell.id: cell.source for cell in known} if cells is None else cells
+        rows = enumerate(texts.items())
+        return {"cells": [{"id": i, "index": n, "source": s, "outputs": shown.get(i, [])} for n, (i, s) in rows]}
+
     def copy(self, directory: Path) -> Bench:
         """The workspace in another place."""
         shutil.copytree(self.directory, directory, symlinks=True)
-        return Bench(directory, self.environment)
+        return Bench(directory, self.environment, self.server)
 
     def run(self, cells: Mapping[str, str], *options: str) -> Run:
         """Give the notebook these cells, plan, run, and see that both agree."""
+        unsaved = self.server.casa("plan", of=self.notebook, body=self.edited(cells))
         self.write(cells)
-        return self.again(*options)
+        run = self.again(*options)
+        assert unsaved == run.plan, "the server needs no saved notebook"
+        return run
 
     def again(self, *options: str) -> Run:
         """Plan and run the notebook as it is, and see that both agree."""
-        plan = self.command("plan", NOTEBOOK)
+        plan = self.plan()
         run = Run(plan, self.command("run", NOTEBOOK, *options), self.outputs())
         if "--all" not in options:
             agree(run)
-        assert self.command("plan", NOTEBOOK)["fresh"], "after a run all is fresh"
+        after = self.plan() if run.executed else self.server.casa("plan", of=self.notebook, body=self.edited())
+        assert after["fresh"], "after a run all is fresh"
         return run
+
+    def plan(self) -> dict[str, Any]:
+        """What the command says of the notebook as it is; and the server says the same, of each cell as of all."""
+        plan = self.command("plan", NOTEBOOK)
+        assert self.server.casa("plan", of=self.notebook, body=self.edited()) == plan
+        for cell in plan["cells"]:
+            if cell["state"] != "fresh":
+                assert self.server.casa("cells", cell["id"], of=self.notebook)["plan"] == cell
+        if not plan["fresh"]:
+            graph = self.server.casa("graph", of=self.notebook, body=self.edited())
+            assert graph == self.command("graph", NOTEBOOK)
+        return plan
+
+    # -- as in JupyterLab ------------------------------------------------------------------------------------------
+
+    def request(self, cell: str) -> tuple[str, dict[str, Any]]:
+        """What Shift+Enter asks for: the cell's text, and what our extension adds to it."""
+        texts = {one["id"]: one["source"] for one in self.edited()["cells"]}
+        return texts[cell], {"cellId": cell, "casa": {"notebook": NOTEBOOK, "cells": [*texts]}}
+
+    def press(self, cell: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Shift+Enter: the kernel's reply, and how the server tells the cell's run. The notebook is saved."""
+        assert self.kernel is not None
+        reply, outputs = self.kernel.run(*self.request(cell))
+        self.show(cell, reply["execution_count"], outputs)
+        made = self.server.casa("cells", cell, of=self.notebook)["runs"][0]
+        return reply, {"id": cell, "action": "executed", "calls": made["calls"]}
+
+    def show(self, cell: str, count: int, outputs: list[Any]) -> None:
+        """Write into the notebook what a cell shows."""
+        notebook = nbformat.read(self.notebook, as_version=4)
+        (one,) = [one for one in notebook.cells if one.id == cell]
+        one.outputs, one.execution_count = nbformat.from_dict(outputs), count
+        self.notebook.write_text(nbformat.writes(notebook))
+
+    def stop(self, how: str) -> None:
+        """Stop what the kernel runs: "interrupt", or "kill-call"."""
+        assert self.kernel is not None
+        self.server.ask(OURS, "kernels", self.kernel.id, how, body={})
+
+    def shift_enter(self, cells: Mapping[str, str]) -> Run:
+        """Give the notebook these cells; Shift+Enter in each that the plan, made anew each time, calls stale."""
+        plan = self.server.casa("plan", of=self.notebook, body=self.edited(cells))
+        self.write(cells)
+        done = []
+        for cell in cells:
+            now = self.server.casa("plan", of=self.notebook, body=self.edited())
+            if next(one["state"] for one in now["cells"] if one["id"] == cell) == "stale":
+                reply, run = self.press(cell)
+                assert reply["status"] == "ok", reply
+                done.append(run)
+        return Run(plan, {"cells": done}, self.outputs())
 
     def contents(self) -> dict[str, str]:
         """Digests of all files beside the notebook, but those that tell nothing: CASA's locks."""
@@ -195,17 +265,25 @@ def ordered(names: Iterable[str]) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def reduction(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """The reduction, run once from the raw data."""
+    """The reduction, run once from the raw data, with Shift+Enter in one cell after the other."""
     home = tmp_path_factory.mktemp("reduction")
     config = home / "config.toml"
     config.write_text("threads = 1\n")
     directory = home / "work"
     write_tutorial(directory).unlink()
     environment = {**os.environ, "JUPYTERLAB_CASA_CONFIG": str(config), "IPYTHONDIR": str(home / "ipython")}
-    bench = Bench(directory, environment)
-    bench.base = bench.run(CELLS)
-    bench.files = bench.contents()
-    yield bench
+    environment |= installed(home) | {"JUPYTER_CONFIG_DIR": str(home / "etc")}
+    server = Server(tmp_path_factory.getbasetemp(), environment)
+    try:
+        bench = Bench(directory, environment, server)
+        bench.write(CELLS)
+        bench.kernel = Kernel(server, bench.notebook)
+        bench.base = bench.shift_enter(CELLS)
+        assert bench.base.executed == list(CELLS) and bench.plan()["fresh"]
+        bench.files = bench.contents()
+        yield bench
+    finally:
+        server.close()
     shutil.rmtree(home)
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tornado.httpclient import HTTPClientError
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 
 from jupyterlab_casa.rest.routes import ROUTES
 from tests.cli.conftest import FAKE, casa, write_notebook
+from tests.kernels.conftest import kernelspec
 from tests.server.contract import conforms
 
-__all__ = ["casa"]
+__all__ = ["casa", "kernelspec"]
 
 API = ("jupyterlab-casa", "api")
 Ask = Callable[..., Awaitable[Any]]
@@ -23,14 +26,13 @@ Ask = Callable[..., Awaitable[Any]]
 
 def route(*parts: str) -> str:
     """The address, as it is described, that is asked for."""
-
-    def fits(route: str) -> bool:
-        described = route.split("/")[1:]
-        return len(described) == len(parts) and all(
-            one == part or one.startswith("{") for one, part in zip(described, parts, strict=True)
-        )
-
-    return min((route for route, _ in ROUTES if fits(route)), key=lambda route: route.count("{"))
+    fits = [
+        known.split("/")[1:]
+        for known, _ in ROUTES
+        if known.count("/") == len(parts)
+        and all(word == part or word[0] == "{" for word, part in zip(known.split("/")[1:], parts, strict=True))
+    ]
+    return "/" + "/".join(min(fits, key=lambda words: sum(word[0] == "{" for word in words)))
 
 
 @pytest.fixture
@@ -74,6 +76,20 @@ def refused(ask: Ask) -> Callable[..., Awaitable[tuple[int, str]]]:
 
 
 @pytest.fixture
+def send(jp_http_port: int, jp_base_url: str, http_server_client: AsyncHTTPClient) -> Callable[..., Any]:
+    """A request as it stands, with no token but the one that is given. ``http_server_client`` starts the server."""
+    client = AsyncHTTPClient(force_instance=True)
+
+    async def send(method: str, address: str, body: Any = None, headers: Any = None) -> HTTPResponse:
+        url = f"http://127.0.0.1:{jp_http_port}{jp_base_url}jupyterlab-casa/api{address}"
+        text = json.dumps(body if body is not None else {}) if method in ("POST", "PUT", "PATCH") else None
+        request = HTTPRequest(url, method, headers or {}, text, follow_redirects=False, request_timeout=60)
+        return await client.fetch(request, raise_error=False)
+
+    return send
+
+
+@pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Environment of the command and of this server, in which CASA's stand-in is used."""
     config = tmp_path / "config.toml"
@@ -90,3 +106,46 @@ def workspace(jp_root_dir: Path, environment: dict[str, str]) -> Path:
     (directory / "raw.fits").write_bytes(b"raw data" * 1000)
     write_notebook(directory / "nb.ipynb")
     return directory
+
+
+async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:
+    end = time.monotonic() + seconds
+    while not (found := await condition()):
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
+    return found
+
+
+class Kernel:
+    """A kernel that was started through the server for a notebook."""
+
+    def __init__(self, kernel_id: str, client: Any) -> None:
+        self.id = kernel_id
+        self.client = client
+
+    async def run(self, code: str) -> dict[str, Any]:
+        """Run code to its end; the reply."""
+        reply = await self.client.execute_interactive(code, timeout=120, output_hook=lambda _: None)
+        content: dict[str, Any] = reply["content"]
+        return content
+
+
+@pytest.fixture
+def start(
+    workspace: Path, kernelspec: str, jp_fetch: Callable[..., Awaitable[Any]], jp_serverapp: Any
+) -> Iterator[Callable[..., Awaitable[Kernel]]]:
+    """Start the kernel of a notebook as JupyterLab does; it ends with the server."""
+    clients: list[Any] = []
+
+    async def start(path: str = "work/nb.ipynb", name: str = kernelspec) -> Kernel:
+        body = {"path": path, "name": path, "type": "notebook", "kernel": {"name": name}}
+        answer = json.loads((await jp_fetch("api", "sessions", method="POST", body=json.dumps(body))).body)
+        client = jp_serverapp.kernel_manager.get_kernel(answer["kernel"]["id"]).client()
+        client.start_channels()
+        clients.append(client)
+        await client.wait_for_ready(timeout=90)
+        return Kernel(answer["kernel"]["id"], client)
+
+    yield start
+    for client in clients:
+        client.stop_channels()

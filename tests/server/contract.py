@@ -6,6 +6,7 @@ import copy
 import importlib.resources
 import json
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import jsonschema
 import yaml
@@ -48,6 +49,36 @@ def operations() -> dict[tuple[str, str], dict[str, Any]]:
         for route, item in DOCUMENT["paths"].items()
         for method, operation in item.items()
     }
+
+
+def example(method: str, route: str) -> tuple[str, Any]:
+    """Address and body of a request, as the description exemplifies it; the body is None where there is none.
+
+    Raises:
+        KeyError: the description has no example of something that is required.
+    """
+    operation = operations()[method, route]
+    parameters = [looked_up(parameter) for parameter in operation.get("parameters", ())]
+    values = {}
+    for parameter in parameters:
+        if "example" in parameter:
+            values[parameter["name"]] = str(parameter["example"])
+        elif parameter.get("required"):
+            raise KeyError(f"{method} {route}: openapi.yaml has no example of {parameter['name']}")
+    places = {p["name"]: quote(values.pop(p["name"]), safe="") for p in parameters if p["in"] == "path"}
+    body = None
+    if "requestBody" in operation:
+        content = looked_up(operation["requestBody"])["content"]["application/json"]
+        if "example" not in content:
+            raise KeyError(f"{method} {route}: openapi.yaml has no example of the body")
+        body = content["example"]
+    return f"{route.format(**places)}?{urlencode(values, quote_via=quote, safe='')}", body
+
+
+def permission(method: str, route: str) -> str:
+    """What an authorizer is asked for, of the resource that is the operation's tag."""
+    found: str = operations()[method, route].get("x-permission", "read" if method == "GET" else "write")
+    return found
 
 
 def conforms(method: str, route: str, status: int, value: Any) -> None:

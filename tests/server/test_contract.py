@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
 
 import jsonschema
 import pytest
 
+from jupyterlab_casa.app import CasaApp
 from jupyterlab_casa.managers import plans, walks
 from jupyterlab_casa.rest import products, store
 from jupyterlab_casa.rest.base import PREFIX, CasaHandler
@@ -62,3 +65,23 @@ def test_all_schemas_are_valid() -> None:
     for name, schema in DOCUMENT["components"]["schemas"].items():
         jsonschema.Draft202012Validator.check_schema(schema)
         assert name[0].isupper()
+
+
+def test_the_administrators_guide_tells_all_settings() -> None:
+    """Each trait of the extension and of its managers, with the default that it has."""
+    guide = (Path(__file__).parents[2] / "docs" / "admin-guide.md").read_text()
+    rows = [line.split(" | ") for line in guide.splitlines() if line.startswith("| `")]
+    defaults = {
+        name: default
+        for names, values, *_ in rows
+        for name, default in zip(re.findall(r"`(\w+\.\w+)`", names), values.split(", ") * 9, strict=False)
+    }
+    managers = [trait.klass for name, trait in CasaApp.class_own_traits().items() if name.endswith("_class")]
+    for kind in (CasaApp, *managers):
+        for name, trait in kind.class_own_traits(config=True).items():
+            if name.endswith("_class"):
+                assert f"`{name}`" in guide or f"`CasaApp.{name}`" in guide, name
+            else:
+                assert defaults[f"{kind.__name__}.{name}"] == str(trait.default()), (kind, name)
+    for resource in {operation["tags"][0] for operation in operations().values()}:
+        assert f"`{resource}`" in guide, resource

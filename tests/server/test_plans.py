@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any
 import nbformat
 import pytest
 
+from casa_recompute.notebook.model import CellSource
+from casa_recompute.notebook.outputs import digest
+from casa_recompute.notebook.plan import plan_notebook
 from casa_recompute.notebook.replan import Planner
 from tests.cli.conftest import CELLS, COMMAND, Done, write_notebook
 from tests.cli.test_plan import states, valid
@@ -81,7 +85,9 @@ async def test_a_cell_tells_its_runs_and_why_it_is_stale(ask, refused, casa: Cas
     answer = await ask("cells", "flag", path="work/nb.ipynb")
     assert answer["plan"]["state"] == "fresh", "nobody has posted it: it is as it is saved"
     (run,) = answer["runs"]
-    assert (run["outcome"], [call["task"] for call in run["calls"]]) == ("ok", ["flagdata"])
+    (call,) = run["calls"]
+    assert (run["outcome"], call["task"], call["action"]) == ("ok", "flagdata", "ran")
+    assert call["cpu_s"] >= 0 and call["memory_bytes"] > 1 << 20
     await ask("plan", path="work/nb.ipynb", body=posted(workspace / "nb.ipynb", flag="flagdata(vis='a.ms', field='7')"))
     detail = await ask("runs", str(run["number"]), path="work/nb.ipynb")
     assert detail["plan"]["reasons"][0]["kind"] == "edited"
@@ -191,3 +197,58 @@ async def test_a_plan_is_answered_while_a_kernel_is_busy(
     assert kernel.returncode == 0
     assert seen[0] == 0 and any(0 < count < 6 for count in seen), "one can see how cells become fresh"
     assert set(states(await ask("plan", path="work/nb.ipynb", body=body)).values()) == {"fresh"}
+
+
+async def test_a_notebook_of_which_nobody_asks_is_closed_and_opened_again(
+    ask, casa: Casa, workspace: Path, jp_serverapp: Any
+) -> None:
+    casa("run", "nb.ipynb")
+    plans = jp_serverapp.extension_manager.extension_apps["jupyterlab_casa"].pop().managers["plans"]
+    plans.idle_limit = plans.prepare_after = 0.1
+    body = posted(workspace / "nb.ipynb", split="split(vis='a.ms', outputvis='c.ms')")
+    first = await ask("plan", path="work/nb.ipynb", body=body)
+    ledger = str(workspace / ".casa-recompute" / "ledger.sqlite")
+    assert ledger in open_files()
+    for _ in range(200):
+        if ledger not in open_files():
+            break
+        await asyncio.sleep(0.05)
+    else:
+        pytest.fail("its ledger is still open")
+    plans.idle_limit = 0.0
+    assert await ask("plan", path="work/nb.ipynb", body=body) == first
+    await asyncio.sleep(0.5)
+    assert ledger in open_files(), "0 is never"
+
+
+def open_files() -> set[str]:
+    return {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+
+
+async def test_what_is_prepared_while_nobody_asks_changes_no_answer(
+    ask, casa: Casa, workspace: Path, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    casa("run", "nb.ipynb")
+    prepared = threading.Event()
+    plain = Planner.prepare
+
+    def prepare(self: Planner, seconds: float) -> bool:
+        more = plain(self, seconds)
+        if not more:
+            prepared.set()
+        return more
+
+    monkeypatch.setattr(Planner, "prepare", prepare)
+    plans = jp_serverapp.extension_manager.extension_apps["jupyterlab_casa"].pop().managers["plans"]
+    plans.prepare_after = 0.05
+    await ask("plan", path="work/nb.ipynb", body=posted(workspace / "nb.ipynb"))
+    for _ in range(200):
+        if prepared.is_set():
+            break
+        await asyncio.sleep(0.05)
+    assert prepared.is_set()
+    body = posted(workspace / "nb.ipynb", parameters="niter = 4\nfield = '0'")
+    answer = await ask("plan", path="work/nb.ipynb", body=body)
+    cells = [CellSource(c["id"], c["index"], c["source"], digest(c["outputs"])) for c in body["cells"]]
+    assert answer == json.loads(json.dumps(plan_notebook(workspace, "nb.ipynb", cells).as_json()))
+    assert states(answer)["clean"] == "maybe"

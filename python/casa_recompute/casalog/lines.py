@@ -51,15 +51,15 @@ def parse(text: str | bytes) -> list[LogLine]:
     """The lines of a log, blank ones left out. Never raises: bytes that are not UTF-8 are replaced."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
-    lines = []
     # Only "\n" ends a line: str.splitlines would also break messages at form feeds and the like.
-    for raw in text.split("\n"):
-        raw = raw.removesuffix("\r")
-        if match := _LINE.fullmatch(raw):
-            lines.append(LogLine(*match.groups()))
-        elif raw.strip():
-            lines.append(LogLine("", "", "", raw))
-    return lines
+    return [parse_line(raw) for raw in text.split("\n") if raw.strip()]
+
+
+def parse_line(raw: str) -> LogLine:
+    """One line of a log, without its end."""
+    raw = raw.removesuffix("\r")
+    match = _LINE.fullmatch(raw)
+    return LogLine(*match.groups()) if match else LogLine("", "", "", raw)
 
 
 def format_lines(lines: Iterable[LogLine]) -> str:

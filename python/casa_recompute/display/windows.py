@@ -19,6 +19,7 @@ _GET_ATTRIBUTES, _GET_GEOMETRY, _QUERY_TREE, _INTERN_ATOM, _GET_PROPERTY, _GET_I
 _WM_NAME, _ANY_TYPE, _Z_PIXMAP, _ALL_PLANES = 39, 0, 2, 0xFFFFFFFF
 _VIEWABLE, _INPUT_ONLY = 2, 2
 _TITLE = 1024  # bytes of a title
+_LARGEST = 1 << 28  # bytes of an answer: a screen of 8192 x 8192 pixels
 
 
 class NoWindow(LookupError):
@@ -58,13 +59,13 @@ class Screen:
         try:
             _, _, length = struct.unpack("<xHHH", self._receive(7))
             setup = self._receive(4 * length)
-        except OSError:
+            vendor, formats = struct.unpack_from("<H", setup, 16)[0], setup[21]
+            at = 32 + vendor + -vendor % 4
+            self._bits = {setup[at + 8 * number]: setup[at + 8 * number + 1] for number in range(formats)}  # by depth
+            self.root, self.width, self.height = struct.unpack_from("<I16xHH", setup, at + 8 * formats)
+        except (OSError, struct.error, IndexError) as error:
             self._connection.close()
-            raise
-        vendor, formats = struct.unpack_from("<H", setup, 16)[0], setup[21]
-        at = 32 + vendor + -vendor % 4
-        self._bits = {setup[at + 8 * number]: setup[at + 8 * number + 1] for number in range(formats)}  # by depth
-        self.root, self.width, self.height = struct.unpack_from("<I16xHH", setup, at + 8 * formats)
+            raise error if isinstance(error, OSError) else OSError("this is no X server") from error
 
     def __enter__(self) -> Screen:
         return self
@@ -151,7 +152,10 @@ class Screen:
             if answer[0] == 0:
                 raise _Refused(f"X error {answer[1]}")
             if answer[0] == 1:
-                return answer + self._receive(4 * int.from_bytes(answer[4:8], "little"))
+                size = 4 * int.from_bytes(answer[4:8], "little")
+                if size > _LARGEST:
+                    raise OSError("this is no X server")
+                return answer + self._receive(size)
             # else an event, of those that all clients get
 
     def _receive(self, size: int) -> bytes:

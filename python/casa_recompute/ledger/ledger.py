@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from casa_recompute.notebook.model import CallUse, CellRun
 from casa_recompute.products import ABSENT, Manifest, Tree
+from casa_recompute.products.manifest import inflated
 
 SCHEMA_VERSION = "5"
 _DISK_FAILS = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
@@ -138,13 +139,18 @@ class Ledger:
         if readonly and not path.is_file():
             raise LedgerError(f"{path}: there is none")
         if not readonly:
+            if path.name != ":memory:" and not path.exists():
+                self._make()
             self._look_first()
         try:
             if readonly:
                 self._db, self.fixed = connect_readonly(path)
                 self._check_schema()
+                refuse_foreign(self._db, path)
                 return
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA trusted_schema = OFF")
+            refuse_foreign(self._db, path)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             with self.transaction():
@@ -164,6 +170,19 @@ class Ledger:
         if check != "ok":
             code = re.search(r"error code=(\d+)", check)  # it reads on, and tells of pages that the disk did not give
             raise _trouble(path, " ".join(check.split()), int(code[1]) if code else 0)
+
+    def _make(self) -> None:
+        """Make an empty ledger under another name first: whoever looks finds a whole one or none."""
+        new = self.path.with_name(f"{self.path.name}-new-{os.getpid()}")
+        try:
+            new.touch()
+            Ledger(new).close()
+            os.link(new, self.path)
+        except (OSError, LedgerError):
+            return  # somebody was faster; or there are no hard links here, or the disk fails: it is made in its place
+        finally:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
 
     def _look_first(self) -> None:
         """Before anything could be written, even by opening the file."""
@@ -523,7 +542,7 @@ class Ledger:
             "impure": run.impure,
             "outside": run.outside,
             "unkept": run.unkept,
-            "calls": [[call.task, call.key, call.action, call.seconds] for call in run.calls],
+            "calls": [list(vars(call).values()) for call in run.calls],
             "environment": dict(run.environment),
             "error": run.error,
         }
@@ -630,7 +649,7 @@ class Ledger:
     def outputs(self, digest: str) -> list[dict[str, Any]] | None:
         """What a cell showed, as nbformat has it."""
         row = self._db.execute("SELECT outputs FROM shown WHERE digest = ?", (digest,)).fetchone()
-        return list(json.loads(zlib.decompress(row[0]))) if row else None
+        return list(json.loads(inflated(row[0]))) if row else None
 
     # -- values of names ---------------------------------------------------------------------------------------------
 
@@ -751,6 +770,19 @@ def _trouble(path: Path, what: str, code: int) -> LedgerError:
     return LedgerError(f"{path}: damaged ({what})")
 
 
+def refuse_foreign(db: sqlite3.Connection, path: Path) -> None:
+    """A ledger holds tables, and nothing that does anything by itself: views and triggers are somebody else's.
+
+    Raises:
+        LedgerError: there are some.
+        sqlite3.Error: it cannot be read.
+    """
+    query = "SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL %'"
+    found = db.execute(query).fetchone()
+    if found is not None:
+        raise LedgerError(f"{path}: damaged ({str(found[0])[:100]!r} in it is not ours)")
+
+
 def connect_readonly(path: Path) -> tuple[sqlite3.Connection, bool]:
     """Look into a ledger, also one in a directory that cannot be written, where SQLite cannot make its shared memory.
 
@@ -763,6 +795,7 @@ def connect_readonly(path: Path) -> tuple[sqlite3.Connection, bool]:
     db = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None, check_same_thread=False)
     fixed = False
     try:
+        db.execute("PRAGMA trusted_schema = OFF")
         db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     except sqlite3.OperationalError:
         db.close()
@@ -783,4 +816,4 @@ def pack_call(record: CallRecord) -> bytes:
 
 def unpack_call(packed: bytes) -> CallRecord:
     """The inverse of :func:`pack_call`."""
-    return CallRecord(**json.loads(zlib.decompress(packed)))
+    return CallRecord(**json.loads(inflated(packed)))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from casa_recompute.ledger.ledger import SCHEMA_VERSION, LedgerError, connect_readonly
+from casa_recompute.ledger.ledger import SCHEMA_VERSION, LedgerError, connect_readonly, refuse_foreign
 from casa_recompute.products import ABSENT
 
 
@@ -69,6 +69,8 @@ class LedgerReader:
                 row = self._db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
             if row is None or row[0] != SCHEMA_VERSION:
                 raise LedgerError(f"{path}: made by another version of this software")
+            with self._reading():
+                refuse_foreign(self._db, path)
         except LedgerError:
             self._db.close()
             raise

@@ -72,59 +72,62 @@ class Predictor(Protocol):
         """The calls, as far as they can be told from the text and the values of names at its place."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Judged:
     """One cell on the way through the notebook."""
 
     verdict: Verdict
-    before: State  # the walk's own, which goes on
-    makers: dict[str, str] = field(default_factory=dict)  # what it reads -> cell that had made it
-    needs: dict[str, str] = field(default_factory=dict)  # what of that cannot be brought back -> the same
-    calls: list[Foresight] = field(default_factory=list)
-    reasons: list[Reason] = field(default_factory=list)  # to run, or perhaps to run
-    reached: set[str] | None = None  # names that it may read, once somebody looked
+    makers: Mapping[str, str] = field(default_factory=dict)  # what it reads -> cell that had made it
+    needs: Mapping[str, str] = field(default_factory=dict)  # what of that cannot be brought back -> the same
+    calls: Sequence[Foresight] = ()
+    reasons: Sequence[Reason] = ()  # to run, or perhaps to run
+    writing: Sequence[str] = ()  # what it may make anew, if it has to run
 
 
-def may_write(judged: Judged, facts: PlanFacts) -> set[str]:
-    """Resources that a cell which has to run may make anew, as far as can be told beforehand."""
-    cell, state = judged.verdict.cell, judged.before
-    uses = source.uses(cell.source)
-    written: set[str] = set()
-    for run in (facts.last_run(cell.id), judged.verdict.likely, *[run for _, run in judged.verdict.differing[:1]]):
-        if run is not None:
+def may_write(judged: Judged, reached: Collection[str], state: State, facts: PlanFacts) -> set[str]:
+    """Resources that a cell which has to run may make anew, as far as can be told beforehand.
+
+    Args:
+        judged: the cell.
+        reached: names that it may read, as resources.
+        state: above it.
+        facts: what is known.
+    """
+    cell, likely, differing = judged.verdict.cell, judged.verdict.likely, judged.verdict.differing
+    uses, last = source.uses(cell.source), facts.last_run(cell.id)
+    written = {*uses.binding, *(last.writes if last else ())}
+    for run in (likely, differing[0][1] if differing else None):
+        if run is not None and run is not last:
             written.update(run.writes)
-    written |= {f"n:{name}" for name in uses.binds}
-    touched = judged.reached if judged.reached is not None else reach(uses, state, facts)
-    direct = uses.reads
-    versions = state.versions
-    for name in touched:
-        version = versions.get(f"n:{name}", ABSENT)
-        if version[:2] in ("d-", "k-") and (name not in direct or name in uses.mutates):
-            written.add(f"n:{name}")
+    versions = state.versions  # what is reached was asked for
+    for resource in reached:
+        version = versions.get(resource, ABSENT)
+        if version[:2] in ("d-", "k-") and (resource not in uses.reading or resource[2:] in uses.mutates):
+            written.add(resource)
             if group := shared(version):
-                written |= {r for r, v in state.versions.items() if shared(v) == group}
+                written |= state.sharing(group)
     if uses.shell:
         written |= {f"p:{path}" for path in facts.known_products() | state.products().keys()}
     elif uses.texts:
         told = {word for call in judged.calls if call.arguments for word in strings(call.arguments)}
-        written |= {f"p:{path}" for path in _named(judged, facts, told)}
+        written |= {f"p:{path}" for path in _named(judged, state, facts, told)}
     for call in judged.calls:
         written |= {f"p:{path}" for path in call.changing}
     return written
 
 
-def _named(judged: Judged, facts: PlanFacts, told: Collection[str] = ()) -> set[str]:
+def _named(judged: Judged, state: State, facts: PlanFacts, told: Collection[str] = ()) -> set[str]:
     """Products that a cell's text names, other than by the words ``told``."""
     texts = source.uses(judged.verdict.cell.source).texts
     words = {os.path.normpath(text) for text in texts if text and text not in told}
     if not words:
         return set()
-    products = facts.known_products() | judged.before.products().keys()
-    return {path for path in products if any(word == path or word.startswith(path + "/") for word in words)}
+    paths = {word[:end] for word in words for end in (len(word), *[at for at, c in enumerate(word) if c == "/"])}
+    return {path for path in paths if path in facts.known_products() or state.wrote(path)}
 
 
 def reach(uses: source.Uses, state: State, facts: PlanFacts, later: bool = False) -> set[str]:
-    """Names that a cell may read: those it says, those that functions in them use.
+    """Names that a cell may read, as resources: those it says, those that functions in them use.
 
     Args:
         uses: of the cell.
@@ -133,32 +136,35 @@ def reach(uses: source.Uses, state: State, facts: PlanFacts, later: bool = False
         later: with those that functions use which the cell defines: some other function may call them.
     """
     if uses.everything:
-        return set(state.names())
+        return {f"n:{name}" for name in state.names()}
     found: set[str] = set()
-    todo = [*uses.reads, *(uses.later if later else ())]
+    todo = [*uses.reading, *(f"n:{name}" for name in uses.later if later)]
     while todo:
-        name = todo.pop()
-        if name in found:
-            continue
-        found.add(name)
-        version = state.versions.get(f"n:{name}", ABSENT)
-        if version not in (ABSENT, UNKNOWN):
-            todo += facts.uses(version)
+        resource = todo.pop()
+        if resource not in found:
+            found.add(resource)
+            version = state.versions.get(resource, ABSENT)
+            if version not in (ABSENT, UNKNOWN):
+                todo += [f"n:{name}" for name in facts.uses(version)]
+    state.asked |= found
     return found
 
 
-def needed(judged: Judged, facts: PlanFacts) -> dict[str, str]:
-    """What a cell that has to run needs of the cells above and cannot be brought back: resource -> its maker."""
-    state = judged.before
-    uses = source.uses(judged.verdict.cell.source)
-    names = reach(uses, state, facts, later=True)
-    if not uses.later:
-        judged.reached = names
-    resources = {*_PROCESS, *[f"n:{name}" for name in names], *[f"p:{path}" for path in _named(judged, facts)]}
+def needed(judged: Judged, reached: Collection[str], state: State, facts: PlanFacts) -> dict[str, str]:
+    """What a cell that has to run needs of the cells above and cannot be brought back: resource -> its maker.
+
+    Args:
+        judged: the cell.
+        reached: names that it may read, now or later, as resources.
+        state: above it.
+        facts: what is known.
+    """
+    resources = {*_PROCESS, *reached, *[f"p:{path}" for path in _named(judged, state, facts)]}
     likely, last = judged.verdict.likely, facts.last_run(judged.verdict.cell.id)
     for run in (likely, last if last is not likely else None):
         if run is not None:
             resources.update(run.reads)
+    state.asked |= resources
     known = state.makers  # of names and products; nothing else can be lost
     makers = {resource: maker for resource in resources if (maker := known.get(resource))}
     return _lost(state.versions, makers, facts)
@@ -177,7 +183,7 @@ def _lost(versions: Mapping[str, str], makers: Mapping[str, str], facts: PlanFac
     return lost
 
 
-@dataclass
+@dataclass(slots=True)
 class Survey:
     """A notebook gone through from the top."""
 
@@ -213,24 +219,33 @@ def survey(
             verdict = judge(cell, state, facts)
             if cell.id in everything and cell.source.strip():
                 verdict = Verdict(cell, meaning=verdict.meaning)
-        judged.append(pass_by(verdict, state, places, facts, predictor))
+        judged.append(look_at(verdict, state, places, facts, predictor))
+        pass_by(judged[-1], state)
     return conclude(places, judged, state, facts, done or {})
 
 
-def pass_by(
+def look_at(
     verdict: Verdict, state: State, places: Mapping[str, int], facts: PlanFacts, predictor: Predictor
 ) -> Judged:
-    """Take into the state what a cell does; ``places``: the numbers of cells, from 0."""
+    """What else there is to know of a cell; ``state``: above it; ``places``: the numbers of cells, from 0."""
     cell = verdict.cell
     if verdict.run is not None:
-        makers = {resource: state.maker(resource) for resource in verdict.run.reads}
-        state.apply(verdict.run, cell.id)
-        return Judged(verdict, state, makers)
-    one = Judged(verdict, state, calls=predictor.calls(cell.source, state))
-    one.needs = needed(one, facts)
-    one.reasons = why(one, places, facts)
-    state.forget(may_write(one, facts), cell.id, verdict.meaning)
+        return Judged(verdict, {resource: state.maker(resource) for resource in verdict.run.reads})
+    one = Judged(verdict, calls=tuple(predictor.calls(cell.source, state)))
+    uses = source.uses(cell.source)
+    reached = reach(uses, state, facts)
+    one.needs = needed(one, reach(uses, state, facts, later=True) if uses.later else reached, state, facts)
+    one.reasons = tuple(why(one, state, places, facts))
+    one.writing = tuple(sorted(may_write(one, reached, state, facts)))  # a directory's maker: of the last product in it
     return one
+
+
+def pass_by(one: Judged, state: State) -> None:
+    """Take into the state what a cell does."""
+    if one.verdict.run is not None:
+        state.apply(one.verdict.run, one.verdict.cell.id)
+    else:
+        state.forget(one.writing, one.verdict.cell.id, one.verdict.meaning)
 
 
 def conclude(
@@ -298,6 +313,7 @@ def plan_cell(one: Judged, found: Survey, facts: PlanFacts) -> CellPlan:
     cell, run = verdict.cell, verdict.run
     last = run or verdict.likely or facts.last_run(cell.id)
     price = 0.0
+    reasons: Sequence[Reason]
     if run is not None and cell.id not in found.must:
         reasons = _restorable(one, run, found, facts)
         state = "restorable" if reasons else "fresh"
@@ -312,18 +328,13 @@ def plan_cell(one: Judged, found: Survey, facts: PlanFacts) -> CellPlan:
         cell.index,
         state,
         tuple(reasons),
-        _shown(last.reads) if last else (),
-        _shown(last.writes) if last else (),
+        last.reads_shown if last else (),
+        last.writes_shown if last else (),
         calls,
         price,
         last.impure if last else (),
         last.outside if last else (),
     )
-
-
-def _shown(resources: Mapping[str, str]) -> tuple[str, ...]:
-    """Names and products, as people read them; what was not there is left out."""
-    return tuple(sorted([r[2:] for r, v in resources.items() if v != ABSENT and r[0] in "np"]))
 
 
 def _planned(call: Foresight, facts: PlanFacts) -> PlannedCall:
@@ -342,7 +353,7 @@ def _as_before(run: CellRun, facts: PlanFacts) -> tuple[PlannedCall, ...]:
 
 
 def _python_seconds(run: CellRun) -> float:
-    return max(0.0, run.seconds - sum(call.seconds for call in run.calls))
+    return max(0.0, run.seconds - sum([call.seconds for call in run.calls]))
 
 
 def _restorable(one: Judged, run: CellRun, found: Survey, facts: PlanFacts) -> list[Reason]:
@@ -364,12 +375,12 @@ def _displaced(path: str, present: str, facts: PlanFacts) -> Reason:
     return Reason("overwritten", path, f"`{path}` was left in another state by a later run: it is brought back")
 
 
-def why(one: Judged, places: Mapping[str, int], facts: PlanFacts) -> list[Reason]:
-    """Why a cell has to run, or may have to."""
+def why(one: Judged, state: State, places: Mapping[str, int], facts: PlanFacts) -> list[Reason]:
+    """Why a cell has to run, or may have to; ``state``: above it."""
     verdict = one.verdict
     cell = verdict.cell
     if verdict.likely is not None:
-        return _waiting(one, places)
+        return _waiting(verdict, state, places)
     last = facts.last_run(cell.id)
     error = source.uses(cell.source).error
     if error:
@@ -382,7 +393,7 @@ def why(one: Judged, places: Mapping[str, int], facts: PlanFacts) -> list[Reason
         stood = facts.stood(cell.id) or last
         reasons += _edited(one, stood, facts) if stood.meaning != verdict.meaning else []
     for resource, run in verdict.differing:
-        reasons.append(_differs(resource, run, one, places, facts))
+        reasons.append(_differs(resource, run, cell, state, places))
     if verdict.environment and not reasons:
         names = ", ".join(verdict.environment)
         message = f"{names} is another version than when it ran"
@@ -398,10 +409,10 @@ def why(one: Judged, places: Mapping[str, int], facts: PlanFacts) -> list[Reason
     return reasons
 
 
-def _waiting(one: Judged, places: Mapping[str, int]) -> list[Reason]:
+def _waiting(verdict: Verdict, state: State, places: Mapping[str, int]) -> list[Reason]:
     reasons, seen = [], set()
-    for resource in one.verdict.pending:
-        maker = one.before.maker(resource)
+    for resource in verdict.pending:
+        maker = state.maker(resource)
         if maker in seen:
             continue
         seen.add(maker)
@@ -422,16 +433,16 @@ def _call_it(resource: str) -> str:
     return f"`{what}`"
 
 
-def _differs(resource: str, run: CellRun, one: Judged, places: Mapping[str, int], facts: PlanFacts) -> Reason:
+def _differs(resource: str, run: CellRun, cell: CellSource, state: State, places: Mapping[str, int]) -> Reason:
     """Why what a cell reads is not what it was when it ran."""
     what, it = resource[2:], _call_it(resource)
-    now, maker, former = one.before[resource], one.before.maker(resource), run.origins.get(resource, "")
+    now, maker, former = state[resource], state.maker(resource), run.origins.get(resource, "")
     if now == UNKNOWN:
         message = f"{ordinal(places, maker)} will run first and may change {it}"
         return Reason("upstream", what, message, because_of=maker)
     if resource in ("b:", "h:"):
         return Reason("input", what, f"{it} is not what it was")
-    here = places[one.verdict.cell.id]
+    here = places[cell.id]
     if former and places.get(former, -1) > here:
         message = f"when it ran, {it} was as {ordinal(places, former)} below had left it"
         return Reason("overwritten", what, message, because_of=former)

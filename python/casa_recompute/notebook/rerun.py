@@ -143,10 +143,11 @@ class Rerun:
                 yield self._without_running(cell, run)
                 self._pass(cell, run)
                 continue
-            one = Judged(verdict, self._state)
+            one = Judged(verdict)
             foreseen = planned[cell.id]
             with self._space.lock():
-                reasons = foreseen.reasons if foreseen.state == "stale" else tuple(why(one, self._places, self._facts))
+                why_run = why(one, self._state, self._places, self._facts)
+                reasons = foreseen.reasons if foreseen.state == "stale" else tuple(why_run)
             ran = set[str]()  # for this cell's sake
             while cell.id not in ran:
                 late = next((maker for maker in self._late(one) if maker.id not in ran), cell)
@@ -180,20 +181,21 @@ class Rerun:
         The plan has foreseen them where it could; a cell that only turned out to need running may have more needs.
         """
         position = self._places
-        todo, late = [one], set[str]()
+        todo, late = [(one, self._state)], set[str]()
         while todo:
-            wanting = todo.pop()
+            wanting, before = todo.pop()
             with self._space.lock():
-                lost = needed(wanting, self._facts)
+                uses = source.uses(wanting.verdict.cell.source)
+                lost = needed(wanting, reach(uses, before, self._facts, later=True), before, self._facts)
             for resource, maker in lost.items():
                 held = self._memory.get(resource[2:], "") if resource.startswith("n:") else ""
                 # One that has it in common with others, has it alone when these are bound anew.
-                if wanting.before[resource] in (held, own(held)) or maker in late or maker not in position:
+                if before[resource] in (held, own(held)) or maker in late or maker not in position:
                     continue
                 late.add(maker)
                 run = next(run for cell, run, _ in self._behind if cell == maker)
                 verdict = Verdict(self._cells[position[maker]], likely=run)
-                todo.append(Judged(verdict, self._at(maker)))
+                todo.append((Judged(verdict), self._at(maker)))
         return [self._cells[number] for number in sorted(position[cell] for cell in late)]
 
     def _at(self, cell: str) -> State:
@@ -212,7 +214,7 @@ class Rerun:
         late = any(passed == cell.id for passed, _, _ in self._behind)
         before = self._at(cell.id) if late else self._state
         uses = source.uses(cell.source)
-        names = reach(uses, before, self._facts, later=True)
+        names = {resource[2:] for resource in reach(uses, before, self._facts, later=True)}
         perhaps = {name: before[f"n:{name}"] for name in uses.binds - uses.surely - names}
         names |= {name for name, version in perhaps.items() if shared(version)}
         versions = {name: before[f"n:{name}"] for name in names}

@@ -19,6 +19,8 @@ from casa_recompute.notebook.model import ABSENT, CellRun, CellSource
 
 UNKNOWN = "?"
 """The version of what a cell that has to run will have made."""
+HISTORY, PRODUCTS, ALL = "h:", "p", "*"
+"""As something that is asked for: what the cells above say; all products that a cell wrote; whatever there is."""
 RANDOM = "<random>"
 NUMPY_RANDOM = "<numpy.random>"
 GENERATORS = (RANDOM, NUMPY_RANDOM)
@@ -72,10 +74,14 @@ class State:
         self.makers: dict[str, str] = {}
         self._products: dict[str, str] = {}  # path -> version: those of `versions`
         self.passed: list[str] = []  # meanings of the cells above
-        self.looked_back = False  # whether anybody asked for them
+        self.asked: set[str] = set()
+        """What was asked for since somebody emptied it: resources, and ``PRODUCTS``, ``HISTORY``, ``ALL``."""
+        self.mark = 0
+        """Of all products that a cell wrote, their versions, makers and sequence: equal marks mean equal products."""
         self._groups: dict[str, set[str]] = {}  # shared part of a version -> names that have it
 
     def __getitem__(self, resource: str) -> str:
+        self.asked.add(resource)
         known = self.versions.get(resource)
         if known is not None:
             return known
@@ -89,8 +95,7 @@ class State:
         if kind == "b:":
             bound = self.names()
             return UNKNOWN if UNKNOWN in bound.values() else listing(bound.keys() - PROCESS.keys())
-        if kind == "h:":
-            self.looked_back = True
+        if kind == HISTORY:
             return history(self.passed)
         return ABSENT
 
@@ -98,7 +103,7 @@ class State:
         """The same place, to go on from once more."""
         other = State(self._facts)
         other.versions, other.makers = dict(self.versions), dict(self.makers)
-        other._products, other.passed = dict(self._products), list(self.passed)
+        other._products, other.passed, other.mark = dict(self._products), list(self.passed), self.mark
         other._groups = {group: set(names) for group, names in self._groups.items()}
         return other
 
@@ -113,28 +118,49 @@ class State:
 
     def maker(self, resource: str) -> str:
         """The cell that made a resource's present version; "" when no cell did."""
+        self.asked.add(resource)
         known = self.makers.get(resource, "")
         if resource == "b:":
+            self.asked.add(ALL)
             unknown = (r for r, version in self.versions.items() if version == UNKNOWN and r.startswith("n:"))
             return self.makers[first] if (first := next(unknown, None)) else ""
         if not known and resource[0] in "ed":
+            self.asked.add(PRODUCTS)
             below = [path for path in self._products if _within(path, resource[2:])]
             return self.makers[f"p:{below[-1]}"] if below else ""
         return known
 
     def names(self) -> dict[str, str]:
         """Names that are bound, and their versions."""
+        self.asked.add(ALL)
         return {r[2:]: v for r, v in self.versions.items() if r.startswith("n:") and v != ABSENT}
 
     def products(self) -> dict[str, str]:
         """Products that a cell wrote, and their versions, ``absent`` included."""
+        self.asked.add(PRODUCTS)
         return dict(self._products)
+
+    def wrote(self, path: str) -> bool:
+        """Whether a cell wrote this product."""
+        self.asked.add(f"p:{path}")
+        return path in self._products
+
+    def sharing(self, group: str) -> set[str]:
+        """Names of which the version has this common part."""
+        self.asked.add(ALL)
+        return {resource for resource, version in self.versions.items() if shared(version) == group}
 
     def set(self, resource: str, version: str, maker: str) -> None:
         """A cell made ``version`` of a resource."""
         kind = resource[:2]
         if kind == "p:":
-            self._products[resource[2:]] = version
+            path = resource[2:]
+            if path in self._products:
+                self.mark ^= _mark(path, self._products[path], self.makers[resource])
+            else:
+                self.mark ^= _mark(path, str(len(self._products)))
+            self.mark ^= _mark(path, version, maker)
+            self._products[path] = version
         elif kind == "n:":
             known = self.versions.get(resource, "")
             if "+" in known:
@@ -167,10 +193,11 @@ class State:
     def forget(self, resources: Iterable[str], cell: str, meaning: str) -> None:
         """A cell that has to run, and says this, may make these anew."""
         self.passed.append(meaning)
-        for resource in sorted(resources):  # of several products, the maker of the last counts for their directory
+        for resource in resources:
             self.set(resource, UNKNOWN, cell)
 
     def _existence(self, path: str) -> str:
+        self.asked.add(PRODUCTS)
         tracked = [version for product, version in self._products.items() if _within(product, path)]
         if any(v not in (ABSENT, UNKNOWN) for v in tracked):
             return "yes"
@@ -181,6 +208,7 @@ class State:
         return self._facts.existence(path)
 
     def _listing(self, directory: str) -> str:
+        self.asked.add(PRODUCTS)
         names = set(self._facts.entries(directory))
         for path, version in self._products.items():
             if _within(path, directory):
@@ -225,11 +253,16 @@ def history(meanings: Iterable[str]) -> str:
     return hashlib.blake2b("\0".join(meanings).encode(), digest_size=16).hexdigest()
 
 
+def _mark(*words: str) -> int:
+    text = "\0".join(words).encode("utf-8", "surrogateescape")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=16).digest())
+
+
 def _within(path: str, directory: str) -> bool:
     return not directory or path == directory or path.startswith(directory + "/")
 
 
-@dataclass
+@dataclass(slots=True)
 class Verdict:
     """What going through the notebook says of one cell."""
 

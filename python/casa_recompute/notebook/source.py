@@ -149,6 +149,16 @@ class Uses:
     error: str = ""
     """The syntax error in one line; then nothing is read and nothing bound."""
 
+    @cached_property
+    def reading(self) -> frozenset[str]:
+        """``reads``, as resources."""
+        return frozenset([f"n:{name}" for name in self.reads])
+
+    @cached_property
+    def binding(self) -> frozenset[str]:
+        """``binds``, as resources."""
+        return frozenset([f"n:{name}" for name in self.binds])
+
 
 _QUIET = threading.Lock()
 """To be had by who changes which warnings are told, which is one thing for all threads."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,7 @@ def _as_json(step: Step) -> dict[str, Any]:
         "cell": step.cell.id,
         "index": step.cell.index,
         "action": step.action,
-        "reasons": [vars(reason) for reason in step.reasons],
+        "reasons": [asdict(reason) for reason in step.reasons],
         "estimate_s": round(step.estimate_s, 3),
         "state": step.state if step.action == "execute" else None,
         "outputs": step.outputs if step.action == "restore" else None,

@@ -12,6 +12,28 @@ from casa_recompute.products.signature import is_lock
 
 ABSENT = "absent"
 """The version of a product that is not there."""
+_LARGEST = 1 << 28  # bytes of an unpacked record: more is no record, but meant to fill the memory
+
+
+def inflated(packed: bytes) -> bytes:
+    """What was packed with zlib.
+
+    Raises:
+        ValueError: it is not whole, or larger than any record is.
+    """
+    unpacker = zlib.decompressobj()
+    try:
+        data = unpacker.decompress(packed, _LARGEST)
+    except zlib.error as error:
+        raise ValueError(f"a damaged record ({error})") from error
+    if not unpacker.eof:
+        raise ValueError("a record that is not whole, or too large")
+    return data
+
+
+def leads_inside(name: str) -> bool:
+    """Whether a name leads to a place within its product, its store, or its workspace."""
+    return name[:1] != "/" and "\0" not in name and (".." not in name or ".." not in name.split("/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,5 +122,14 @@ class Manifest(Mapping[str, ManifestEntry]):
 
     @classmethod
     def unpack(cls, packed: bytes) -> Manifest:
-        """The inverse of :meth:`pack`."""
-        return cls({row[0]: ManifestEntry(*row[1:]) for row in json.loads(zlib.decompress(packed))})
+        """The inverse of :meth:`pack`.
+
+        Raises:
+            ValueError: it is none, or names something outside of its product or its store.
+        """
+        data = inflated(packed)
+        rows = json.loads(data)
+        suspicious = any(part in data for part in (b"..", b'"/', b"\\"))  # else no name in it can lead out
+        if suspicious and not all(leads_inside(name) for row in rows for name in (row[0], row[5] or "", *row[8:])):
+            raise ValueError("a manifest that leads out of its product")
+        return cls({row[0]: ManifestEntry(*row[1:]) for row in rows})

@@ -166,7 +166,7 @@ class _FileStore(CowStore):
                 directory.mkdir(parents=True, exist_ok=True)
 
     def capture(self, label: str = "") -> Capture:
-        return _FileCapture(self._incoming, self._young, type(self).transfer)
+        return _FileCapture(self._incoming, self._young, type(self).transfer, self.root.parents[1])
 
     def settle(self) -> None:
         young = os.listdir(self._young)
@@ -207,7 +207,10 @@ class _FileStore(CowStore):
         old, young = self._places
         for place in (old, young, old):
             with contextlib.suppress(FileNotFoundError):
-                return os.open(place + name, os.O_RDONLY)
+                handle = os.open(place + name, os.O_RDONLY | os.O_NOFOLLOW)
+                if not os.path.islink(os.path.dirname(place + name)):
+                    return handle
+                os.close(handle)
         raise StoreError(f"the store has lost object {name}")
 
     def path(self, name: str) -> Path:
@@ -246,19 +249,30 @@ class _FileStore(CowStore):
 
 
 class _FileCapture(Capture):
-    def __init__(self, incoming: Path, young: Path, transfer: Callable[[int, int], None]) -> None:
+    def __init__(self, incoming: Path, young: Path, transfer: Callable[[int, int], None], workspace: Path) -> None:
         self._name = uuid.uuid4().hex
         self._incoming = incoming / self._name
         self._final = young / self._name
         self._transfer = transfer
         self._count = 0
+        # Whose directories let others in as far as the store does: nobody comes to a version who cannot come to these.
+        self._reach = dict.fromkeys(("/", str(workspace), str(incoming.parents[1])), 0o444)
+
+    def _who(self, directory: str) -> int:
+        """Who can come into a directory: bits of a file's mode."""
+        known = self._reach.get(directory)
+        if known is None:
+            known = self._who(os.path.dirname(directory)) & (os.stat(directory).st_mode & 0o111) << 2
+            self._reach[directory] = known
+        return known
 
     def add(self, source: str, mtime_ns: int) -> str:
         if not self._count:
             self._incoming.mkdir()
         handle = os.open(source, os.O_RDONLY)
         try:
-            mode = 0o400 | os.fstat(handle).st_mode & 0o444  # who may read the product may read the version
+            # Who may read the product may read the version.
+            mode = 0o400 | os.fstat(handle).st_mode & self._who(os.path.dirname(source))
             write_new(self._transfer, handle, f"{self._incoming}{os.sep}{self._count}", mode, mtime_ns)
         finally:
             os.close(handle)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
-from collections.abc import Callable, Hashable
+import stat
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from traitlets import Integer
@@ -20,6 +22,9 @@ from casa_recompute.settings import Settings, load_settings
 from casa_recompute.workspace import HOME
 
 _LONGEST = 4096  # bytes of a path, as Linux has it
+_DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, AssertionError)
+"""What comes of a memory in which something stands that we never write."""
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -65,15 +70,28 @@ class Root:
         try:
             if len(path.encode()) > _LONGEST:
                 raise refusal
-            real = Path(os.path.realpath(self.directory / path))
-            real.lstat()
-        except FileNotFoundError:
-            pass  # it may be made yet
+            real = self._real(path)
         except (UnicodeEncodeError, OSError) as error:  # no name of a file, or one that is too long
             raise refusal from error
         if not real.is_relative_to(self.directory):
             raise refusal
         return real
+
+    def _real(self, path: str) -> Path:
+        """The place to which a path leads. The root is not looked at again: each look lets other threads go first."""
+        place = self.directory
+        for part in PurePosixPath(path).parts:
+            place /= part
+            try:
+                info = place.lstat()
+            except FileNotFoundError:  # it may be made yet
+                continue
+            if stat.S_ISLNK(info.st_mode):
+                real = Path(os.path.realpath(self.directory / path))
+                with contextlib.suppress(FileNotFoundError):
+                    real.lstat()
+                return real
+        return place
 
     def workspace(self, path: str) -> Path:
         """The workspace at a path: a directory, or the one in which a notebook is.
@@ -81,16 +99,27 @@ class Root:
         Raises:
             NotThere: there is none.
         """
-        place = self.place(path)
+        return self._workspace(self.place(path), path)
+
+    def _workspace(self, place: Path, path: str) -> Path:
         try:
             directory = place if place.is_dir() else place.parent
             if HOME in directory.parts or not (place == directory or place.suffix == ".ipynb"):
                 raise NotThere(f"{path!r} is neither a directory nor a notebook")
-            if not directory.is_dir():
+            if not directory.is_dir() or not self._has_memory_within(directory):
                 raise NotThere(f"there is no {path[:200]!r} below the server's root")
         except OSError as error:
             raise NotThere(f"{path[:200]!r} cannot be read: {error.strerror}") from error
         return directory
+
+    def _has_memory_within(self, directory: Path) -> bool:
+        """Whether the memory of a workspace, if there is one, lies within the root, all links followed."""
+        home = directory / HOME
+        try:
+            links = [Path(entry.path) for entry in os.scandir(home) if entry.is_symlink()]
+        except (FileNotFoundError, PermissionError):  # there is none, or it will be told that it is not for us
+            links = []
+        return all(Path(os.path.realpath(place)).is_relative_to(self.directory) for place in (home, *links))
 
     def notebook(self, path: str) -> tuple[Path, str]:
         """The workspace and the name of a notebook, which need not have been saved yet.
@@ -101,7 +130,21 @@ class Root:
         place = self.place(path)
         if place.suffix != ".ipynb":
             raise NotThere(f"{path[:200]!r} is no notebook")
-        return self.workspace(path), place.name
+        return self._workspace(place, path), place.name
+
+
+@contextlib.contextmanager
+def understanding(directory: Path) -> Iterator[None]:
+    """Within, a workspace's memory is read: anybody who can write there may have put anything there.
+
+    Raises:
+        Conflict: something stands there that we never write.
+    """
+    try:
+        yield
+    except _DAMAGE as error:
+        _log.error("the memory of %s cannot be understood", directory, exc_info=True)
+        raise Conflict(f"the memory of {directory.name} is damaged: {type(error).__name__}") from error
 
 
 class Manager(LoggingConfigurable):
@@ -165,6 +208,9 @@ class Manager(LoggingConfigurable):
 
         task: asyncio.Task[T] | None = self._shared.get(key)
         if task is None:
+            # Among the shared are those who wait for their turn, too.
+            if max(len(self._shared), self._waiting) >= self.waiting_limit:
+                raise Overloaded("the server has too much to do: try again in a moment")
             task = self._shared[key] = asyncio.ensure_future(wait())
             task.add_done_callback(partial(self._done, key))
         return await asyncio.shield(task)  # that one of them goes away is nothing to the others
@@ -176,8 +222,8 @@ class Manager(LoggingConfigurable):
             task.exception()  # also if nobody waits any more
 
     async def stop(self) -> None:
-        """The server ends."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """The server ends. What is being done is done to its end: a ledger must not be closed in the midst of it."""
+        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
 
 
 def reading(directory: Path) -> LedgerReader:

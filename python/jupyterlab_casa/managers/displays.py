@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import struct
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -61,11 +64,16 @@ class Displays(Manager):
 
         def job() -> T:
             try:
+                info = os.lstat(authority)
+                if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid():
+                    raise PermissionError("its cookie is not this user's")
                 with Screen(display, authority) as screen:
                     return look(screen)
             except NoWindow as error:
                 raise NotThere(str(error)) from error
             except OSError as error:
                 raise Conflict(f"the kernel's display does not answer ({error.strerror or error})") from error
+            except (struct.error, ValueError, IndexError) as error:
+                raise Conflict("what answers for the kernel's display is no X server") from error
 
         return await self.once((display, authority, what), job)

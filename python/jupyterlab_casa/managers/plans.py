@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sqlite3
 import time
 from collections import OrderedDict
@@ -17,8 +18,9 @@ import fastjsonschema
 from traitlets import Float, Integer
 
 from casa_recompute.installation import Installation
+from casa_recompute.ledger import LedgerError
 from casa_recompute.notebook.graph import as_json, build
-from casa_recompute.notebook.model import CellRun, CellSource
+from casa_recompute.notebook.model import CellRun, CellSource, Plan
 from casa_recompute.notebook.outputs import digest
 from casa_recompute.notebook.plan import environment
 from casa_recompute.notebook.replan import Planner
@@ -27,7 +29,7 @@ from casa_recompute.workspace import Workspace
 from jupyterlab_casa.cli import notebook as files
 from jupyterlab_casa.cli.plan import CANNOT_PLAN
 from jupyterlab_casa.cli.text import CommandError
-from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotThere
+from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotThere, Overloaded, understanding
 
 SCHEMA = 1
 """Version of the JSON objects of cell runs; plan and graph have their own."""
@@ -35,9 +37,13 @@ _REREAD_S = 60.0
 """Seconds after which the CASA in use is looked at again: somebody may have installed another."""
 _KEPT = 1 << 20
 """Bytes of a posted notebook up to which it is held, to be recognised."""
+_SLICE_S = 0.01
+"""Seconds for which is prepared at once."""
 _RUNS = 64
 """Runs of a cell that are told."""
 T = TypeVar("T")
+Heard = Callable[[Path, str, Plan, str], None]
+"""What is told of a plan: workspace, name of the notebook, plan, and why it was made: "asked", "recorded", "disk"."""
 
 
 CELLS = {
@@ -70,6 +76,12 @@ class _Open:
     def __init__(self, planner: Planner) -> None:
         self.planner = planner
         self.turn = asyncio.Lock()
+        self.asked = 0.0
+        """When somebody asked last, by the clock of the event loop."""
+        self.prepared = False
+        """For the plan after an edit, as far as that can be done."""
+        self.posted = -math.inf
+        """When somebody last asked for its plan; as time.monotonic has it."""
         self._sent = b""
         self._cells: list[CellSource] = []
 
@@ -93,6 +105,18 @@ class Plans(Manager):
         min=1,
         help="Notebooks of which the newest plan is held in memory. Default: 100 (1 MB each, if they have 200 cells).",
     ).tag(config=True)
+    idle_limit = Float(
+        900.0,
+        min=0.0,
+        help="Seconds without a question after which a notebook's plan is forgotten and its memory closed, until "
+        "somebody asks again. 0: never. Default: 900 (15 minutes).",
+    ).tag(config=True)
+    prepare_after = Float(
+        0.5,
+        min=0.0,
+        help="Seconds without a question after which is worked out what the plan after an edit is going to need; that "
+        "takes some milliseconds of each 20 for a second or less. Default: 0.5.",
+    ).tag(config=True)
     look_after = Float(
         2.0,
         min=0.0,
@@ -108,11 +132,21 @@ class Plans(Manager):
     body_limit = Integer(
         32, min=1, help="MB (10^6 bytes) that a notebook may have when it is posted, outputs included. Default: 32."
     ).tag(config=True)
+    bodies_limit = Integer(
+        1000,
+        min=1,
+        help="MB (10^6 bytes) that all notebooks that are being posted, or wait, may have together; more are told to "
+        "come again (429). Default: 1000.",
+    ).tag(config=True)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.held = 0  # bytes of those
         self._open: OrderedDict[tuple[Path, str], _Open] = OrderedDict()
         self._casa: tuple[Settings, Installation, float] | None = None
+        self._chores: asyncio.Task[None] | None = None
+        self.heard: list[Heard] = []
+        """Who is told each new plan, in the event loop."""
 
     async def plan(self, path: str, sent: bytes) -> bytes:
         """The plan of a notebook, as ``jupyter casa plan --json`` gives it.
@@ -127,7 +161,44 @@ class Plans(Manager):
             Conflict: nothing can be said of it; the message says why.
             Overloaded: too much is waiting already.
         """
-        return await self._asked("plan", path, sent, lambda planner, said: planner.text(said, *self._casa_now()))
+        loop = asyncio.get_running_loop()
+
+        def plan(planner: Planner, said: list[CellSource]) -> str:
+            text = planner.text(said, *self._casa_now())
+            if (key := (planner.directory, planner.notebook)) in self._open:
+                self._open[key].posted = time.monotonic()
+            if planner.newest is not None:
+                loop.call_soon_threadsafe(self._tell, *key, planner.newest, "asked")
+            return text
+
+        return await self._asked("plan", path, sent, plan)
+
+    def opened(self) -> dict[tuple[Path, str], float]:
+        """The notebooks for whose plans somebody has asked: workspace, name, and when that was (time.monotonic)."""
+        return {key: one.posted for key, one in self._open.items() if one.posted > -math.inf}
+
+    async def again(self, directory: Path, name: str, because: str) -> None:
+        """Plan an open notebook again, as it was posted last; who has asked to hear of plans does.
+
+        Raises:
+            NotThere: it is not open any more.
+            Conflict: nothing can be said of it now; the message says why.
+            Overloaded: too much is waiting already.
+        """
+        one = self._open.get((directory, name))
+        if one is None:
+            raise NotThere(f"{name} is not open")
+        loop = asyncio.get_running_loop()
+
+        def plan(one: _Open) -> None:
+            found = one.planner.plan(one.planner.cells, *self._casa_now())
+            loop.call_soon_threadsafe(self._tell, directory, name, found, because)
+
+        await self._in_turn(one, directory, name, "again", plan)
+
+    def _tell(self, directory: Path, name: str, plan: Plan, because: str) -> None:
+        for heard in self.heard:
+            heard(directory, name, plan, because)
 
     async def graph(self, path: str, sent: bytes) -> bytes:
         """The graph of a notebook, as ``jupyter casa graph --json`` gives it; arguments and errors as of ``plan``."""
@@ -179,6 +250,8 @@ class Plans(Manager):
 
     async def stop(self) -> None:
         """The server ends."""
+        if self._chores is not None:
+            self._chores.cancel()
         await super().stop()
         for one in self._open.values():
             one.planner.close()
@@ -193,11 +266,13 @@ class Plans(Manager):
 
     async def _with(self, directory: Path, name: str, what: Hashable, job: Callable[[_Open], T]) -> T:
         """Do something with a notebook, when nobody else does."""
-        one = self._take(directory, name)
+        return await self._in_turn(self._take(directory, name), directory, name, what, job)
 
+    async def _in_turn(self, one: _Open, directory: Path, name: str, what: Hashable, job: Callable[[_Open], T]) -> T:
         def work() -> T:
             try:
-                return job(one)
+                with understanding(directory):
+                    return job(one)
             except CANNOT_PLAN as error:
                 raise Conflict(str(error)) from error
             except sqlite3.Error as error:
@@ -213,11 +288,40 @@ class Plans(Manager):
             one = _Open(Planner(directory, name, self.look_after, self.read_limit * 10**6))
             self._open[directory, name] = one
         self._open.move_to_end((directory, name))
+        one.asked, one.prepared = asyncio.get_running_loop().time(), False
+        if self._chores is None or self._chores.done():
+            self._chores = asyncio.create_task(self._do_chores())
         for key, other in list(self._open.items())[: max(0, len(self._open) - self.notebooks)]:
             if not other.turn.locked():
                 del self._open[key]
                 other.planner.close()
         return one
+
+    async def _do_chores(self) -> None:
+        """As long as notebooks are open: prepare for the next edit, and close those of which nobody asks any more."""
+        clock = asyncio.get_running_loop().time
+        while self._open:
+            await asyncio.sleep(min(self.prepare_after, self.idle_limit or self.prepare_after) or 0.01)
+            for key, one in list(self._open.items()):
+                idle = clock() - one.asked
+                if one.turn.locked():
+                    continue
+                if self.idle_limit and idle >= self.idle_limit:
+                    del self._open[key]
+                    one.planner.close()
+                elif idle >= self.prepare_after and not one.prepared:
+                    await self._prepare(one)
+
+    async def _prepare(self, one: _Open) -> None:
+        """Until it is done, or somebody asks; others have their turns in between."""
+        asked = one.asked
+        while one.asked == asked and not one.prepared:
+            async with one.turn:
+                try:
+                    one.prepared = not await self.work(lambda: one.planner.prepare(_SLICE_S))
+                except (Overloaded, LedgerError, sqlite3.Error, OSError):  # who asks next is told
+                    one.prepared = True
+            await asyncio.sleep(_SLICE_S)
 
     def _casa_now(self) -> tuple[Settings, Installation]:
         settings, now = self.settings, time.monotonic()

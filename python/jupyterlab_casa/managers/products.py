@@ -17,21 +17,22 @@ from casa_recompute.settings import SettingsError
 from casa_recompute.store import StoreError
 from casa_recompute.workspace import HOME, VersionLost, Workspace, WorkspaceBusy, WorkspaceError
 from jupyterlab_casa import reports
-from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotThere, reading
+from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotThere, reading, understanding
 
 T = TypeVar("T")
 TROUBLES = (LedgerError, SettingsError, StoreError, WorkspaceError, WorkspaceBusy, VersionLost)
 """What is raised where a workspace cannot be used; each says what to do."""
 
 
-def told(job: Callable[[], T]) -> T:
-    """Do something with a workspace.
+def told(directory: Path, job: Callable[[], T]) -> T:
+    """Do something with the workspace in a directory.
 
     Raises:
         Conflict: it cannot be done; in words.
     """
     try:
-        return job()
+        with understanding(directory):
+            return job()
     except TROUBLES as error:
         raise Conflict(str(error)) from error
     except sqlite3.Error as error:
@@ -65,7 +66,7 @@ class Products(Manager):
             with closing(reading(directory)) as ledger:
                 return reports.versions(directory, ledger.versions(product))
 
-        return await self.once(("list", directory, product), lambda: told(found))
+        return await self.once(("list", directory, product), lambda: told(directory, found))
 
     async def get(self, path: str, version: str) -> dict[str, Any]:
         """One version: its files, and the call that made it.
@@ -95,7 +96,7 @@ class Products(Manager):
                     "call": made,
                 }
 
-        return await self.work(lambda: told(found))
+        return await self.work(lambda: told(directory, found))
 
     async def compare(self, path: str, before: str, after: str) -> dict[str, Any]:
         """How two versions differ: names and sizes of files, no contents.
@@ -111,7 +112,7 @@ class Products(Manager):
             with closing(_viewed(directory)) as ledger:
                 return self._compared(ledger, _version(ledger, before), _version(ledger, after))
 
-        return await self.work(lambda: told(found))
+        return await self.work(lambda: told(directory, found))
 
     async def restore(self, path: str, version: str, to: str | None = None) -> dict[str, Any]:
         """Bring a version to a path; what lies there is kept first.
@@ -132,6 +133,7 @@ class Products(Manager):
 
         def done() -> dict[str, Any]:
             space = Workspace(directory, self.settings.store)
+            space.confined = True
             try:
                 with space.lock(patience=self.patience):
                     known = _version(space.ledger, version)
@@ -141,7 +143,7 @@ class Products(Manager):
                 space.close()
             return {"schema": reports.SCHEMA, "version": known.id, "path": place, "changed": bool(changed)}
 
-        return await self.work(lambda: told(done))
+        return await self.work(lambda: told(directory, done))
 
     def _place(self, space: Workspace, path: str) -> str:
         """The one name of the product at a path, if a version may be brought there.

@@ -92,9 +92,6 @@ class Walks(Manager):
         help="MB (10^6 bytes) of outputs that are brought back after which an answer ends; one cell's may be more. "
         "Default: 32.",
     ).tag(config=True)
-    body_limit = Integer(
-        32, min=1, help="MB (10^6 bytes) that a notebook may have when it is posted, outputs included. Default: 32."
-    ).tag(config=True)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -149,7 +146,7 @@ class Walks(Manager):
             return _said({**self._head(one), "plan": plan, **walk.go_on()})
 
         try:
-            answer = await self._in_turn(one, lambda: told(work))
+            answer = await self._in_turn(one, lambda: told(directory, work))
         except BaseException:
             await self._give_up(one)
             raise
@@ -189,7 +186,7 @@ class Walks(Manager):
             return _said({**self._head(one), "plan": None, **answer}), answer["done"] is not None
 
         try:
-            answer, over = await self._in_turn(one, lambda: told(work))
+            answer, over = await self._in_turn(one, lambda: told(one.directory, work))
         except (BadRequest, Overloaded):
             raise
         except BaseException:
@@ -215,7 +212,7 @@ class Walks(Manager):
                 live.ask_to_stop(one.directory / HOME, session.session)
             return {**self._head(one), "running": session.cell if session is not None else None}
 
-        return await self.work(lambda: told(work))
+        return await self.work(lambda: told(one.directory, work))
 
     async def end(self, walk: str) -> dict[str, Any]:
         """Give up a walk, wherever it is; nothing is brought back. ``ended``: whether there was one."""

@@ -9,16 +9,56 @@ from tornado.web import HTTPError
 from jupyterlab_casa.rest.base import CasaHandler
 
 
-class _Notebook(CasaHandler):
+class NotebookHandler(CasaHandler):
+    """To which a notebook is posted."""
+
     auth_resource = "casa-plans"
+    _held = 0
+    _crowded = False
 
     @property
     def limit(self) -> int:
         """Outputs may be large."""
         return int(self.managers["plans"].body_limit) * 10**6
 
+    def data_received(self, chunk: bytes) -> None:
+        """Part of the body. What all who post hold together is bounded, too; what is beyond is refused at the end."""
+        plans = self.managers["plans"]
+        self._crowded = self._crowded or plans.held + len(chunk) > plans.bodies_limit * 10**6
+        if self._crowded:
+            self._release()
+            return
+        self._held += len(chunk)
+        plans.held += len(chunk)
+        super().data_received(chunk)
 
-class PlanHandler(_Notebook):
+    def sent(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            HTTPError: 413, too large; 429, there was no room for it.
+        """
+        if self._crowded:
+            raise HTTPError(429, "too many notebooks are posted at once: try again in a moment")
+        return super().sent()
+
+    def on_finish(self) -> None:
+        """It is answered."""
+        super().on_finish()
+        self._release()
+
+    def on_connection_close(self) -> None:
+        """Who posted has gone."""
+        super().on_connection_close()
+        self._release()
+
+    def _release(self) -> None:
+        self.managers["plans"].held -= self._held
+        self._held = 0
+        self._pieces.clear()
+
+
+class PlanHandler(NotebookHandler):
     """The plan of a notebook: it is asked for, so who may read may post."""
 
     @tornado.web.authenticated
@@ -28,7 +68,7 @@ class PlanHandler(_Notebook):
         await self.reply(self.managers["plans"].plan(self.argument("path"), self.sent()))
 
 
-class GraphHandler(_Notebook):
+class GraphHandler(NotebookHandler):
     """The graph of a notebook."""
 
     @tornado.web.authenticated

@@ -6,19 +6,13 @@ import tornado.web
 from jupyter_server.auth.decorator import authorized
 
 from jupyterlab_casa.rest.base import CasaHandler
+from jupyterlab_casa.rest.plans import NotebookHandler
 
 
-class _Walks(CasaHandler):
-    auth_resource = "casa-walks"
-
-    @property
-    def limit(self) -> int:
-        """The notebook comes along."""
-        return int(self.managers["walks"].body_limit) * 10**6
-
-
-class WalksHandler(_Walks):
+class WalksHandler(NotebookHandler):
     """A new walk."""
+
+    auth_resource = "casa-walks"
 
     @tornado.web.authenticated
     @authorized
@@ -27,8 +21,10 @@ class WalksHandler(_Walks):
         await self.reply(self.managers["walks"].begin(self.argument("path"), self.sent()))
 
 
-class WalkHandler(_Walks):
+class WalkHandler(CasaHandler):
     """A walk."""
+
+    auth_resource = "casa-walks"
 
     @tornado.web.authenticated
     @authorized
@@ -37,8 +33,10 @@ class WalkHandler(_Walks):
         await self.reply(self.managers["walks"].end(walk))
 
 
-class StepHandler(_Walks):
-    """The next step of a walk."""
+class StepHandler(NotebookHandler):
+    """The next step of a walk; with the notebook, if it was edited."""
+
+    auth_resource = "casa-walks"
 
     @tornado.web.authenticated
     @authorized
@@ -47,8 +45,10 @@ class StepHandler(_Walks):
         await self.reply(self.managers["walks"].step(walk, self.sent()))
 
 
-class StopHandler(_Walks):
+class StopHandler(CasaHandler):
     """The end of a walk, as soon as nothing is lost by it."""
+
+    auth_resource = "casa-walks"
 
     @tornado.web.authenticated
     @authorized

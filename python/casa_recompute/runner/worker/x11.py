@@ -57,7 +57,7 @@ def _cookie(xauthority: str | None, number: str) -> tuple[bytes, bytes]:
         at += 2  # the address family; our own files say "any"
         fields = []
         for _ in range(4):  # address, display number, name, secret
-            (size,) = struct.unpack_from(">H", data, at)
+            size = int.from_bytes(data[at : at + 2], "big")  # nothing, where the file is cut off
             fields.append(data[at + 2 : at + 2 + size])
             at += 2 + size
         if fields[1] in (b"", number.encode()) and fields[2] == b"MIT-MAGIC-COOKIE-1":

@@ -1,0 +1,69 @@
+"""CASA logs of sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from typing import Any
+
+import tornado.web
+from jupyter_server.auth.decorator import authorized
+from tornado.web import HTTPError
+
+from jupyterlab_casa.rest.base import CasaHandler
+
+_INTEGER = re.compile(r"-?\d{1,15}", re.ASCII)
+_PRIORITIES = re.compile(r"[A-Z][A-Z0-9]*(,[A-Z][A-Z0-9]*)*", re.ASCII)
+_TEXTS = ("origin", "cell", "after", "before", "text", "regex")
+
+
+class LogsHandler(CasaHandler):
+    """All logs of a workspace."""
+
+    auth_resource = "casa-logs"
+
+    @tornado.web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Answer which there are."""
+        await self.reply(self.managers["logs"].list(self.argument("path")))
+
+
+class LogHandler(CasaHandler):
+    """One log."""
+
+    auth_resource = "casa-logs"
+    _answer: asyncio.Future[Any] | None = None
+
+    @tornado.web.authenticated
+    @authorized
+    async def get(self, session: str) -> None:
+        """Answer a window of it, or what is found in it."""
+        path = self.argument("path")
+        numbers = {"first": "from", "count": "count", "until": "until", "call": "call"}
+        given: dict[str, Any] = {key: self._integer(name) for key, name in numbers.items()}
+        given |= {name: self.optional(name) for name in _TEXTS}
+        priorities = self.optional("priority")
+        if priorities:
+            if not _PRIORITIES.fullmatch(priorities):
+                raise HTTPError(400, "priority is one, or several with commas between them, as WARN,SEVERE")
+            given["priorities"] = frozenset(priorities.split(","))
+        asked = {name: value for name, value in given.items() if value not in (None, "")}
+        self._answer = asyncio.ensure_future(self.managers["logs"].get(path, session, **asked))
+        with contextlib.suppress(asyncio.CancelledError):  # nobody is there to hear
+            await self.reply(self._answer)
+
+    def on_connection_close(self) -> None:
+        """Who asked has gone: nothing is searched any more."""
+        super().on_connection_close()
+        if self._answer is not None:
+            self._answer.cancel()
+
+    def _integer(self, name: str) -> int | None:
+        text = self.optional(name)
+        if text is None:
+            return None
+        if not _INTEGER.fullmatch(text):
+            raise HTTPError(400, f"{name} is a whole number")
+        return int(text)
