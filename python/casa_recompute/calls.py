@@ -18,7 +18,7 @@ import shutil
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -144,6 +144,9 @@ class Place(Protocol):
 
     def implied(self, path: str) -> str:
         """The version of a product that the call is to act on."""
+
+    def around(self, paths: Iterable[str]) -> set[str]:
+        """Products of which these are parts: directories that cells have made."""
 
     def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
         """The call read (``before == after``) or changed a product; ``read``: also when it changed it."""
@@ -290,6 +293,10 @@ class _Vision:
     def __init__(self, implied: Callable[[str], str]) -> None:
         self.implied = implied
 
+    def around(self, paths: Iterable[str]) -> set[str]:
+        """Nothing is brought."""
+        return set()
+
     def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
         """Nothing is touched."""
 
@@ -324,6 +331,13 @@ class _Call:
                 self._check()  # before data are read that nobody has seen yet: a typing error shall not cost that
             while True:
                 plan = self._plan()
+                try:
+                    # A directory comes with all that is in it: afterwards it would take away what the call has made.
+                    place = self.bench.place
+                    self.space.restore({p: place.implied(p) for p in place.around({*plan.inputs, *plan.changing, *plan.patterns})})
+                except VersionLost as lost:
+                    self.bench.place.give_up(lost.path)
+                    continue
                 outcome = self._recall(plan) if plan.effects.trusted else None
                 if outcome is not None:
                     return outcome

@@ -28,7 +28,7 @@ from casa_recompute.notebook.model import THREADS, WORKSPACE, CallUse, CellRun
 from casa_recompute.notebook.outputs import digest as outputs_digest
 from casa_recompute.notebook.simulate import history, listing
 from casa_recompute.notebook.source import EVERYTHING, meaning, uses
-from casa_recompute.products import ABSENT, product_path
+from casa_recompute.products import ABSENT, around, product_path
 from casa_recompute.runner import Worker
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.shared import Shared
@@ -669,7 +669,7 @@ class Session:
     def implied(self, path: str) -> str:
         """See :class:`calls.Place`."""
         present = self.workspace.look(path)
-        if self._place is None:
+        if self._place is None or (path not in self._place.touched and self._has_changed_part_of(path)):
             return present
         if self._state is not None:
             if path in self._place.touched:
@@ -685,6 +685,17 @@ class Session:
             note = f"{path}: a cell above that changes it has not run since the cells above itself did; run it, too"
             self._notes += [note] if note not in self._notes else []
         return version
+
+    def around(self, paths: Iterable[str]) -> set[str]:
+        """See :class:`calls.Place`."""
+        return self.story().intersection(directory for path in paths for directory in around(path))
+
+    def _has_changed_part_of(self, path: str) -> bool:
+        """Whether the running cell has changed what lies in a product, or that in which it lies."""
+        assert self._place is not None
+        directories = around(path)
+        changed = (t.path for t in self._place.touched.values() if t.before != t.after)
+        return any(other in directories or path in around(other) for other in changed)
 
     def arrive(self, path: str) -> str:
         """See :class:`tracing.recorder.Host`."""

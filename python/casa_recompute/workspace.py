@@ -21,7 +21,7 @@ import time
 import uuid
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from casa_recompute.products import (
     Manifest,
     ManifestEntry,
     Tree,
+    around,
     digest_files,
     hard_links,
     matches,
@@ -659,6 +660,9 @@ class Workspace:
         differences = self._differences(targets)
         if not differences:
             return []
+        if parts := {path for path in targets if not targets.keys().isdisjoint(around(path))}:
+            changed = self.restore({path: version for path, version in targets.items() if path not in parts})
+            return changed + self.restore({path: version for path, version in targets.items() if path in parts})
         captured = False
         for path, difference in differences.items():
             present = self.ledger.version(difference.present)
@@ -681,7 +685,17 @@ class Workspace:
             for path, difference in differences.items():
                 self._note_presence(path, targets[path], self._afterwards(path, difference))
             self.ledger.end(step)
+        self._look_around(differences.keys())
         return list(differences)
+
+    def _look_around(self, restored: Set[str]) -> None:
+        """With a directory came, or went, other products that are part of it; and it is another with one of them."""
+        directories = {directory for path in restored for directory in around(path)}
+        for path in self.ledger.known_paths():
+            if path not in restored and (path in directories or not restored.isdisjoint(around(path))):
+                if self._glanced is not None:
+                    self._glanced.pop(path, None)
+                self.brought[path] = self.look(path)
 
     def _afterwards(self, path: str, difference: _Difference) -> Tree:
         """The stamps of a product that was just made equal to a version: only what was put needs to be looked at."""

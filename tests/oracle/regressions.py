@@ -920,4 +920,19 @@ REGRESSIONS: dict[str, Story] = {
         ),
         steps=(("disturbed", 2, "edit", "delete", "c2"), ("to", "c1")),
     ),
+    "what lies in a directory goes with it": Story(
+        cells=(
+            ('c1', 'g = 3'),
+            ('c2', 'import os'),
+            ('c11', "os.makedirs('sub', exist_ok=True)\nos.chdir('sub')"),
+            ('c12', 'with open(\'z.txt\', \'w\') as s:\n    s.write(f"{g} 3\\n")'),
+            ('c15', "with open('z.txt') as s:\n    print(s.read()[-30:])"),
+            ('c18', "immoments(imagename='img.image', outfile='mom')"),
+        ),
+        steps=(
+            ('rerun', 'browser'),
+            ('set', 'c15', "with open('z.txt') as s:\n    print(s.read()[-50:])"),
+            ('rerun', 'browser'),
+        ),
+    ),
 }

@@ -8,7 +8,7 @@ of what files one of its versions consists.
 from __future__ import annotations
 
 from casa_recompute.products.manifest import ABSENT, Manifest, ManifestEntry
-from casa_recompute.products.paths import matches, product_path
+from casa_recompute.products.paths import around, matches, product_path
 from casa_recompute.products.signature import Stamp, Tree, digest_files, hard_links, scan, signature
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "ManifestEntry",
     "Stamp",
     "Tree",
+    "around",
     "digest_files",
     "hard_links",
     "matches",

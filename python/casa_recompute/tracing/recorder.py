@@ -11,7 +11,7 @@ from typing import Protocol
 
 from casa_recompute.notebook.facts import IGNORED
 from casa_recompute.notebook.simulate import existence, listing
-from casa_recompute.products import ABSENT, Stamp, scan
+from casa_recompute.products import ABSENT, Stamp, around, scan
 from casa_recompute.workspace import VersionLost, Workspace
 
 _UNASKED = 64 << 20  # bytes: larger data that no cell has used and no command line names count as not read
@@ -189,6 +189,9 @@ class Recorder:
 
     def _arrive(self, product: str) -> None:
         if product not in self._arrived:
+            if any(product in around(other) or other in around(product) for other in self._written):
+                self._arrived[product] = self._space.look(product)  # the cell has changed part of it, so it is there
+                return
             try:
                 self._arrived[product] = self._host.arrive(product)
             except VersionLost as lost:
