@@ -18,7 +18,7 @@ import shutil
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -27,7 +27,7 @@ from casa_recompute import casalog
 from casa_recompute.housekeeping import make_room
 from casa_recompute.ledger import CallRecord
 from casa_recompute.notebook.simulate import UNKNOWN
-from casa_recompute.products import ABSENT, Stamp, Tree, matches, product_path, scan, signature
+from casa_recompute.products import ABSENT, Stamp, Tree, around, matches, product_path, scan, signature
 from casa_recompute.products.paths import fits
 from casa_recompute.runner import Reply, Worker
 from casa_recompute.runner.worker import codec
@@ -145,8 +145,8 @@ class Place(Protocol):
     def implied(self, path: str) -> str:
         """The version of a product that the call is to act on."""
 
-    def around(self, paths: Iterable[str]) -> set[str]:
-        """Products of which these are parts: directories that cells have made."""
+    def knows(self, path: str) -> bool:
+        """Whether some cell has made or changed a product."""
 
     def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
         """The call read (``before == after``) or changed a product; ``read``: also when it changed it."""
@@ -204,6 +204,7 @@ class _Plan:
     inputs: dict[str, str] = field(default_factory=dict)  # path -> version, of what is read or modified
     absent: set[str] = field(default_factory=set)  # paths where it looks for data, and there are none
     changing: set[str] = field(default_factory=set)  # paths that may change or appear
+    around: list[str] = field(default_factory=list)  # directories that cells have made, in which all these lie
     promised: dict[str, str] = field(default_factory=dict)  # path -> role
     patterns: list[str] = field(default_factory=list)  # globs relative to the workspace
     names: dict[str, dict[str, str]] = field(default_factory=dict)  # parameter -> as written -> product path
@@ -258,10 +259,11 @@ def foresee(
     bound: Mapping[str, Any],
     environment: Mapping[str, str],
     implied: Callable[[str], str],
+    knows: Callable[[str], bool],
     directory: Path,
 ) -> Foresight:
     """What a call in a directory would do on products at the versions that ``implied`` tells; nothing is run."""
-    place = _Vision(implied)
+    place = _Vision(implied, knows)
     bench = Bench(
         workspace=space,
         shared=Shared(""),
@@ -290,12 +292,9 @@ class _Vision:
     cell = ""
     strict = True
 
-    def __init__(self, implied: Callable[[str], str]) -> None:
+    def __init__(self, implied: Callable[[str], str], knows: Callable[[str], bool]) -> None:
         self.implied = implied
-
-    def around(self, paths: Iterable[str]) -> set[str]:
-        """Nothing is brought."""
-        return set()
+        self.knows = knows
 
     def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
         """Nothing is touched."""
@@ -332,9 +331,7 @@ class _Call:
             while True:
                 plan = self._plan()
                 try:
-                    # A directory comes with all that is in it: afterwards it would take away what the call has made.
-                    place = self.bench.place
-                    self.space.restore({p: place.implied(p) for p in place.around({*plan.inputs, *plan.changing, *plan.patterns})})
+                    self.space.restore({path: self._implied(path) for path in plan.around})
                 except VersionLost as lost:
                     self.bench.place.give_up(lost.path)
                     continue
@@ -422,6 +419,16 @@ class _Call:
             if access.mode == "write" and access.role not in plan.effects.optional:
                 plan.promised[path] = access.role
         plan.absent |= absent - plan.changing
+        knows = self.bench.place.knows
+        above = {above for path in (*plan.inputs, *plan.changing, *plan.patterns) for above in around(path)}
+        for directory in sorted(f"{path}/" for path in above if knows(f"{path}/")):
+            version = self._implied(directory)
+            if version == ABSENT:
+                plan.absent.add(directory)
+            else:
+                plan.inputs[directory] = version
+            plan.around.append(directory)
+        plan.around += sorted(path for path in above if knows(path))
         return plan
 
     def _take_key(self, plan: _Plan) -> None:
@@ -881,7 +888,8 @@ class _Call:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         after = self._workspace_tree()
-        changed = {name.split("/")[0] for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+        different = (name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        changed = {self._changed(name) for name in different}
         changed |= {
             path for path, version in inputs.items() if os.path.isabs(path) and self.space.look(path) != version
         }
@@ -928,6 +936,11 @@ class _Call:
 
     def _is_product(self, place: Path) -> bool:
         return os.path.lexists(place) and place != self.space.directory and place not in self.space.directory.parents
+
+    def _changed(self, name: str) -> str:
+        """The product of which a file in the workspace is part: what lies there, or in a directory that a cell made."""
+        directories = around(name)
+        return next((path for path in directories if not self.bench.place.knows(f"{path}/")), name)
 
     def _workspace_tree(self) -> dict[str, Stamp]:
         tree: dict[str, Stamp] = {}

@@ -367,7 +367,8 @@ class Session:
         """See to it that a directory is there which a cell above has made, as far as the running cell's place goes."""
         path = self._name_of(path)
         products = self._state["products"] if self._state is not None else {}
-        targets = {product: v for product, v in products.items() if path == product or path.startswith(product + "/")}
+        above = {*around(path), path}
+        targets = {product: v for product, v in products.items() if product.removesuffix("/") in above}
         with self.workspace.lock(self._tell_waiting):
             self.workspace.restore(targets)
 
@@ -686,9 +687,9 @@ class Session:
             self._notes += [note] if note not in self._notes else []
         return version
 
-    def around(self, paths: Iterable[str]) -> set[str]:
+    def knows(self, path: str) -> bool:
         """See :class:`calls.Place`."""
-        return self.story().intersection(directory for path in paths for directory in around(path))
+        return path in self.story() or (self._place is not None and path in self._place.touched)
 
     def _has_changed_part_of(self, path: str) -> bool:
         """Whether the running cell has changed what lies in a product, or that in which it lies."""

@@ -35,8 +35,10 @@ from casa_recompute.products import (
     around,
     digest_files,
     hard_links,
+    is_directory,
     matches,
     scan,
+    scan_directory,
     signature,
 )
 from casa_recompute.products.manifest import inflated, leads_inside
@@ -257,6 +259,10 @@ class Workspace:
         """Where a product lies."""
         return self.directory / path
 
+    def stamps(self, path: str) -> Tree:
+        """What the file system says of a product's files; empty when it is not there."""
+        return scan_directory(self.absolute(path)) if is_directory(path) else scan(self.absolute(path))
+
     def in_the_way(self, path: str) -> Path | None:
         """What lies where a directory above a product was, when it was replaced: a symbolic link, or a file.
 
@@ -379,7 +385,7 @@ class Workspace:
         """The version at ``path``, and the stamps of its files."""
         if self._glanced is not None and path in self._glanced:
             return self._glanced[path]
-        tree = scan(self.absolute(path))
+        tree = self.stamps(path)
         seal = signature(tree)
         version = ABSENT if not tree else self.ledger.present_version(path, seal) or self._identify(path, tree, seal)
         if self._glanced is not None:
@@ -402,7 +408,7 @@ class Workspace:
         """Whether :meth:`look` can answer without reading content."""
         if self._glanced is not None and path in self._glanced:
             return True
-        tree = scan(self.absolute(path))
+        tree = self.stamps(path)
         version = self.ledger.present_version(path, signature(tree)) if tree else ABSENT
         if version is not None and self._glanced is not None:
             self._glanced[path] = version, tree
@@ -553,7 +559,7 @@ class Workspace:
                         target = os.readlink(root / name) if stamp.kind == "l" else ""
                         entries[name] = ManifestEntry(stamp.kind, 0, stamp.mode, stamp.mtime_ns, target=target)
                 seal = signature(tree)
-                if signature(scan(root)) != seal:
+                if signature(self.stamps(path)) != seal:
                     raise WorkspaceError(f"{path} was changed by another program while it was being kept")
                 versions.append(Version(version_id, path, call, Manifest(entries | _linked(entries, links))))
                 presences.append((path, version_id, seal, tree))
@@ -657,6 +663,7 @@ class Workspace:
             VersionLost: the store does not hold one of them; all is as it was.
             OSError: the disk is full, or fails; the step is completed as soon as there is room.
         """
+        targets = self._with_contents(targets)
         differences = self._differences(targets)
         if not differences:
             return []
@@ -685,8 +692,23 @@ class Workspace:
             for path, difference in differences.items():
                 self._note_presence(path, targets[path], self._afterwards(path, difference))
             self.ledger.end(step)
+        self.brought |= {path: self.look(path) for path in differences if is_directory(path)}
         self._look_around(differences.keys())
         return list(differences)
+
+    def _with_contents(self, targets: Mapping[str, str]) -> dict[str, str]:
+        """In this order: what is to go, and what lies in directories that are to go; directories; what is to be there.
+
+        What nobody knows in a directory stays, and so does the directory then.
+        """
+        gone = {path[:-1] for path, version in targets.items() if is_directory(path) and version == ABSENT}
+        parts = {path for path in self.ledger.known_paths() if not gone.isdisjoint(around(path))} if gone else set()
+        made = {path[:-1] for path, version in targets.items() if is_directory(path) and version != ABSENT}
+        parts |= {path for path in made if not self.absolute(path).is_dir()}  # where now there is a file
+        whole = dict.fromkeys((path for path in parts if self.look(path) != ABSENT), ABSENT) | dict(targets)
+        absent = sorted((path for path, version in whole.items() if version == ABSENT), key=len, reverse=True)
+        there = [path for path in whole if is_directory(path) and whole[path] != ABSENT]
+        return {path: whole[path] for path in (*absent, *sorted(there, key=len), *whole)}
 
     def _look_around(self, restored: Set[str]) -> None:
         """With a directory came, or went, other products that are part of it; and it is another with one of them."""
@@ -784,6 +806,10 @@ class Workspace:
     def _bring(self, path: str, difference: _Difference) -> None:
         """Make what is at ``path`` equal to a version, touching only files that differ."""
         root, target, tree = self.absolute(path), difference.target, difference.tree
+        if is_directory(path) and not target:
+            with contextlib.suppress(OSError):  # something is in it that nobody knows
+                root.rmdir()
+            return
         if target:
             root.parent.mkdir(parents=True, exist_ok=True)
         if "" in difference.extra:
@@ -919,7 +945,7 @@ class Workspace:
         if self.ledger.meta("boot") == self._boot:
             return
         for path in json.loads(self.ledger.meta("unsettled") or "[]"):
-            seen, tree = self.ledger.presence(path), scan(self.absolute(path))
+            seen, tree = self.ledger.presence(path), self.stamps(path)
             if seen is not None and signature(tree) != seen.signature:
                 self._put_right(path, seen.version, tree)
         with self.ledger.transaction():
@@ -944,13 +970,13 @@ class Workspace:
         if version is not None and self._intact(version.manifest):
             with contextlib.suppress(VersionLost):  # the disk cannot read it
                 self._bring(path, self._difference(path, version.manifest, tree))
-                self._note_presence(path, version_id, scan(self.absolute(path)))
+                self._note_presence(path, version_id, self.stamps(path))
                 return
         if version is None or version.call is None:
             _log.warning("%s may be damaged, and nothing better is in the store", path)
             return
         _log.warning("%s was half written and is taken away, to be made again", path)
-        self._discard(self.absolute(path))
+        self._bring(path, self._difference(path, Manifest({}), tree))
         self._note_presence(path, ABSENT, Tree())
 
     def undo(self, step: int, versions: Mapping[str, str], patterns: Iterable[str]) -> list[str]:
@@ -976,10 +1002,10 @@ class Workspace:
             version = self.ledger.version(version_id)
             if version is None:
                 raise VersionLost(version_id, path)
-            self._bring(path, self._difference(path, version.manifest, scan(self.absolute(path))))
+            self._bring(path, self._difference(path, version.manifest, self.stamps(path)))
         with self.ledger.transaction():
             for path, version_id in versions.items():
-                self._note_presence(path, version_id, scan(self.absolute(path)))
+                self._note_presence(path, version_id, self.stamps(path))
             self.ledger.end(step)
         self._empty_scratch()
         return sorted(elsewhere)
@@ -1018,7 +1044,7 @@ class Workspace:
                 # It took less than a second to make, and the power was cut before it was on the disk; or the store
                 # was damaged, too. What lies there is half of something: it must not be taken for a product.
                 for path, version_id in step.versions.items():
-                    self._put_right(path, version_id, scan(self.absolute(path)))
+                    self._put_right(path, version_id, self.stamps(path))
                 self.ledger.end(step.id)
         self._after_power_cut()
 

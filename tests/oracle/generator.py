@@ -26,6 +26,8 @@ TABLES = ("a.gcal", "b.gcal")
 IMAGES = ("img", "map")
 MUTABLE = ("list", "dict", "nest", "arr", "inst", "holder")
 SHOWN = ("num", "str", "list", "dict", "nest", "tup", "holder")
+PRODUCTS = re.compile(r"(?<=['\"])(?=\{stem\}\.|[abc]\.ms|[ab]\.gcal|img|map|mom|[xyz]\.txt|arr\.npy|data\.json)")
+"""Where a cell's text names what it makes."""
 FLAVOURS = ("names", "files", "tasks", "all")
 
 
@@ -747,6 +749,7 @@ class Author:
         self.chance = chance
         self._living = living
         self._flavour = chance.choices(FLAVOURS, (4, 3, 3, 4))[0]
+        self._tidy = chance.random() < 0.15  # has all that is made in a directory
         self._known: dict[str, list[Statement]] = {}  # by a cell's text
         self._count = 0
         self._raw = 0
@@ -755,7 +758,11 @@ class Author:
         """A new notebook: (id, source) of 5 to 30 cells."""
         writer = Writer(self.chance, self._flavour, self._living)
         number = min(30, 5 + int(self.chance.expovariate(1 / 6)))
-        return [(self._new_id(), self._cell(writer)) for _ in range(number)]
+        cells = [(self._new_id(), self._cell(writer)) for _ in range(number)]
+        if self._tidy:
+            makers = ("import os\nos.makedirs('out', exist_ok=True)", "from pathlib import Path\nPath('out').mkdir()")
+            cells.insert(0, (self._new_id(), self.chance.choice(makers)))
+        return cells
 
     def steps(self, cells: Sequence[tuple[str, str]], made: Callable[[], Sequence[str]]) -> Iterator[Step]:
         """What the person does.
@@ -848,6 +855,8 @@ class Author:
 
     def _say(self, statements: list[Statement]) -> str:
         text = "\n".join(statement.text for statement in statements)
+        if self._tidy:
+            text = PRODUCTS.sub("out/", text)
         self._known[text] = statements
         return text
 

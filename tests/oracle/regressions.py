@@ -935,4 +935,98 @@ REGRESSIONS: dict[str, Story] = {
             ('rerun', 'browser'),
         ),
     ),
+    "a data set in a directory that a cell has made": Story(
+        cells=(
+            ('c8', "from pathlib import Path\nPath('out').mkdir(exist_ok=True)"),
+            ('c4', "import os\nos.environ['CASA_ORACLE'] = '6'"),
+        ),
+        steps=(
+            ('rerun', 'new'),
+            ('set', 'c4', "import os\nos.environ['CASA_ORACLE'] = '6'\nimportuvfits(fitsfile='raw.fits', vis='out/b.ms')"),
+            ('run', 'c4'),
+            ('rerun', 'browser'),
+        ),
+    ),
+    "the directory is no longer made": Story(
+        cells=(
+            ('c7', "import os\nos.makedirs('out', exist_ok=True)"),
+            ('c2', "importuvfits(fitsfile='raw.fits', vis='out/b.ms')"),
+        ),
+        steps=(
+            ('rerun', 'browser'),
+            ('set', 'c7', "stem = 'b'"),
+            ('rerun', 'browser'),
+        ),
+    ),
+    "tasks and Python code in a directory that a cell has made": Story(
+        cells=(
+            ('c10', "import os\nos.makedirs('out', exist_ok=True)"),
+            ('c8', "importuvfits(fitsfile='raw.fits', vis='out/a.ms')"),
+            ('c9', "tclean(vis='out/a.ms', imagename='out/img', niter=0)\nwith open('out/img.image/PIXELS') as s:\n    g = s.read(8)"),
+        ),
+        steps=(
+            ('rerun', 'browser'),
+        ),
+    ),
+    "a task, then a text file in a directory that a cell has made": Story(
+        cells=(
+            ('c9', "import os\nos.makedirs('out', exist_ok=True)"),
+            ('c8', "importuvfits(fitsfile='raw.fits', vis='out/a.ms')\nwith open('out/y.txt', 'w') as s:\n    s.write(f'{5} 2\\n')"),
+        ),
+        steps=(
+            ('rerun', 'browser'),
+        ),
+    ),
+    "a cell asks for something in a directory in which it has made something": Story(
+        cells=(
+            ('c30', "from pathlib import Path\nPath('out').mkdir(exist_ok=True)"),
+            ('c2', 'import os'),
+            ('c11', "importuvfits(fitsfile='raw.fits', vis='out/a.ms')"),
+            ('c25', "flagdata(vis='out/a.ms', field=str(0))\nprint('out/img.image', os.path.exists('out/img.image'))"),
+        ),
+        steps=(
+            ('rerun', 'new'),
+        ),
+    ),
+    "Shift+Enter in a directory that a cell has made": Story(
+        cells=(
+            ('c8', "import os\nos.makedirs('out', exist_ok=True)"),
+            ('c2', "importuvfits(fitsfile='raw.fits', vis='out/b.ms')"),
+            ('c7', "flagdata(vis='out/b.ms', field=str(2))"),
+        ),
+        steps=(
+            ('rerun', 'browser'),
+            ('insert', 2, 'c9', "try:\n    with open('out/z.txt') as s:\n        e = s.read(9)\nexcept FileNotFoundError:\n    e = ''"),
+            ('run', 'c7'),
+            ('rerun', 'browser'),
+        ),
+    ),
+    "a listing of a directory that a cell has made": Story(
+        cells=(
+            ('c1', "b = {'k': 0, 'm': 7}"),
+            ('c7', "from pathlib import Path\nPath('out').mkdir(exist_ok=True)"),
+            ('c2', "f = 9\nf += len(b)\ncode = Path('out/x.txt').write_text(f'{f} 5')"),
+            ('c4', "importuvfits(fitsfile='raw.fits', vis='out/b.ms')"),
+            ('c6', "import os\nc = len(sorted((n for n in os.listdir('out') if n.endswith('.txt'))))"),
+        ),
+        steps=(
+            ('rerun', 'browser'),
+            ('set', 'c1', "b |= {'p': b.get('k', 0)}"),
+            ('rerun', 'browser'),
+        ),
+    ),
+    "a class bound anew by hand, of which instances are left": Story(
+        cells=(
+            ('c3', "class K:\n    tally = 8\n\n    def __init__(self, v):\n        self.v = v\n\n    def add(self, x):\n        K.tally += 3\n        return self.v"),
+            ('c6', 'c = K(9)'),
+            ('c7', 'e = K(3)'),
+            ('c10', "class K:\n    tally = 4\n    def __init__(self, v):\n        self.v = v\n    def add(self, x):\n        K.tally += 2\n        return self.v"),
+            ('c13', 'def make(count):\n\n    def step():\n        nonlocal count\n        count += 1\n        return count\n    return step\nfc = make(c.v)'),
+        ),
+        steps=(
+            ('rerun', 'browser'),
+            ('run', 'c10'),
+            ('rerun', 'browser'),
+        ),
+    ),
 }

@@ -228,8 +228,9 @@ class Lookups:
 
     def existence(self, path: str) -> str:
         """Whether something is at a path that no cell of the walk has touched; see simulate.existence."""
-        if path in self._found:
-            return "no" if self.found(path) == ABSENT else "yes"
+        for product in (path, f"{path}/"):
+            if product in self._found:
+                return "no" if self.found(product) == ABSENT else "yes"
         known = self._existences.get(path)
         if known is None:
             known = self._existences[path] = existence(self.space.absolute(path))
@@ -242,8 +243,9 @@ class Lookups:
             known = self._entries[directory] = self._list(directory)
         names = set(known)
         for path in self._found:
-            if os.path.dirname(path) == directory:
-                (names.discard if self.found(path) == ABSENT else names.add)(os.path.basename(path))
+            above, _, name = path.removesuffix("/").rpartition("/")
+            if above == directory:
+                (names.discard if self.found(path) == ABSENT else names.add)(name)
         return frozenset(names)
 
     def _list(self, directory: str) -> frozenset[str]:

@@ -123,6 +123,7 @@ def _named(judged: Judged, state: State, facts: PlanFacts, told: Collection[str]
     if not words:
         return set()
     paths = {word[:end] for word in words for end in (len(word), *[at for at, c in enumerate(word) if c == "/"])}
+    paths |= {f"{word}/" for word in words}
     return {path for path in paths if path in facts.known_products() or state.wrote(path)}
 
 
@@ -442,6 +443,8 @@ def _differs(resource: str, run: CellRun, cell: CellSource, state: State, places
         return Reason("upstream", what, message, because_of=maker)
     if resource in ("b:", "h:"):
         return Reason("input", what, f"{it} is not what it was")
+    if resource not in run.reads:
+        return Reason("input", what, f"{it} shares with others what this cell binds anew, and did not when it ran")
     here = places[cell.id]
     if former and places.get(former, -1) > here:
         message = f"when it ran, {it} was as {ordinal(places, former)} below had left it"
@@ -524,6 +527,7 @@ class CallPredictor:
                         bound,
                         self._casa.key_environment(task.package, self._threads),
                         lambda path: state[f"p:{path}"],
+                        lambda path: state.wrote(path) or path in self._lookups.known_products(),
                         self._lookups.space.directory / directory,
                     )
                 )

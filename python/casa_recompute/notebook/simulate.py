@@ -150,6 +150,18 @@ class State:
         self.asked.add(ALL)
         return {resource for resource, version in self.versions.items() if shared(version) == group}
 
+    def left_behind(self, run: CellRun) -> list[str]:
+        """Names that would share among themselves what they share here with one that a run binds anew: how it leaves
+        them, the run does not tell, as it has not found them so."""
+        found: set[str] = set()
+        for resource in run.writes:
+            if resource[:2] == "n:":
+                self.asked.add(resource)
+                group = self._groups.get(shared(self.versions.get(resource, "")), set())
+                if len(others := group - run.writes.keys()) > 1:
+                    found |= others
+        return sorted(found)
+
     def set(self, resource: str, version: str, maker: str) -> None:
         """A cell made ``version`` of a resource."""
         kind = resource[:2]
@@ -203,7 +215,7 @@ class State:
             return "yes"
         if UNKNOWN in tracked:
             return UNKNOWN
-        if path in self._products:
+        if path in self._products or f"{path}/" in self._products:
             return "no"
         return self._facts.existence(path)
 
@@ -291,6 +303,7 @@ def judge(cell: CellSource, state: State, facts: Facts) -> Verdict:
             now = state[resource]
             if now != version:
                 (pending if now == UNKNOWN else differing).append(resource)
+        differing += state.left_behind(run)
         if not differing and not pending:
             if fitting is None:
                 fitting = run

@@ -8,8 +8,8 @@ of what files one of its versions consists.
 from __future__ import annotations
 
 from casa_recompute.products.manifest import ABSENT, Manifest, ManifestEntry
-from casa_recompute.products.paths import around, matches, product_path
-from casa_recompute.products.signature import Stamp, Tree, digest_files, hard_links, scan, signature
+from casa_recompute.products.paths import around, is_directory, matches, product_path
+from casa_recompute.products.signature import Stamp, Tree, digest_files, hard_links, scan, scan_directory, signature
 
 __all__ = [
     "ABSENT",
@@ -20,8 +20,10 @@ __all__ = [
     "around",
     "digest_files",
     "hard_links",
+    "is_directory",
     "matches",
     "product_path",
     "scan",
+    "scan_directory",
     "signature",
 ]
