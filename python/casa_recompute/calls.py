@@ -148,6 +148,9 @@ class Place(Protocol):
     def knows(self, path: str) -> bool:
         """Whether some cell has made or changed a product."""
 
+    def former(self) -> dict[str, str]:
+        """Products that were only brought to another version since the cell began, and the one that lay there."""
+
     def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
         """The call read (``before == after``) or changed a product; ``read``: also when it changed it."""
 
@@ -302,6 +305,10 @@ class _Vision:
     def missed(self, path: str) -> None:
         """Nothing is looked for."""
 
+    def former(self) -> dict[str, str]:
+        """Nothing is brought."""
+        return {}
+
     def called(self, *_: object, **__: object) -> None:
         """Nothing is called."""
 
@@ -351,11 +358,13 @@ class _Call:
                 before = {path: self.space.look(path) for path in (*plan.inputs, *plan.changing)}
                 protected = {path: before[path] for path in plan.changing}
             else:
-                protected = {path: self.space.look(path) for path in sorted({*self._named(), *plan.inputs})}
+                before = protected = {path: self.space.look(path) for path in sorted({*self._named(), *plan.inputs})}
             remembered = self._protect(protected)
+            # What was brought for the call, or set aside, is put back, too, if nothing comes of it.
+            protected = protected | self.bench.place.former()
         if plan.effects.trusted:
             return self._run(plan, reason, expected, before, protected, remembered)
-        return self._watch(plan, reason, protected, remembered)
+        return self._watch(plan, reason, before, protected, remembered)
 
     def note_what_it_saw(self) -> None:
         """A call failed because of the data that its arguments name, or because there were none."""
@@ -872,18 +881,20 @@ class _Call:
 
     # -- a call whose effects are not known for certain ------------------------------------------------------------
 
-    def _watch(self, plan: _Plan, reason: str, inputs: Mapping[str, str], remembered: bool) -> Outcome:
+    def _watch(
+        self, plan: _Plan, reason: str, inputs: Mapping[str, str], protected: Mapping[str, str], remembered: bool
+    ) -> Outcome:
         """Run a task without an entry to be trusted: trees are compared, nothing is served from memory."""
         before = self._workspace_tree()
         scratch = self._scratch()
         patterns = [*plan.patterns, *self._temporary()]
-        step = self.space.begin("call", self.task.name, *((inputs, patterns) if remembered else ({}, [])))
+        step = self.space.begin("call", self.task.name, *((protected, patterns) if remembered else ({}, [])))
         try:
             reply = self._execute(scratch, None)
             self._demand(plan)
             self._shown, _ = self._take_pictures(reply.body["pictures"])
         except BaseException as error:
-            self._fail(step, inputs, patterns, reason, error, remembered)
+            self._fail(step, protected, patterns, reason, error, remembered)
             raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)

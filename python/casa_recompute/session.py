@@ -102,6 +102,7 @@ class Session:
         self._latest: list[Touch] = []
         self._generation = self._entered = 0  # of the ledger: when the latest touches were read, when the cell began
         self._before: dict[str, str] = {}
+        self._set: set[str] = set()  # products of which the ledger knows what this run of the cell did to them
         self._batch: BatchStory | None = None
         self._entering: Cell | None = None
         self._failed = False
@@ -435,7 +436,7 @@ class Session:
                 with contextlib.suppress(WorkspaceBusy), self.workspace.lock(patience=1):
                     self._place = place
                     with self.workspace.ledger.transaction():
-                        self._finish(place, ok and not self._failed)
+                        self._finish(place, ok, ok and not self._failed)
                         if self._recorder is not None:  # else the cell has waited for another kernel
                             outcome = ended
                             if show is not None:
@@ -523,10 +524,17 @@ class Session:
             outputs = [{**output, **bundles.get(position, {})} for position, output in enumerate(outputs)]
             ledger.add_cell_run(replace(known, shown=outputs_digest(outputs)), text_hash(known.source), outputs)
 
-    def _finish(self, place: Place, ok: bool) -> None:
+    def _finish(self, place: Place, ended: bool, ok: bool) -> None:
+        """``ended``: the cell got to its end; ``ok``: and so did all its calls."""
         if self._recorder is not None:
             self._recorder.close()
+        if not ended:
+            self._put_back()
         self._notice_own_changes(place)
+        for touch in place.touched.values():
+            # Of what a cell that did not get to its end has only read, stands what its last run has made of it.
+            if touch.before == touch.after and (ended or not self._has_changed(touch.path)):
+                self._set_touch(touch, place.run)
         if ok:
             self._drop_former(place)
         if self._batch is not None and place.touched:
@@ -768,8 +776,25 @@ class Session:
             if before != after:
                 self._recorder.task_wrote(path, before)
         touch = self._place.touch(path, before, after)
+        if touch.before != touch.after or path in self._set:
+            self._set_touch(touch, self._place.run)
+
+    def _set_touch(self, touch: Touch, run: int) -> None:
         if (touch.before, touch.after) != (ABSENT, ABSENT):
-            self.workspace.ledger.set_touch(touch, self._place.run)
+            self._set.add(touch.path)
+            self.workspace.ledger.set_touch(touch, run)
+
+    def former(self) -> dict[str, str]:
+        """See :class:`calls.Place`."""
+        if self._place is None:
+            return {}
+        changed = {touch.path for touch in self._place.touched.values() if touch.before != touch.after}
+        space = self.workspace
+        return {
+            path: version
+            for path, version in space.displaced.items()
+            if path not in changed and space.look(path) == space.brought.get(path)  # else another kernel was here
+        }
 
     def missed(self, path: str) -> None:
         """See :class:`calls.Place`."""
@@ -793,7 +818,9 @@ class Session:
         """What changed since the last cell, was changed by something that is no cell."""
         ledger = self.workspace.ledger
         self.workspace.brought.clear()
+        self.workspace.displaced.clear()
         self.workspace.noticed.clear()
+        self._set.clear()
         self._generation = self._entered = ledger.generation
         self._touches = self._latest = ledger.touches()
         self._before = {path: self.workspace.look(path) for path in {touch.path for touch in self._touches}}
@@ -833,6 +860,22 @@ class Session:
             self.workspace.restore(targets)
         except VersionLost as lost:
             self.give_up(lost.path)
+
+    def _put_back(self) -> None:
+        """The cell did not get to its end: what was only brought for it, or set aside, is as it was."""
+        former = self.former()
+        while former:
+            try:
+                self.workspace.restore(former)
+                return
+            except VersionLost as lost:
+                self._notes.append(str(lost))
+                del former[lost.path]
+
+    def _has_changed(self, path: str) -> bool:
+        """Whether the running cell's last run has changed a product."""
+        own = (touch for touch in self._touches if touch.cell == self.cell and touch.path == path)
+        return any(touch.before != touch.after for touch in own)
 
     def _notice_own_changes(self, place: Place) -> None:
         """Products that the cell's Python code changed unseen, without a task."""

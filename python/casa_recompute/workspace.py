@@ -105,6 +105,8 @@ class Workspace:
     """Absolute paths replaced since the worker was last told."""
     brought: dict[str, str]
     """Product path -> version that was brought there, since the cell began; its owner clears it."""
+    displaced: dict[str, str]
+    """Of those, the version that lay there before anything was brought."""
     noticed: dict[str, str]
     """Product path -> version that this process found or put there, since the cell began; its owner clears it."""
     on_product: list[Callable[[str, str, str], None]]
@@ -166,7 +168,7 @@ class Workspace:
         self._chores = Chores(self.store, self.home / "store")
         self.on_replace, self.on_product = [], []
         self.replaced = set()
-        self.brought, self.noticed = {}, {}
+        self.brought, self.displaced, self.noticed = {}, {}, {}
         try:
             with self._locked(patience=0):
                 self.ledger = self._open_ledger()
@@ -201,7 +203,8 @@ class Workspace:
         space._depth = 0
         space._glanced = None
         space._read_limit = None
-        space.on_product, space.on_replace, space.replaced, space.brought, space.noticed = [], [], set(), {}, {}
+        space.on_product, space.on_replace, space.replaced = [], [], set()
+        space.brought, space.displaced, space.noticed = {}, {}, {}
         space.ledger = ledger
         space.store = view_store(space.home / "store")
         return space
@@ -690,6 +693,7 @@ class Workspace:
             raise
         with self.ledger.transaction():
             for path, difference in differences.items():
+                self.displaced.setdefault(path, difference.present)
                 self._note_presence(path, targets[path], self._afterwards(path, difference))
             self.ledger.end(step)
         self.brought |= {path: self.look(path) for path in differences if is_directory(path)}
@@ -705,10 +709,7 @@ class Workspace:
         parts = {path for path in self.ledger.known_paths() if not gone.isdisjoint(around(path))} if gone else set()
         made = {path[:-1] for path, version in targets.items() if is_directory(path) and version != ABSENT}
         parts |= {path for path in made if not self.absolute(path).is_dir()}  # where now there is a file
-        whole = dict.fromkeys((path for path in parts if self.look(path) != ABSENT), ABSENT) | dict(targets)
-        absent = sorted((path for path, version in whole.items() if version == ABSENT), key=len, reverse=True)
-        there = [path for path in whole if is_directory(path) and whole[path] != ABSENT]
-        return {path: whole[path] for path in (*absent, *sorted(there, key=len), *whole)}
+        return _in_order(dict.fromkeys((path for path in parts if self.look(path) != ABSENT), ABSENT) | dict(targets))
 
     def _look_around(self, restored: Set[str]) -> None:
         """With a directory came, or went, other products that are part of it; and it is another with one of them."""
@@ -992,7 +993,7 @@ class Workspace:
             if os.path.normpath(found) not in versions
         }
         elsewhere = {path for path in extra | versions.keys() if self.in_the_way(path) is not None}
-        versions = {path: version_id for path, version_id in versions.items() if path not in elsewhere}
+        versions = _in_order({path: version for path, version in versions.items() if path not in elsewhere})
         for path in elsewhere:
             _log.warning("%s is left as it is: a directory above it was replaced, perhaps by a symbolic link", path)
         self._announce(versions)
@@ -1177,6 +1178,13 @@ class Workspace:
 def _linked(entries: Mapping[str, ManifestEntry], links: Mapping[str, str]) -> dict[str, ManifestEntry]:
     """Entries of hard links, from those of the files that they are."""
     return {name: replace(entries[first], link=first) for name, first in links.items()}
+
+
+def _in_order(targets: Mapping[str, str]) -> dict[str, str]:
+    """First what is to go, from within directories outwards, then directories from the outermost, then the others."""
+    absent = sorted((path for path, version in targets.items() if version == ABSENT), key=len, reverse=True)
+    there = (path for path, version in targets.items() if is_directory(path) and version != ABSENT)
+    return {path: targets[path] for path in (*absent, *sorted(there, key=len), *targets)}
 
 
 def _same(held: ManifestEntry | None, wanted: ManifestEntry, exists: bool) -> bool:

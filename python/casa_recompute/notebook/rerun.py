@@ -17,7 +17,7 @@ from casa_recompute.installation import Installation
 from casa_recompute.ledger import Touch
 from casa_recompute.notebook import source
 from casa_recompute.notebook.model import ABSENT, CellRun, CellSource, Plan, Reason
-from casa_recompute.notebook.plan import Desk, Judged, needed, reach, why
+from casa_recompute.notebook.plan import Desk, Judged, needed, reach, survey, why
 from casa_recompute.notebook.simulate import PROCESS, State, Verdict, judge, ordinal, own, shared
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.workspace import VersionLost, Workspace
@@ -106,7 +106,7 @@ class Rerun:
         self._behind: list[tuple[str, CellRun, dict[str, str]]] = []  # cell, its run, versions before of what it wrote
         self._memory: dict[str, str] = dict(held or {})  # what the kernel holds
         self._refusals: Counter[str] = Counter()
-        self._failed = False
+        self._failed = self._interrupted = False
         self._left_by_failure: dict[str, str] = {}
         self._names_of_failure: dict[str, str] = {}
         self.saved_s = 0.0
@@ -258,6 +258,7 @@ class Rerun:
         run = self._space.ledger.last_cell_run(cell.id)
         if not step.ok:
             self._failed = True
+            self._interrupted = run is None or run.id <= mark or run.outcome == "interrupted"  # else it was killed
             later = {path: before[f"p:{path}"] for path in self._facts.known_products()}
             done = run.writes if run is not None and run.id > mark else {}
             self._left_by_failure = later | {r[2:]: v for r, v in done.items() if r.startswith("p:")}
@@ -317,6 +318,7 @@ class Rerun:
     def finish(self) -> list[str]:
         """Bring products to what they are after the last cell, or after the one that failed.
 
+        After one that was interrupted what is to be made anew stays as it is: the user will go on.
         Where only part of the notebook was to be made fresh, what only cells below have made stays where it is.
 
         Returns:
@@ -339,6 +341,9 @@ class Rerun:
     def _displaced(self) -> tuple[dict[str, str], dict[str, str]]:
         """Products that are not at their last versions: those that can be brought back, and those that cannot."""
         self._look_again()
+        if self._interrupted:  # what is to be made anew stays as it is
+            found = survey(self._cells, self._facts, self._desk.predictor, (), self._done)
+            return {path: v for path, v in found.restores.items() if self._facts.restorable(path, v)}, {}
         targets = self._state.products()
         if self._failed:
             targets |= self._left_by_failure

@@ -1,0 +1,148 @@
+"""A cell that does not get to its end leaves what it has not changed as it was: also what was brought to another
+version for it, and what its former run had made, which was set aside to begin again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from casa_recompute.notebook.model import CellSource
+from casa_recompute.notebook.plan import plan_notebook
+from casa_recompute.session import Cell, Session
+from tests.core.standin import contents, fake_settings
+
+TEXTS = {
+    "import": "importuvfits(fitsfile='raw.fits', vis='a.ms')",
+    "clean": "tclean(vis='a.ms', imagename='img', niter=3)",
+    "flag": "flagdata(vis='a.ms', field='1')",
+    "map": "tclean(vis='a.ms', imagename='map', niter=1)",
+}
+ORDER = tuple(TEXTS)
+
+
+def execute(session: Session, cell: str, text: str | None = None) -> None:
+    """Shift+Enter on a cell."""
+    names: dict[str, Any] = {task: task_of(session, task) for task in session.catalogue}
+    session.begin_cell(Cell(cell, ORDER, "nb.ipynb", TEXTS[cell] if text is None else text))
+    try:
+        exec(TEXTS[cell] if text is None else text, names)
+    except BaseException as error:
+        session.end_cell(False, repr(error), interrupted=isinstance(error, KeyboardInterrupt))
+        raise
+    session.end_cell()
+
+
+def task_of(session: Session, task: str) -> Callable[..., Any]:
+    return lambda **arguments: session.call(task, **arguments).value
+
+
+@pytest.fixture
+def session(open_session: Callable[..., Session], tmp_path: Path) -> Iterator[Session]:
+    """Its notebook has run."""
+    session = open_session()
+    for cell in ORDER:
+        execute(session, cell)
+    yield session
+
+
+def states(directory: Path, **edited: str) -> dict[str, str]:
+    texts = TEXTS | edited
+    cells = [CellSource(cell, number, text, None) for number, (cell, text) in enumerate(texts.items())]
+    return {cell.id: cell.state for cell in plan_notebook(directory, "nb.ipynb", cells, fake_settings()).cells}
+
+
+@contextlib.contextmanager
+def struck(session: Session, calls: int, strike: Callable[[], None]) -> Iterator[None]:
+    """Within, something happens when so many calls have run: the task of the last one has written all, and nothing of
+    it is remembered yet."""
+    ran = 0
+    request = session.worker.request
+
+    def struck(operation: str, *args: Any) -> Any:
+        nonlocal ran
+        reply = request(operation, *args)
+        ran += operation == "call"
+        if ran == calls:
+            strike()
+        return reply
+
+    session.worker.request = struck  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        session.worker.request = request  # type: ignore[method-assign]
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+MADE_IN_VAIN = [
+    ("clean", "tclean(vis='a.ms', imagename='img', niter=30)", 1),
+    ("clean", TEXTS["clean"] + "\ntclean(vis='a.ms', imagename='other', niter=2)", 1),
+    ("clean", "import os\nassert not os.path.exists('img.image')\nraise KeyboardInterrupt", 0),
+    ("clean", "tclean(vis='a.ms', imagename='img', niter=9)\nraise KeyboardInterrupt", 1),
+    ("flag", "flagdata(vis='a.ms', field='2')", 1),
+    ("map", "tclean(vis='a.ms', imagename='map', niter=5)", 1),
+    ("import", "importuvfits(fitsfile='raw.fits', vis='a.ms', antnamescheme='new')", 1),
+    ("import", "flagdata(vis='a.ms', mode='summary')", 0),
+]
+
+
+@pytest.mark.parametrize(("cell", "text", "calls"), MADE_IN_VAIN)
+def test_a_cell_that_is_interrupted_leaves_all_as_before_it(
+    session: Session, tmp_path: Path, cell: str, text: str, calls: int
+) -> None:
+    before = contents(tmp_path)
+    with struck(session, calls, interrupt), pytest.raises((KeyboardInterrupt, AssertionError)):
+        execute(session, cell, text)
+    assert contents(tmp_path) == before
+    assert set(states(tmp_path).values()) == {"fresh"}, "as soon as the edit is taken back"
+    now = states(tmp_path, **{cell: text})
+    assert now[cell] == "stale" and all(now[one] == "fresh" for one in ORDER[: ORDER.index(cell)])
+    execute(session, "map")
+    assert contents(tmp_path) == before, "cells below find what the last run that got to its end had left"
+
+
+@pytest.mark.parametrize(("cell", "text", "calls"), [one for one in MADE_IN_VAIN if one[2]])
+def test_a_kernel_that_is_killed_in_a_call_leaves_all_as_before_the_cell(
+    open_session: Callable[..., Session], session: Session, tmp_path: Path, cell: str, text: str, calls: int
+) -> None:
+    before = contents(tmp_path)
+    session.close()
+    pid = os.fork()
+    if not pid:
+        dying = Session(tmp_path, fake_settings())
+        with struck(dying, calls, lambda: os._exit(1)):
+            execute(dying, cell, text)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    other = open_session()
+    with other.workspace.lock():
+        assert contents(tmp_path) == before
+    assert set(states(tmp_path).values()) == {"fresh"}
+
+
+def test_what_calls_have_made_before_stays(session: Session, tmp_path: Path) -> None:
+    before = contents(tmp_path)
+    text = "flagdata(vis='a.ms', field='2')\ntclean(vis='a.ms', imagename='map', niter=8)"
+    with struck(session, 2, interrupt), pytest.raises(KeyboardInterrupt):
+        execute(session, "flag", text)
+    left = contents(tmp_path)
+    changed = {name.split("/")[0] for name in before.keys() | left.keys() if before.get(name) != left.get(name)}
+    assert changed == {"a.ms"}, "the map, which a cell below has made, is there again"
+    states_now = states(tmp_path, flag=text)
+    assert states_now["clean"] == "fresh" and states_now["flag"] == "stale"
+
+
+def test_who_catches_it_goes_on_from_the_cells_place(session: Session, tmp_path: Path) -> None:
+    text = "try:\n    tclean(vis='a.ms', imagename='img', niter=30)\nexcept KeyboardInterrupt:\n    pass\n"
+    with struck(session, 1, interrupt):
+        execute(session, "clean", text + "import os\nassert not os.path.exists('img.image')")
+    assert not (tmp_path / "img.image").exists(), "it does not make it any more"
+    assert (tmp_path / "map.image").exists()
