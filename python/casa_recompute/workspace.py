@@ -670,9 +670,12 @@ class Workspace:
         differences = self._differences(targets)
         if not differences:
             return []
-        if parts := {path for path in targets if not targets.keys().isdisjoint(around(path))}:
-            changed = self.restore({path: version for path, version in targets.items() if path not in parts})
-            return changed + self.restore({path: version for path, version in targets.items() if path in parts})
+        if parts := {path: version for path, version in targets.items() if not targets.keys().isdisjoint(around(path))}:
+            whole = {path: version for path, version in targets.items() if path not in parts}
+            return self._restore(whole, self._differences(whole)) + self.restore(parts)
+        return self._restore(targets, differences)
+
+    def _restore(self, targets: Mapping[str, str], differences: Mapping[str, _Difference]) -> list[str]:
         captured = False
         for path, difference in differences.items():
             present = self.ledger.version(difference.present)

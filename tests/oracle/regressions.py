@@ -1029,4 +1029,22 @@ REGRESSIONS: dict[str, Story] = {
             ('rerun', 'browser'),
         ),
     ),
+    "the ledger lost: what tasks had made is none of what the notebook had found": Story(
+        cells=(
+            ('c17', "import os\nos.makedirs('out', exist_ok=True)"),
+            ('c1', "importuvfits(fitsfile='raw.fits', vis='b.ms')"),
+            ('c4', 'par = 1'),
+            ('c5', "tclean(vis='b.ms', imagename='map', niter=par)"),
+        ),
+        steps=(
+            ('rerun', 'browser'),
+            ('set', 'c5', "with open('b.ms/DATA', 'w') as s:\n    s.write('by hand 7')"),
+            ('rerun', 'everything'),
+            ('undo', 2),
+            ('rerun', 'browser'),
+            ('lose ledger',),
+            ('disturbed', 1, 'meddle', 'run', 'c2'),
+            ('rerun', 'browser'),
+        ),
+    ),
 }

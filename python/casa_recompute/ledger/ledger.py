@@ -471,12 +471,13 @@ class Ledger:
             self._db.execute("INSERT OR REPLACE INTO used VALUES (?, ?, ?)", (row.lastrowid, *used))
 
     def made_in_cell(self, version_id: str) -> bool:
-        """Whether a call made this version, and was made or used by a cell."""
+        """Whether a call made this version, and was made or used by a cell; also where that is no longer known."""
         row = self._db.execute(
-            "SELECT 1 FROM version JOIN run ON run.key = version.call WHERE version.id = ? AND run.cell != '' LIMIT 1",
+            "SELECT max(run.cell IS NULL OR run.cell != '') FROM version LEFT JOIN run ON run.key = version.call"
+            " WHERE version.id = ? AND version.call IS NOT NULL",
             (version_id,),
         ).fetchone()
-        return row is not None
+        return bool(row[0])
 
     # -- cells -----------------------------------------------------------------------------------------------------
 

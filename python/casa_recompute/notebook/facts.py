@@ -215,9 +215,9 @@ class Lookups:
         if known is None or known == present:
             return present
         if not self.foreign(path, present):
-            if path not in self._story:
-                return present  # only ever read: what is there counts, or that nothing is
-            return known
+            if path in self._story or (known == ABSENT and self._ledger.made_in_cell(present)):
+                return known
+            return present  # only ever read: what is there counts, or that nothing is
         if known == ABSENT and path in self._made:
             return known  # made by a cell, changed by hand: it will be made, or brought back, as it was
         return present
