@@ -124,6 +124,11 @@ class Teller:
                     os.close(number)
             self._lock_file = self._events = self._state_file = -1
 
+    @property
+    def ready(self) -> bool:
+        """Whether others see that it lives."""
+        return self._ready
+
     # what happens
 
     def cell_started(self, cell: str, notebook: str) -> None:

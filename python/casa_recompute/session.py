@@ -435,6 +435,8 @@ class Session:
             try:
                 with contextlib.suppress(WorkspaceBusy), self.workspace.lock(patience=1):
                     self._place = place
+                    if not ok:
+                        self._put_back()
                     with self.workspace.ledger.transaction():
                         self._finish(place, ok, ok and not self._failed)
                         if self._recorder is not None:  # else the cell has waited for another kernel
@@ -447,7 +449,10 @@ class Session:
                                     outcome, error = "error", "what it showed is too much to be kept"
                                 outputs = shown or ()
                             self._record(self._recorder, place, outcome, error, outputs)
+                            self.workspace.ledger.wrote(self.id)
                             recorded = True
+                if not recorded:
+                    self.workspace.ledger.wrote(self.id)
             except (sqlite3.Error, OSError) as problem:
                 self._notes.append(f"WARNING: what this cell did could not be noted: {problem}")
             self._place = None
@@ -528,8 +533,6 @@ class Session:
         """``ended``: the cell got to its end; ``ok``: and so did all its calls."""
         if self._recorder is not None:
             self._recorder.close()
-        if not ended:
-            self._put_back()
         self._notice_own_changes(place)
         for touch in place.touched.values():
             # Of what a cell that did not get to its end has only read, stands what its last run has made of it.
@@ -724,6 +727,9 @@ class Session:
         """See :class:`tracing.recorder.Host`."""
         with self.workspace.lock(self._tell_waiting):
             self._keep(path)
+            if self.live.ready:  # else others would take it for dead
+                known = self.workspace.displaced.get(path)
+                self.workspace.ledger.writes(self.id, path, known if known is not None else self.workspace.look(path))
 
     def using(self, path: str, how: str) -> None:
         """The cell is about to open a file that no audit hook sees (a tool of casatools); see files.FileClient."""
@@ -827,12 +833,13 @@ class Session:
         if self._state is not None:
             return  # the plan has told what to make of them
         known: dict[str, set[str]] = {}
+        writing = ledger.unfinished()  # by cells of other kernels
         for touch in self._touches:
             if touch.before != touch.after:
                 known.setdefault(touch.path, {ABSENT}).update((touch.before, touch.after))
         for path in sorted(known):
             present = self._before[path]
-            if present in known[path] or not self._foreign(path, present):
+            if present in known[path] or path in writing or not self._foreign(path, present):
                 continue
             change = outside_change(self._touches, path, present)
             if change is None:
@@ -863,6 +870,8 @@ class Session:
 
     def _put_back(self) -> None:
         """The cell did not get to its end: what was only brought for it, or set aside, is as it was."""
+        if self._recorder is not None:
+            self._recorder.settle()
         former = self.former()
         while former:
             try:

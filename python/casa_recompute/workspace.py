@@ -1025,7 +1025,7 @@ class Workspace:
 
     def recover(self) -> None:
         """Undo calls and complete restores that a killed process, or a power cut, left."""
-        pending = self.ledger.pending()
+        pending = [step for step in self.ledger.pending() if step.kind != "cell" or not self._lives(step.task)]
         if self.confined:
             concerned = [path for step in pending for path in (*step.versions, *step.patterns)]
             if not all(map(leads_inside, [*concerned, *json.loads(self.ledger.meta("unsettled") or "[]")])):
@@ -1036,6 +1036,8 @@ class Workspace:
         if pending:
             self.store.sweep()
         for step in pending:
+            if step.kind == "cell":
+                continue
             try:
                 try:
                     self.undo(step.id, step.versions, step.patterns)
@@ -1050,7 +1052,27 @@ class Workspace:
                 for path, version_id in step.versions.items():
                     self._put_right(path, version_id, self.stamps(path))
                 self.ledger.end(step.id)
+        written = {path: v for step in pending if step.kind == "cell" for path, v in step.versions.items()}
+        for path, version_id in _in_order(written).items():
+            if self.look(path) != version_id:
+                self._put_right(path, version_id, self.stamps(path))
+        for session in {step.task for step in pending if step.kind == "cell"}:
+            self.ledger.wrote(session)
         self._after_power_cut()
+
+    def _lives(self, session: str) -> bool:
+        """Whether the process of a session still is there; see live.py."""
+        try:
+            handle = os.open(self.home / "live" / f"{session}.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
 
     # -- the ledger and its copies -----------------------------------------------------------------------------------
 

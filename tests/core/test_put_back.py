@@ -4,6 +4,7 @@ version for it, and what its former run had made, which was set aside to begin a
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -146,3 +147,102 @@ def test_who_catches_it_goes_on_from_the_cells_place(session: Session, tmp_path:
         execute(session, "clean", text + "import os\nassert not os.path.exists('img.image')")
     assert not (tmp_path / "img.image").exists(), "it does not make it any more"
     assert (tmp_path / "map.image").exists()
+
+
+PYTHON = {
+    "make": """
+import os
+open('old.txt', 'w').write('old')
+open('z.txt', 'w').write('first')
+open('a.txt', 'w').write('a')
+""",
+    "write": """
+with open('notes.txt', 'r+') as s:
+    point()
+    s.write('N')
+    s.flush()
+    point()
+    s.write('ew')
+point()
+with open('z.txt', 'a') as s:
+    s.write(' and second')
+    s.flush()
+    point()
+os.makedirs('d/e', exist_ok=True)
+point()
+with open('d/e/f.txt', 'w') as s:
+    s.write('half')
+    s.flush()
+    point()
+    s.write(' and whole')
+point()
+os.remove('old.txt')
+point()
+os.rename('a.txt', 'd/b.txt')
+point()
+""",
+    "read": "print(open('notes.txt').read(), open('d/e/f.txt').read(), os.listdir('d'))",
+}
+
+
+def dying(last: int) -> Callable[[], None]:
+    """To be called where the process may die: it does the ``last`` time."""
+    passed = itertools.count(1)
+
+    def point() -> None:
+        if next(passed) == last:
+            os._exit(1)
+
+    return point
+
+
+def test_a_kernel_that_is_killed_while_python_code_writes(open_session: Callable[..., Session], tmp_path: Path) -> None:
+    """At every point: as long as nobody has come, the cell is not fresh unless all is as it had left it; whoever comes
+    finds everything as before the cell."""
+    (tmp_path / "notes.txt").write_text("some notes\n")
+    order = tuple(PYTHON)
+    cells = [CellSource(cell, number, text, None) for number, (cell, text) in enumerate(PYTHON.items())]
+
+    def run(session: Session, cell: str, point: Callable[[], None] = lambda: None) -> None:
+        session.begin_cell(Cell(cell, order, "nb.ipynb", PYTHON[cell]))
+        exec(PYTHON[cell], {"os": os, "point": point, "print": lambda *_: None})
+        session.end_cell()
+
+    def states() -> dict[str, str]:
+        plan = plan_notebook(tmp_path, "nb.ipynb", cells, fake_settings())
+        return {cell.id: cell.state for cell in plan.cells}
+
+    session = open_session()
+    for cell in order:
+        run(session, cell)
+    left = contents(tmp_path)
+    assert set(states().values()) == {"fresh"} and left["notes.txt"] == b"Newe notes\n"
+    points = PYTHON["write"].count("point()")
+    for last in range(points + 1):
+        pid = os.fork()
+        if not pid:
+            run(Session(tmp_path, fake_settings()), "write", dying(last))
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == (1 if last else 0)
+        seen, broken = states(), contents(tmp_path)
+        assert seen["make"] != "stale" and seen["write"] not in ("stale", "maybe"), "it need not run again"
+        assert (seen["write"] == "fresh") == (broken == left), last
+        other = Session(tmp_path, fake_settings())
+        with other.workspace.lock():
+            assert contents(tmp_path) == left and not other.workspace.ledger.pending()
+        other.close()
+        assert set(states().values()) == {"fresh"}
+
+
+def test_what_another_kernel_is_writing_is_not_undone(open_session: Callable[..., Session], tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("some notes\n")
+    one, other = open_session(), open_session()
+    one.begin_cell(Cell("a", ("a", "b"), "nb.ipynb", "open('notes.txt', 'w').write('x')"))
+    Path("notes.txt").write_text("half of it")
+    with other.workspace.lock():
+        assert (tmp_path / "notes.txt").read_text() == "half of it"
+    other.begin_cell(Cell("b", ("a", "b"), "nb.ipynb", "1"))
+    assert other.end_cell() == ()
+    one.end_cell()
+    with other.workspace.lock():
+        assert (tmp_path / "notes.txt").read_text() == "half of it" and not one.workspace.ledger.pending()

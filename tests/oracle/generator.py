@@ -829,7 +829,7 @@ class Author:
         yield ("console", self.chance.choice(texts), self.chance.random() < 0.4)
 
     def _disturb(self, cells: Sequence[tuple[str, str]]) -> Iterator[Step]:
-        kind = self.chance.choice(("edit", "edit", "interrupt", "leave", "restart", "stop", "leave", "meddle"))
+        kind = self.chance.choice(("edit", "edit", "interrupt", "leave", "restart", "stop", "die", "meddle"))
         step: Step = ("disturbed", self.chance.choice((1, 1, 2, 3)), kind)
         if kind == "meddle" and cells:
             step = (*step, "run", cells[self._pick(cells)][0])

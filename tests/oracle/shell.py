@@ -111,6 +111,7 @@ class ShellKernel:
             return
         if not killed:
             self._session.close()
+        self._session.live.close()
         self._session.workspace.close()
         atexit.unregister(self._session.close)
         self._session = None

@@ -721,6 +721,21 @@ class Ledger:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._steps)
 
+    def writes(self, session: str, path: str, version: str) -> None:
+        """Journal that Python code in a session is about to write a product: the version to be brought back if it is
+        killed before the cell ends. As a step of the kind "cell", whose task is the session."""
+        query = "INSERT INTO pending (kind, task, versions, patterns) VALUES ('cell', ?, ?, '[]')"
+        self._db.execute(query, (session, json.dumps({path: version})))
+
+    def wrote(self, session: str) -> None:
+        """Strike out all that :meth:`writes` has journaled for a session."""
+        self._db.execute("DELETE FROM pending WHERE kind = 'cell' AND task = ?", (session,))
+
+    def unfinished(self) -> dict[str, str]:
+        """Products that cells are writing, or were when they were killed; and the versions that lay there before."""
+        steps = [step for step in self.pending() if step.kind == "cell"]  # newest first
+        return {path: version for step in steps for path, version in step.versions.items()}
+
     def journal_again(self) -> None:
         """Journal what the copy of a lost ledger's journal says."""
         try:

@@ -37,7 +37,8 @@ class Lookups:
         """Versions of names that a kernel has, whether they are kept or not."""
         ids = [cell.id for cell in cells]
         self._notebook = notebook
-        self._found = self._ledger.inherited(notebook, ids)
+        self._unfinished = self._ledger.unfinished()
+        self._found = self._unfinished | self._ledger.inherited(notebook, ids)
         self._made: set[str] = set()
         self._story: set[str] = set()
         self._products: frozenset[str] = frozenset()
@@ -177,7 +178,8 @@ class Lookups:
         self._newest.clear()
         self._last = None
         self._kept.clear()
-        self._found |= self._ledger.found(self._notebook)
+        self._unfinished = self._ledger.unfinished()
+        self._found = self._unfinished | self._found | self._ledger.found(self._notebook)
         self._note_products()
 
     def _note_products(self) -> None:
@@ -189,9 +191,8 @@ class Lookups:
 
     def foreign(self, path: str, version: str) -> bool:
         """Whether a state of a product was made by something that is no cell."""
-        return (
-            version != ABSENT and not self._ledger.written(path, version) and not self._ledger.made_in_cell(version)
-        )
+        by_cell = path in self._unfinished or self._ledger.written(path, version) or self._ledger.made_in_cell(version)
+        return version != ABSENT and not by_cell
 
     def restorable(self, path: str, version: str) -> bool:
         """Whether a version lies at its path or can be brought there."""
@@ -215,7 +216,8 @@ class Lookups:
         if known is None or known == present:
             return present
         if not self.foreign(path, present):
-            if path in self._story or (known == ABSENT and self._ledger.made_in_cell(present)):
+            by_cell = path in self._story or path in self._unfinished
+            if by_cell or (known == ABSENT and self._ledger.made_in_cell(present)):
                 return known
             return present  # only ever read: what is there counts, or that nothing is
         if known == ABSENT and path in self._made:

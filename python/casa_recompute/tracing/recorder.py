@@ -202,7 +202,9 @@ class Recorder:
         self._note(f"e:{path}", "yes" if there else "no")
         if not there:
             self._products.add(place)
-            self._written.setdefault(place, ABSENT)
+            if place not in self._written:
+                self._host.protect(place)
+                self._written[place] = ABSENT
 
     def _arrive(self, product: str) -> None:
         if product not in self._arrived:
