@@ -393,6 +393,22 @@ def read(home: Path) -> list[Live]:
     return sorted(found, key=lambda live: live.started)
 
 
+def of_kernel(home: Path, kernel: str | None) -> Live | None:
+    """What a kernel does in a workspace; one that another provisioner has started knows no id, and is told by being
+    the only one.
+
+    Args:
+        home: the workspace's own directory (``.casa-recompute``).
+        kernel: Jupyter's id of it.
+    """
+    if not kernel:
+        return None
+    alive = [session for session in read(home) if session.alive]
+    named = [session for session in alive if session.kernel == kernel]
+    unnamed = [session for session in alive if not session.kernel]
+    return named[0] if named else unnamed[0] if len(unnamed) == 1 else None
+
+
 def tail(home: Path, since: Mapping[str, int]) -> list[dict[str, Any]]:
     """Events of all sessions of a workspace, in the order of time; each tells its ``session``.
 

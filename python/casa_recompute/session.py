@@ -727,9 +727,10 @@ class Session:
         """See :class:`tracing.recorder.Host`."""
         with self.workspace.lock(self._tell_waiting):
             self._keep(path)
-            if self.live.ready:  # else others would take it for dead
-                known = self.workspace.displaced.get(path)
-                self.workspace.ledger.writes(self.id, path, known if known is not None else self.workspace.look(path))
+            if self._place is not None and self.live.ready:  # else others would take it for dead
+                before = self.workspace.look(path)
+                touch = Touch(self._place.cell, path, self._place.notebook, before, before)
+                self.workspace.ledger.writes(self.id, touch)
 
     def using(self, path: str, how: str) -> None:
         """The cell is about to open a file that no audit hook sees (a tool of casatools); see files.FileClient."""

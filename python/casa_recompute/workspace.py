@@ -25,7 +25,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from casa_recompute.ledger import CallRecord, Ledger, LedgerError, LedgerUnreadable, NewerLedger, Touch, Version
+from casa_recompute.ledger import (
+    CallRecord,
+    Ledger,
+    LedgerError,
+    LedgerUnreadable,
+    NewerLedger,
+    Pending,
+    Touch,
+    Version,
+)
 from casa_recompute.ledger.ledger import pack_call, unpack_call
 from casa_recompute.products import (
     ABSENT,
@@ -46,6 +55,7 @@ from casa_recompute.products.signature import is_lock, row_of
 from casa_recompute.store import Capture, CowStore, StoreError, open_store, view_store
 from casa_recompute.store.chores import Chores, Fresh
 from casa_recompute.store.files import boot_id, readable, sync_filesystem
+from casa_recompute.story import found_version
 
 HOME = ".casa-recompute"
 _log = logging.getLogger(__name__)
@@ -1052,13 +1062,27 @@ class Workspace:
                 for path, version_id in step.versions.items():
                     self._put_right(path, version_id, self.stamps(path))
                 self.ledger.end(step.id)
-        written = {path: v for step in pending if step.kind == "cell" for path, v in step.versions.items()}
-        for path, version_id in _in_order(written).items():
-            if self.look(path) != version_id:
-                self._put_right(path, version_id, self.stamps(path))
-        for session in {step.task for step in pending if step.kind == "cell"}:
-            self.ledger.wrote(session)
+        self._note_unfinished([step for step in pending if step.kind == "cell"])
         self._after_power_cut()
+
+    def _note_unfinished(self, steps: Sequence[Pending]) -> None:
+        """What Python code of cells was writing when kernels were killed is theirs, as after a cell that has failed."""
+        if not steps:
+            return
+        with self.ledger.transaction():
+            run = self.ledger.next_run()
+            for step in reversed(steps):
+                cell, notebook = step.patterns
+                for path, before in step.versions.items():
+                    touches = [touch for touch in self.ledger.touches() if touch.path == path]
+                    if path not in self.ledger.found(notebook):
+                        self.set_found(notebook, {path: found_version(before, touches)})
+                    after = self.look(path)
+                    if after != before:
+                        self.ledger.add_written(path, after)
+                        self.ledger.set_touch(Touch(cell, path, notebook, before, after), run)
+            for session in {step.task for step in steps}:
+                self.ledger.wrote(session)
 
     def _lives(self, session: str) -> bool:
         """Whether the process of a session still is there; see live.py."""

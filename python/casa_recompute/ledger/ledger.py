@@ -721,11 +721,14 @@ class Ledger:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._steps)
 
-    def writes(self, session: str, path: str, version: str) -> None:
-        """Journal that Python code in a session is about to write a product: the version to be brought back if it is
-        killed before the cell ends. As a step of the kind "cell", whose task is the session."""
-        query = "INSERT INTO pending (kind, task, versions, patterns) VALUES ('cell', ?, ?, '[]')"
-        self._db.execute(query, (session, json.dumps({path: version})))
+    def writes(self, session: str, touch: Touch) -> None:
+        """Journal that Python code of a cell in a session is about to write a product; ``after`` is not known yet.
+
+        As a step of the kind "cell", whose task is the session, and whose patterns are cell and notebook.
+        """
+        query = "INSERT INTO pending (kind, task, versions, patterns) VALUES ('cell', ?, ?, ?)"
+        about = {touch.path: touch.before}, [touch.cell, touch.notebook]
+        self._db.execute(query, (session, *map(json.dumps, about)))
 
     def wrote(self, session: str) -> None:
         """Strike out all that :meth:`writes` has journaled for a session."""

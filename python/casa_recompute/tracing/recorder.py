@@ -80,14 +80,14 @@ class Recorder:
                 self._arrive(path)
             if self._tree is not None and os.path.lexists(self._space.absolute(path)) != (path in self._tree):
                 self._compare()  # a program that the cell has started has made or removed it
-            if path not in self._written:
-                is_known = product is not None or self._is_directory(path)
-                self._note(f"e:{path}", existence(self._space.absolute(path), is_known))
+            self._note_existence(path, product is not None or self._is_directory(path))
         elif how == "list" and product is None:
             for known in self._below(path):
                 self._arrive(known)
             if self._tree is not None:
                 self._compare()  # a program that the cell has started may have made or removed some of it
+            if path:
+                self._note_existence(path, self._is_directory(path))
             self._note(f"d:{path}", self._listing(path))
         elif product is None and how in ("read", "remove") and self._is_directory(path):
             for known in self._below(path):
@@ -199,7 +199,7 @@ class Recorder:
         place = path if product else f"{path}/"
         self._arrive(place)
         there = os.path.lexists(self._space.absolute(path))
-        self._note(f"e:{path}", "yes" if there else "no")
+        self._note_existence(path, True)
         if not there:
             self._products.add(place)
             if place not in self._written:
@@ -220,6 +220,11 @@ class Recorder:
     def _read(self, product: str) -> None:
         if product not in self._written:
             self._note(f"p:{product}", self._arrived[product])
+
+    def _note_existence(self, path: str, known: bool) -> None:
+        """That something is there, or not; ``known``: see simulate.existence. Not of what the cell itself has made."""
+        if path not in self._written and f"{path}/" not in self._written:
+            self._note(f"e:{path}", existence(self._space.absolute(path), known))
 
     def _note(self, resource: str, version: str) -> None:
         self.reads.setdefault(resource, version)

@@ -26,25 +26,27 @@ from casa_recompute.notebook.walk import Misuse, Walk
 from casa_recompute.settings import Settings
 from casa_recompute.workspace import HOME, WorkspaceBusy
 from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotThere, Overloaded
-from jupyterlab_casa.managers.plans import CELLS, posted, sources
+from jupyterlab_casa.managers.plans import CELLS, KERNEL, posted, sources
 from jupyterlab_casa.managers.products import told
 
 SCHEMA = 1
-_ID = {"type": ["string", "null"], "pattern": "^[!-~]{1,256}$"}
 WALK = {
     "type": "object",
     "required": ["cells"],
     "properties": {
         **CELLS["properties"],  # type: ignore[dict-item]
-        "kernel": _ID,
-        "to": _ID,
+        "to": KERNEL,
         "everything": {"type": "boolean"},
     },
 }
 """What is posted to begin with; as in openapi.yaml."""
 STEP = {
     "type": "object",
-    "properties": {**CELLS["properties"], "ok": {"type": ["boolean", "null"]}, "stop": {"type": "boolean"}},  # type: ignore[dict-item]
+    "properties": {
+        "cells": CELLS["properties"]["cells"],  # type: ignore[index]
+        "ok": {"type": ["boolean", "null"]},
+        "stop": {"type": "boolean"},
+    },
 }
 """What is posted with each step; as in openapi.yaml."""
 _valid_walk, _valid_step = fastjsonschema.compile(WALK), fastjsonschema.compile(STEP)
@@ -67,11 +69,8 @@ class _Open:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def session(self) -> live.Live | None:
-        """What its kernel does in this workspace; a kernel that another provisioner has started knows no id."""
-        alive = [session for session in live.read(self.directory / HOME) if session.alive]
-        named = [session for session in alive if session.kernel == self.kernel]
-        unnamed = [session for session in alive if not session.kernel]
-        return named[0] if named else unnamed[0] if len(unnamed) == 1 and self.kernel else None
+        """What its kernel does in this workspace."""
+        return live.of_kernel(self.directory / HOME, self.kernel)
 
 
 class Walks(Manager):
@@ -279,7 +278,7 @@ class Walks(Manager):
 
 
 def _held(one: _Open) -> Mapping[str, str]:
-    session = one.session() if one.kernel is not None else None
+    session = one.session()
     return session.holds if session is not None else {}
 
 
