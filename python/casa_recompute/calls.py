@@ -207,7 +207,8 @@ class _Plan:
     inputs: dict[str, str] = field(default_factory=dict)  # path -> version, of what is read or modified
     absent: set[str] = field(default_factory=set)  # paths where it looks for data, and there are none
     changing: set[str] = field(default_factory=set)  # paths that may change or appear
-    around: list[str] = field(default_factory=list)  # directories that cells have made, in which all these lie
+    directories: dict[str, str] = field(default_factory=dict)  # that cells have made, in which all these lie
+    around: list[str] = field(default_factory=list)  # other products of which these are parts
     promised: dict[str, str] = field(default_factory=dict)  # path -> role
     patterns: list[str] = field(default_factory=list)  # globs relative to the workspace
     names: dict[str, dict[str, str]] = field(default_factory=dict)  # parameter -> as written -> product path
@@ -283,7 +284,8 @@ def foresee(
     call.cwd = directory
     plan = call._plan()
     call._take_key(plan)
-    unknown = UNKNOWN in plan.inputs.values() or not plan.effects.cacheable or not plan.effects.trusted
+    uncertain = UNKNOWN in plan.inputs.values() or not {ABSENT, UNKNOWN}.isdisjoint(plan.directories.values())
+    unknown = uncertain or not plan.effects.cacheable or not plan.effects.trusted
     records = space.ledger.calls_of_task(task.name)
     expected = max(records, key=lambda record: _likeness(record, plan)).seconds if records else 0.0
     return Foresight(task.name, None if unknown else plan.key, plan.arguments, frozenset(plan.changing), expected)
@@ -338,7 +340,7 @@ class _Call:
             while True:
                 plan = self._plan()
                 try:
-                    self.space.restore({path: self._implied(path) for path in plan.around})
+                    self.space.restore(plan.directories | {path: self._implied(path) for path in plan.around})
                 except VersionLost as lost:
                     self.bench.place.give_up(lost.path)
                     continue
@@ -368,14 +370,15 @@ class _Call:
 
     def note_what_it_saw(self) -> None:
         """A call failed because of the data that its arguments name, or because there were none."""
-        for path in sorted(set(self._products.values())):
+        seen = set(self._products.values())
+        for path in sorted(seen | self._directories(seen)):
             version = self._implied(path)
             self.bench.place.touch(path, version, version, read=True)
 
     def _recall(self, plan: _Plan) -> Outcome | None:
         """The call's outcome from memory, if it can be had."""
         self._take_key(plan)
-        if not plan.effects.cacheable:
+        if not plan.effects.cacheable or ABSENT in plan.directories.values():  # then CASA decides what comes of it
             return None
         record = self.ledger.call(plan.key) or self._twin(plan)
         outcome = self._give_again(plan, record) if record is not None else None
@@ -428,17 +431,16 @@ class _Call:
             if access.mode == "write" and access.role not in plan.effects.optional:
                 plan.promised[path] = access.role
         plan.absent |= absent - plan.changing
-        knows = self.bench.place.knows
-        above = {above for path in (*plan.inputs, *plan.changing, *plan.patterns) for above in around(path)}
-        for directory in sorted(f"{path}/" for path in above if knows(f"{path}/")):
-            version = self._implied(directory)
-            if version == ABSENT:
-                plan.absent.add(directory)
-            else:
-                plan.inputs[directory] = version
-            plan.around.append(directory)
-        plan.around += sorted(path for path in above if knows(path))
+        paths = {*plan.inputs, *plan.changing, *plan.patterns}
+        plan.directories = {path: self._implied(path) for path in sorted(self._directories(paths))}
+        above, knows = {directory for path in paths for directory in around(path)}, self.bench.place.knows
+        plan.around = sorted(path for path in above if knows(path))
         return plan
+
+    def _directories(self, paths: Collection[str]) -> set[str]:
+        """Directories that cells have made, in which these lie."""
+        above = {f"{directory}/" for path in paths for directory in around(path)}
+        return {path for path in above if self.bench.place.knows(path)}
 
     def _take_key(self, plan: _Plan) -> None:
         plan.arguments = {
@@ -540,6 +542,8 @@ class _Call:
         for path, version in outputs.items():
             if path not in plan.inputs:
                 self.bench.place.touch(path, before.get(path, ABSENT), version)
+        for path, version in plan.directories.items():
+            self.bench.place.touch(path, version, version, read=True)
         for path in plan.absent:
             self.bench.place.missed(path)
 
@@ -907,7 +911,7 @@ class _Call:
         with contextlib.suppress(OSError):
             self.space.keep(changed)
         with self.ledger.transaction():
-            for path in sorted(changed | inputs.keys()):
+            for path in sorted(changed | inputs.keys() | plan.directories.keys()):
                 present = self.space.look(path)
                 self.bench.place.touch(path, inputs.get(path, self._implied(path)), present, read=True)
             self.ledger.add_run(

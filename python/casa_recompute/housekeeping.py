@@ -432,6 +432,7 @@ def _needed(space: Workspace, occupied: bool) -> dict[str, str]:
             needed |= dict.fromkeys(versions, f"{notebook or 'a notebook'} needs it, and a kernel is open")
     for step in space.ledger.pending():
         needed |= dict.fromkeys(step.versions.values(), "a step that is under way needs it")
+    needed |= dict.fromkeys(space.ledger.unfinished().values(), "a cell that is under way needs it")
     return needed
 
 

@@ -95,7 +95,7 @@ class Session:
         self.shared = Shared(self.settings.shared)
         self.casa = Installation(self.settings)
         self.watcher: Watcher = watcher if watcher is not None else SilentWatcher()
-        self.id = uuid.uuid4().hex[:12]
+        self.id = self.workspace.session = uuid.uuid4().hex[:12]
         self.cell = ""
         self._place: Place | None = None
         self._touches: list[Touch] = []  # when the cell began

@@ -31,7 +31,6 @@ from casa_recompute.ledger import (
     LedgerError,
     LedgerUnreadable,
     NewerLedger,
-    Pending,
     Touch,
     Version,
 )
@@ -113,6 +112,8 @@ class Workspace:
     """Called with the absolute path of a product before it is replaced; may raise to forbid it."""
     replaced: set[str]
     """Absolute paths replaced since the worker was last told."""
+    session: str
+    """Whose it is, if it is one's."""
     brought: dict[str, str]
     """Product path -> version that was brought there, since the cell began; its owner clears it."""
     displaced: dict[str, str]
@@ -178,7 +179,7 @@ class Workspace:
         self._chores = Chores(self.store, self.home / "store")
         self.on_replace, self.on_product = [], []
         self.replaced = set()
-        self.brought, self.displaced, self.noticed = {}, {}, {}
+        self.session, self.brought, self.displaced, self.noticed = "", {}, {}, {}
         try:
             with self._locked(patience=0):
                 self.ledger = self._open_ledger()
@@ -214,7 +215,7 @@ class Workspace:
         space._glanced = None
         space._read_limit = None
         space.on_product, space.on_replace, space.replaced = [], [], set()
-        space.brought, space.displaced, space.noticed = {}, {}, {}
+        space.session, space.brought, space.displaced, space.noticed = "", {}, {}, {}
         space.ledger = ledger
         space.store = view_store(space.home / "store")
         return space
@@ -1035,7 +1036,7 @@ class Workspace:
 
     def recover(self) -> None:
         """Undo calls and complete restores that a killed process, or a power cut, left."""
-        pending = [step for step in self.ledger.pending() if step.kind != "cell" or not self._lives(step.task)]
+        pending = self.ledger.pending()
         if self.confined:
             concerned = [path for step in pending for path in (*step.versions, *step.patterns)]
             if not all(map(leads_inside, [*concerned, *json.loads(self.ledger.meta("unsettled") or "[]")])):
@@ -1046,8 +1047,6 @@ class Workspace:
         if pending:
             self.store.sweep()
         for step in pending:
-            if step.kind == "cell":
-                continue
             try:
                 try:
                     self.undo(step.id, step.versions, step.patterns)
@@ -1062,11 +1061,14 @@ class Workspace:
                 for path, version_id in step.versions.items():
                     self._put_right(path, version_id, self.stamps(path))
                 self.ledger.end(step.id)
-        self._note_unfinished([step for step in pending if step.kind == "cell"])
+        self._note_unfinished()
         self._after_power_cut()
 
-    def _note_unfinished(self, steps: Sequence[Pending]) -> None:
+    def _note_unfinished(self) -> None:
         """What Python code of cells was writing when kernels were killed is theirs, as after a cell that has failed."""
+        steps = self.ledger.begun_in_cells(but=self.session)
+        dead = {session for session in {step.task for step in steps} if not self._lives(session)}
+        steps = [step for step in steps if step.task in dead]
         if not steps:
             return
         with self.ledger.transaction():
@@ -1081,7 +1083,7 @@ class Workspace:
                     if after != before:
                         self.ledger.add_written(path, after)
                         self.ledger.set_touch(Touch(cell, path, notebook, before, after), run)
-            for session in {step.task for step in steps}:
+            for session in dead:
                 self.ledger.wrote(session)
 
     def _lives(self, session: str) -> bool:

@@ -232,7 +232,7 @@ def test_a_kernel_that_is_killed_while_python_code_writes(open_session: Callable
                 assert seen["make"] != "stale" and seen["write"] in ("fresh", "restorable"), (last, seen)
                 assert (set(seen.values()) == {"fresh"}) == (broken == left), (last, seen)
                 with other.workspace.lock():
-                    assert contents(tmp_path) == broken and not other.workspace.ledger.pending()
+                    assert contents(tmp_path) == broken and not other.workspace.ledger.unfinished()
             if last % 2:
                 for cell in order[1:]:
                     run(other, cell)
@@ -255,4 +255,4 @@ def test_what_another_kernel_is_writing(open_session: Callable[..., Session], tm
     assert other.end_cell() == ()
     one.end_cell()
     with other.workspace.lock():
-        assert (tmp_path / "notes.txt").read_text() == "half of it" and not one.workspace.ledger.pending()
+        assert (tmp_path / "notes.txt").read_text() == "half of it" and not one.workspace.ledger.unfinished()

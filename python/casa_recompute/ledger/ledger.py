@@ -736,8 +736,11 @@ class Ledger:
 
     def unfinished(self) -> dict[str, str]:
         """Products that cells are writing, or were when they were killed; and the versions that lay there before."""
-        steps = [step for step in self.pending() if step.kind == "cell"]  # newest first
-        return {path: version for step in steps for path, version in step.versions.items()}
+        return {path: version for step in self.begun_in_cells() for path, version in step.versions.items()}
+
+    def begun_in_cells(self, but: str = "") -> list[Pending]:
+        """What :meth:`writes` has journaled, newest first; ``but``: not that of this session."""
+        return self._pending("kind = 'cell' AND task != ?", but)
 
     def journal_again(self) -> None:
         """Journal what the copy of a lost ledger's journal says."""
@@ -749,8 +752,12 @@ class Ledger:
             self.begin(*step)
 
     def pending(self) -> list[Pending]:
-        """Steps that were not ended, newest first."""
-        rows = self._db.execute("SELECT id, kind, task, versions, patterns FROM pending ORDER BY id DESC")
+        """Steps that were not ended, newest first; without those of Python code (see :meth:`writes`)."""
+        return self._pending("kind != 'cell'")
+
+    def _pending(self, which: str, *values: str) -> list[Pending]:
+        query = f"SELECT id, kind, task, versions, patterns FROM pending WHERE {which} ORDER BY id DESC"
+        rows = self._db.execute(query, values)
         return [Pending(row[0], row[1], row[2], json.loads(row[3]), json.loads(row[4])) for row in rows]
 
 

@@ -38,7 +38,7 @@ class Lookups:
         ids = [cell.id for cell in cells]
         self._notebook = notebook
         self._unfinished = self._ledger.unfinished()
-        self._found = self._unfinished | self._ledger.inherited(notebook, ids)
+        self._found = self._ledger.inherited(notebook, ids)
         self._made: set[str] = set()
         self._story: set[str] = set()
         self._products: frozenset[str] = frozenset()
@@ -179,7 +179,7 @@ class Lookups:
         self._last = None
         self._kept.clear()
         self._unfinished = self._ledger.unfinished()
-        self._found = self._unfinished | self._found | self._ledger.found(self._notebook)
+        self._found |= self._ledger.found(self._notebook)
         self._note_products()
 
     def _note_products(self) -> None:
@@ -212,7 +212,7 @@ class Lookups:
 
     def _find(self, path: str) -> str:
         present = self.present(path)
-        known = self._found.get(path)
+        known = self._found.get(path, self._unfinished.get(path))
         if known is None or known == present:
             return present
         if not self.foreign(path, present):
@@ -231,7 +231,7 @@ class Lookups:
     def existence(self, path: str) -> str:
         """Whether something is at a path that no cell of the walk has touched; see simulate.existence."""
         for product in (path, f"{path}/"):
-            if product in self._found:
+            if product in self._found or product in self._unfinished:
                 return "no" if self.found(product) == ABSENT else "yes"
         known = self._existences.get(path)
         if known is None:
