@@ -27,7 +27,7 @@ from casa_recompute import casalog
 from casa_recompute.housekeeping import make_room
 from casa_recompute.ledger import CallRecord
 from casa_recompute.notebook.simulate import UNKNOWN
-from casa_recompute.products import ABSENT, Stamp, Tree, matches, product_path, scan, signature
+from casa_recompute.products import ABSENT, Stamp, Tree, around, matches, product_path, scan, signature
 from casa_recompute.products.paths import fits
 from casa_recompute.runner import Reply, Worker
 from casa_recompute.runner.worker import codec
@@ -145,6 +145,12 @@ class Place(Protocol):
     def implied(self, path: str) -> str:
         """The version of a product that the call is to act on."""
 
+    def knows(self, path: str) -> bool:
+        """Whether some cell has made or changed a product."""
+
+    def former(self) -> dict[str, str]:
+        """Products that were only brought to another version since the cell began, and the one that lay there."""
+
     def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
         """The call read (``before == after``) or changed a product; ``read``: also when it changed it."""
 
@@ -201,6 +207,8 @@ class _Plan:
     inputs: dict[str, str] = field(default_factory=dict)  # path -> version, of what is read or modified
     absent: set[str] = field(default_factory=set)  # paths where it looks for data, and there are none
     changing: set[str] = field(default_factory=set)  # paths that may change or appear
+    directories: dict[str, str] = field(default_factory=dict)  # that cells have made, in which all these lie
+    around: list[str] = field(default_factory=list)  # other products of which these are parts
     promised: dict[str, str] = field(default_factory=dict)  # path -> role
     patterns: list[str] = field(default_factory=list)  # globs relative to the workspace
     names: dict[str, dict[str, str]] = field(default_factory=dict)  # parameter -> as written -> product path
@@ -255,10 +263,11 @@ def foresee(
     bound: Mapping[str, Any],
     environment: Mapping[str, str],
     implied: Callable[[str], str],
+    knows: Callable[[str], bool],
     directory: Path,
 ) -> Foresight:
     """What a call in a directory would do on products at the versions that ``implied`` tells; nothing is run."""
-    place = _Vision(implied)
+    place = _Vision(implied, knows)
     bench = Bench(
         workspace=space,
         shared=Shared(""),
@@ -275,7 +284,8 @@ def foresee(
     call.cwd = directory
     plan = call._plan()
     call._take_key(plan)
-    unknown = UNKNOWN in plan.inputs.values() or not plan.effects.cacheable or not plan.effects.trusted
+    uncertain = UNKNOWN in plan.inputs.values() or not {ABSENT, UNKNOWN}.isdisjoint(plan.directories.values())
+    unknown = uncertain or not plan.effects.cacheable or not plan.effects.trusted
     records = space.ledger.calls_of_task(task.name)
     expected = max(records, key=lambda record: _likeness(record, plan)).seconds if records else 0.0
     return Foresight(task.name, None if unknown else plan.key, plan.arguments, frozenset(plan.changing), expected)
@@ -287,14 +297,19 @@ class _Vision:
     cell = ""
     strict = True
 
-    def __init__(self, implied: Callable[[str], str]) -> None:
+    def __init__(self, implied: Callable[[str], str], knows: Callable[[str], bool]) -> None:
         self.implied = implied
+        self.knows = knows
 
     def touch(self, path: str, before: str, after: str, *, read: bool = False) -> None:
         """Nothing is touched."""
 
     def missed(self, path: str) -> None:
         """Nothing is looked for."""
+
+    def former(self) -> dict[str, str]:
+        """Nothing is brought."""
+        return {}
 
     def called(self, *_: object, **__: object) -> None:
         """Nothing is called."""
@@ -324,6 +339,11 @@ class _Call:
                 self._check()  # before data are read that nobody has seen yet: a typing error shall not cost that
             while True:
                 plan = self._plan()
+                try:
+                    self.space.restore(plan.directories | {path: self._implied(path) for path in plan.around})
+                except VersionLost as lost:
+                    self.bench.place.give_up(lost.path)
+                    continue
                 outcome = self._recall(plan) if plan.effects.trusted else None
                 if outcome is not None:
                     return outcome
@@ -340,22 +360,25 @@ class _Call:
                 before = {path: self.space.look(path) for path in (*plan.inputs, *plan.changing)}
                 protected = {path: before[path] for path in plan.changing}
             else:
-                protected = {path: self.space.look(path) for path in sorted({*self._named(), *plan.inputs})}
+                before = protected = {path: self.space.look(path) for path in sorted({*self._named(), *plan.inputs})}
             remembered = self._protect(protected)
+            # What was brought for the call, or set aside, is put back, too, if nothing comes of it.
+            protected = protected | self.bench.place.former()
         if plan.effects.trusted:
             return self._run(plan, reason, expected, before, protected, remembered)
-        return self._watch(plan, reason, protected, remembered)
+        return self._watch(plan, reason, before, protected, remembered)
 
     def note_what_it_saw(self) -> None:
         """A call failed because of the data that its arguments name, or because there were none."""
-        for path in sorted(set(self._products.values())):
+        seen = set(self._products.values())
+        for path in sorted(seen | self._directories(seen)):
             version = self._implied(path)
             self.bench.place.touch(path, version, version, read=True)
 
     def _recall(self, plan: _Plan) -> Outcome | None:
         """The call's outcome from memory, if it can be had."""
         self._take_key(plan)
-        if not plan.effects.cacheable:
+        if not plan.effects.cacheable or ABSENT in plan.directories.values():  # then CASA decides what comes of it
             return None
         record = self.ledger.call(plan.key) or self._twin(plan)
         outcome = self._give_again(plan, record) if record is not None else None
@@ -408,7 +431,16 @@ class _Call:
             if access.mode == "write" and access.role not in plan.effects.optional:
                 plan.promised[path] = access.role
         plan.absent |= absent - plan.changing
+        paths = {*plan.inputs, *plan.changing, *plan.patterns}
+        plan.directories = {path: self._implied(path) for path in sorted(self._directories(paths))}
+        above, knows = {directory for path in paths for directory in around(path)}, self.bench.place.knows
+        plan.around = sorted(path for path in above if knows(path))
         return plan
+
+    def _directories(self, paths: Collection[str]) -> set[str]:
+        """Directories that cells have made, in which these lie."""
+        above = {f"{directory}/" for path in paths for directory in around(path)}
+        return {path for path in above if self.bench.place.knows(path)}
 
     def _take_key(self, plan: _Plan) -> None:
         plan.arguments = {
@@ -510,6 +542,8 @@ class _Call:
         for path, version in outputs.items():
             if path not in plan.inputs:
                 self.bench.place.touch(path, before.get(path, ABSENT), version)
+        for path, version in plan.directories.items():
+            self.bench.place.touch(path, version, version, read=True)
         for path in plan.absent:
             self.bench.place.missed(path)
 
@@ -851,30 +885,33 @@ class _Call:
 
     # -- a call whose effects are not known for certain ------------------------------------------------------------
 
-    def _watch(self, plan: _Plan, reason: str, inputs: Mapping[str, str], remembered: bool) -> Outcome:
+    def _watch(
+        self, plan: _Plan, reason: str, inputs: Mapping[str, str], protected: Mapping[str, str], remembered: bool
+    ) -> Outcome:
         """Run a task without an entry to be trusted: trees are compared, nothing is served from memory."""
         before = self._workspace_tree()
         scratch = self._scratch()
         patterns = [*plan.patterns, *self._temporary()]
-        step = self.space.begin("call", self.task.name, *((inputs, patterns) if remembered else ({}, [])))
+        step = self.space.begin("call", self.task.name, *((protected, patterns) if remembered else ({}, [])))
         try:
             reply = self._execute(scratch, None)
             self._demand(plan)
             self._shown, _ = self._take_pictures(reply.body["pictures"])
         except BaseException as error:
-            self._fail(step, inputs, patterns, reason, error, remembered)
+            self._fail(step, protected, patterns, reason, error, remembered)
             raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         after = self._workspace_tree()
-        changed = {name.split("/")[0] for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+        different = (name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        changed = {self._changed(name) for name in different}
         changed |= {
             path for path, version in inputs.items() if os.path.isabs(path) and self.space.look(path) != version
         }
         with contextlib.suppress(OSError):
             self.space.keep(changed)
         with self.ledger.transaction():
-            for path in sorted(changed | inputs.keys()):
+            for path in sorted(changed | inputs.keys() | plan.directories.keys()):
                 present = self.space.look(path)
                 self.bench.place.touch(path, inputs.get(path, self._implied(path)), present, read=True)
             self.ledger.add_run(
@@ -914,6 +951,11 @@ class _Call:
 
     def _is_product(self, place: Path) -> bool:
         return os.path.lexists(place) and place != self.space.directory and place not in self.space.directory.parents
+
+    def _changed(self, name: str) -> str:
+        """The product of which a file in the workspace is part: what lies there, or in a directory that a cell made."""
+        directories = around(name)
+        return next((path for path in directories if not self.bench.place.knows(f"{path}/")), name)
 
     def _workspace_tree(self) -> dict[str, Stamp]:
         tree: dict[str, Stamp] = {}

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from casa_recompute.ledger import CallRecord, Version
-from casa_recompute.products import ABSENT, Manifest, scan
+from casa_recompute.products import ABSENT, Manifest
 from casa_recompute.store.chores import seal
 from casa_recompute.store.extents import Blocks, Pieces, all_extents
 from casa_recompute.store.zfs import ZfsStore
@@ -432,6 +432,7 @@ def _needed(space: Workspace, occupied: bool) -> dict[str, str]:
             needed |= dict.fromkeys(versions, f"{notebook or 'a notebook'} needs it, and a kernel is open")
     for step in space.ledger.pending():
         needed |= dict.fromkeys(step.versions.values(), "a step that is under way needs it")
+    needed |= dict.fromkeys(space.ledger.unfinished().values(), "a cell that is under way needs it")
     return needed
 
 
@@ -441,7 +442,7 @@ def _all_extents(space: Workspace, names: Iterable[str]) -> dict[str, Pieces]:
     device = os.stat(space.home).st_dev
     for product in space.ledger.known_paths():
         root = space.absolute(product)
-        for name, stamp in scan(root).items():
+        for name, stamp in space.stamps(product).items():
             path = root / name if name else root
             if stamp.kind == "f" and path.stat().st_dev == device:
                 paths[f"/{path}"] = path

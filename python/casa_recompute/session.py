@@ -26,9 +26,9 @@ from casa_recompute.live import Teller
 from casa_recompute.notebook.facts import text_hash
 from casa_recompute.notebook.model import THREADS, WORKSPACE, CallUse, CellRun
 from casa_recompute.notebook.outputs import digest as outputs_digest
-from casa_recompute.notebook.simulate import history
+from casa_recompute.notebook.simulate import history, listing
 from casa_recompute.notebook.source import EVERYTHING, meaning, uses
-from casa_recompute.products import ABSENT, product_path
+from casa_recompute.products import ABSENT, around, product_path
 from casa_recompute.runner import Worker
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.shared import Shared
@@ -42,7 +42,7 @@ from casa_recompute.story import (
     implied,
     outside_change,
 )
-from casa_recompute.tasks import Catalogue
+from casa_recompute.tasks import Catalogue, Task
 from casa_recompute.tracing.files import FileWatch
 from casa_recompute.tracing.impure import impure_chains
 from casa_recompute.tracing.modules import forget_changed, local_files, note
@@ -95,13 +95,14 @@ class Session:
         self.shared = Shared(self.settings.shared)
         self.casa = Installation(self.settings)
         self.watcher: Watcher = watcher if watcher is not None else SilentWatcher()
-        self.id = uuid.uuid4().hex[:12]
+        self.id = self.workspace.session = uuid.uuid4().hex[:12]
         self.cell = ""
         self._place: Place | None = None
         self._touches: list[Touch] = []  # when the cell began
         self._latest: list[Touch] = []
         self._generation = self._entered = 0  # of the ledger: when the latest touches were read, when the cell began
         self._before: dict[str, str] = {}
+        self._set: set[str] = set()  # products of which the ledger knows what this run of the cell did to them
         self._batch: BatchStory | None = None
         self._entering: Cell | None = None
         self._failed = False
@@ -119,6 +120,7 @@ class Session:
         self._started = self._clock = 0.0
         self._name_makers: dict[str, str] = {}
         self._above: tuple[int, list[Mapping[str, str]]] | None = None
+        self._ran: list[str] = []  # what the cells said that ran here; "" for what was none
         self._told = False  # that the order of cells is not known
         self._owner = os.getpid()
         self.live = Teller(self.workspace.home, self.id, self.log, lambda: self._worker.pid if self._worker else None)
@@ -227,22 +229,28 @@ class Session:
         self.live.expect(task)
         drawn = random.getstate()  # what our own libraries draw is none of the user's
         try:
-            with self._watch.paused() if self._watch is not None else contextlib.nullcontext():
-                self._enter()
-                if self._recorder is not None:
-                    with self.workspace.lock(self._tell_waiting):
-                        self._recorder.settle()
-                try:
-                    return perform(self._bench(), definition, bound, given)
-                except sqlite3.DatabaseError:
-                    # The ledger was damaged or taken away under our feet: what the store's records tell is enough.
-                    self.workspace.reopen_ledger()
-                    return perform(self._bench(), definition, bound, given)
+            outcome = self._perform(definition, bound, given)
+            if self.live.told_to_stop():
+                raise KeyboardInterrupt(f"stopped after {task}, as asked for")
+            return outcome
         except BaseException:
             self._failed = True
             raise
         finally:
             random.setstate(drawn)
+
+    def _perform(self, definition: Task, bound: dict[str, Any], given: set[str]) -> Outcome:
+        with self._watch.paused() if self._watch is not None else contextlib.nullcontext():
+            self._enter()
+            if self._recorder is not None:
+                with self.workspace.lock(self._tell_waiting):
+                    self._recorder.settle()
+            try:
+                return perform(self._bench(), definition, bound, given)
+            except sqlite3.DatabaseError:
+                # The ledger was damaged or taken away under our feet: what the store's records tell is enough.
+                self.workspace.reopen_ledger()
+                return perform(self._bench(), definition, bound, given)
 
     def _bench(self) -> Bench:
         return Bench(
@@ -319,9 +327,14 @@ class Session:
         self._source = cell.source if cell is not None else source or ""
         self._uses = uses(self._source) if cell is not None or source is not None else EVERYTHING
         self._started, self._clock = time.time(), time.monotonic()
+        self.live.told_to_stop()  # it was meant for another cell
         if self._names is not None and self._state is not None:
-            self._names.bring(self._state["names"], self._state["bound"])
+            bound = self._state["bound"]
+            extra = self._names.elsewhere(bound) if self._uses.everything else set()  # it could see any of them
+            self._names.bring({**dict.fromkeys(extra, ABSENT), **self._state["names"]}, bound)
             self._names.set_aside(self._state["aside"])
+        elif self._names is not None:
+            self._names.readmit()  # no walk is under way, or it was given up
         # A cell without task calls need not wait for another kernel's task; one with calls enters with the first.
         with contextlib.suppress(WorkspaceBusy):
             try:
@@ -355,7 +368,8 @@ class Session:
         """See to it that a directory is there which a cell above has made, as far as the running cell's place goes."""
         path = self._name_of(path)
         products = self._state["products"] if self._state is not None else {}
-        targets = {product: v for product, v in products.items() if path == product or path.startswith(product + "/")}
+        above = {*around(path), path}
+        targets = {product: v for product, v in products.items() if product.removesuffix("/") in above}
         with self.workspace.lock(self._tell_waiting):
             self.workspace.restore(targets)
 
@@ -421,8 +435,10 @@ class Session:
             try:
                 with contextlib.suppress(WorkspaceBusy), self.workspace.lock(patience=1):
                     self._place = place
+                    if not ok:
+                        self._put_back()
                     with self.workspace.ledger.transaction():
-                        self._finish(place, ok and not self._failed)
+                        self._finish(place, ok, ok and not self._failed)
                         if self._recorder is not None:  # else the cell has waited for another kernel
                             outcome = ended
                             if show is not None:
@@ -433,16 +449,62 @@ class Session:
                                     outcome, error = "error", "what it showed is too much to be kept"
                                 outputs = shown or ()
                             self._record(self._recorder, place, outcome, error, outputs)
+                            self.workspace.ledger.wrote(self.id)
                             recorded = True
+                if not recorded:
+                    self.workspace.ledger.wrote(self.id)
             except (sqlite3.Error, OSError) as problem:
                 self._notes.append(f"WARNING: what this cell did could not be noted: {problem}")
             self._place = None
         if self._names is not None and not recorded:
-            self._names.end(uuid.uuid4().hex)
+            chains = self._names.chains(self._uses)
+            parts = senses(chains, self._source, self._names.namespace, outputs, files=False, programs=False)
+            self._names.end(uuid.uuid4().hex, parts, of_cell=place is not None)
+        self._ran.append(meaning(self._source) if place is not None else "")
         self._recorder = self._watch = self._state = None
         self._tell_notes(self._notes)
+        self._tell_held()
         self.live.cell_ended(self.cell, ended, place.run if place is not None and recorded else 0)
         return tuple(self._notes)
+
+    def settle(self, names: Mapping[str, str], products: Mapping[str, str]) -> list[str]:
+        """The end of a walk through a notebook: leave everything as after its last cell. No cell is running.
+
+        Args:
+            names: all names that are bound there (see :class:`Cell`) and their versions; see ``NameTracker.settle``.
+            products: path -> version of products that are to be brought back.
+
+        Returns:
+            Sentences for the user.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        self._notes = []
+        if self.settings.state != "story":
+            return []
+        with self.workspace.lock(self._tell_waiting):
+            for path, version in products.items():
+                try:
+                    self.workspace.restore({path: version} if self.workspace.look(path) != version else {})
+                except VersionLost as lost:
+                    self._notes.append(str(lost))
+        if self._names is not None:
+            lost_names = ", ".join(f"`{name}`" for name in sorted(self._names.settle(names)))
+            if lost_names:
+                self._notes.append(f"{lost_names}: the value could not be kept; run the cell that makes it to have it")
+        self._tell_held()
+        self._tell_notes(self._notes)
+        return self._notes
+
+    def stirred(self) -> None:
+        """Something that is no cell has run since the last one: it may have changed values."""
+        if self._names is not None:
+            self._names.stir()
+
+    def _tell_held(self) -> None:
+        if self._names is not None:
+            self.live.holds(self._names.holds())
 
     def _tell_notes(self, notes: Iterable[str]) -> None:
         for text in notes:
@@ -467,10 +529,15 @@ class Session:
             outputs = [{**output, **bundles.get(position, {})} for position, output in enumerate(outputs)]
             ledger.add_cell_run(replace(known, shown=outputs_digest(outputs)), text_hash(known.source), outputs)
 
-    def _finish(self, place: Place, ok: bool) -> None:
+    def _finish(self, place: Place, ended: bool, ok: bool) -> None:
+        """``ended``: the cell got to its end; ``ok``: and so did all its calls."""
         if self._recorder is not None:
             self._recorder.close()
         self._notice_own_changes(place)
+        for touch in place.touched.values():
+            # Of what a cell that did not get to its end has only read, stands what its last run has made of it.
+            if touch.before == touch.after and (ended or not self._has_changed(touch.path)):
+                self._set_touch(touch, place.run)
         if ok:
             self._drop_former(place)
         if self._batch is not None and place.touched:
@@ -499,6 +566,8 @@ class Session:
         now = meaning(self._source)
         if self._uses.history:
             reads["h:"] = self._history(place)
+        if self._uses.everything and names is not None:
+            reads["b:"] = listing(names.bound())
         salt = [uuid.uuid4().hex] if impure else []
         before = names.before() if names is not None else {}
         key = _hash_of([now, sorted(reads.items()), sorted(before.items()), *salt])
@@ -554,8 +623,10 @@ class Session:
         return made[-1].cell.removesuffix(OUTSIDE) if made else ""
 
     def _history(self, place: Place) -> str:
+        """The version of what ``Out`` and ``_`` hold: what has run here, whether or not the cells above say that."""
         sources = (self.workspace.ledger.source_of(cell) for cell in place.above)
-        return history(source for source in sources if source)
+        above = [source for source in sources if source]
+        return history(above) if above == self._ran else f"here-{uuid.uuid4().hex}"
 
     def _name_of(self, path: str) -> str:
         return product_path(path, self.workspace.directory, self.workspace.directory)
@@ -600,7 +671,9 @@ class Session:
 
     def _forget_stale_modules(self) -> None:
         """Modules of the user that changed since they were imported: the cell that imports them gets the new ones."""
-        for name in forget_changed(self._uses.imports):
+        there = self._names.namespace if self._names is not None else {}
+        others = (value for name, value in there.items() if name not in self._uses.binds)
+        for name in forget_changed(self._uses.imports, others):
             self._notes.append(f"module `{name}` has changed: it is imported anew")
 
     # what calls and Python files ask
@@ -608,7 +681,7 @@ class Session:
     def implied(self, path: str) -> str:
         """See :class:`calls.Place`."""
         present = self.workspace.look(path)
-        if self._place is None:
+        if self._place is None or (path not in self._place.touched and self._has_changed_part_of(path)):
             return present
         if self._state is not None:
             if path in self._place.touched:
@@ -624,6 +697,17 @@ class Session:
             note = f"{path}: a cell above that changes it has not run since the cells above itself did; run it, too"
             self._notes += [note] if note not in self._notes else []
         return version
+
+    def knows(self, path: str) -> bool:
+        """See :class:`calls.Place`."""
+        return path in self.story() or (self._place is not None and path in self._place.touched)
+
+    def _has_changed_part_of(self, path: str) -> bool:
+        """Whether the running cell has changed what lies in a product, or that in which it lies."""
+        assert self._place is not None
+        directories = around(path)
+        changed = (t.path for t in self._place.touched.values() if t.before != t.after)
+        return any(other in directories or path in around(other) for other in changed)
 
     def arrive(self, path: str) -> str:
         """See :class:`tracing.recorder.Host`."""
@@ -643,6 +727,10 @@ class Session:
         """See :class:`tracing.recorder.Host`."""
         with self.workspace.lock(self._tell_waiting):
             self._keep(path)
+            if self._place is not None and self.live.ready:  # else others would take it for dead
+                before = self.workspace.look(path)
+                touch = Touch(self._place.cell, path, self._place.notebook, before, before)
+                self.workspace.ledger.writes(self.id, touch)
 
     def using(self, path: str, how: str) -> None:
         """The cell is about to open a file that no audit hook sees (a tool of casatools); see files.FileClient."""
@@ -695,8 +783,25 @@ class Session:
             if before != after:
                 self._recorder.task_wrote(path, before)
         touch = self._place.touch(path, before, after)
+        if touch.before != touch.after or path in self._set:
+            self._set_touch(touch, self._place.run)
+
+    def _set_touch(self, touch: Touch, run: int) -> None:
         if (touch.before, touch.after) != (ABSENT, ABSENT):
-            self.workspace.ledger.set_touch(touch, self._place.run)
+            self._set.add(touch.path)
+            self.workspace.ledger.set_touch(touch, run)
+
+    def former(self) -> dict[str, str]:
+        """See :class:`calls.Place`."""
+        if self._place is None:
+            return {}
+        changed = {touch.path for touch in self._place.touched.values() if touch.before != touch.after}
+        space = self.workspace
+        return {
+            path: version
+            for path, version in space.displaced.items()
+            if path not in changed and space.look(path) == space.brought.get(path)  # else another kernel was here
+        }
 
     def missed(self, path: str) -> None:
         """See :class:`calls.Place`."""
@@ -720,19 +825,22 @@ class Session:
         """What changed since the last cell, was changed by something that is no cell."""
         ledger = self.workspace.ledger
         self.workspace.brought.clear()
+        self.workspace.displaced.clear()
         self.workspace.noticed.clear()
+        self._set.clear()
         self._generation = self._entered = ledger.generation
         self._touches = self._latest = ledger.touches()
         self._before = {path: self.workspace.look(path) for path in {touch.path for touch in self._touches}}
         if self._state is not None:
             return  # the plan has told what to make of them
         known: dict[str, set[str]] = {}
+        writing = ledger.unfinished()  # by cells of other kernels
         for touch in self._touches:
             if touch.before != touch.after:
                 known.setdefault(touch.path, {ABSENT}).update((touch.before, touch.after))
         for path in sorted(known):
             present = self._before[path]
-            if present in known[path] or not self._foreign(path, present):
+            if present in known[path] or path in writing or not self._foreign(path, present):
                 continue
             change = outside_change(self._touches, path, present)
             if change is None:
@@ -760,6 +868,24 @@ class Session:
             self.workspace.restore(targets)
         except VersionLost as lost:
             self.give_up(lost.path)
+
+    def _put_back(self) -> None:
+        """The cell did not get to its end: what was only brought for it, or set aside, is as it was."""
+        if self._recorder is not None:
+            self._recorder.settle()
+        former = self.former()
+        while former:
+            try:
+                self.workspace.restore(former)
+                return
+            except VersionLost as lost:
+                self._notes.append(str(lost))
+                del former[lost.path]
+
+    def _has_changed(self, path: str) -> bool:
+        """Whether the running cell's last run has changed a product."""
+        own = (touch for touch in self._touches if touch.cell == self.cell and touch.path == path)
+        return any(touch.before != touch.after for touch in own)
 
     def _notice_own_changes(self, place: Place) -> None:
         """Products that the cell's Python code changed unseen, without a task."""

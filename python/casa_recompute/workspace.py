@@ -21,21 +21,32 @@ import time
 import uuid
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from casa_recompute.ledger import CallRecord, Ledger, LedgerError, LedgerUnreadable, NewerLedger, Touch, Version
+from casa_recompute.ledger import (
+    CallRecord,
+    Ledger,
+    LedgerError,
+    LedgerUnreadable,
+    NewerLedger,
+    Touch,
+    Version,
+)
 from casa_recompute.ledger.ledger import pack_call, unpack_call
 from casa_recompute.products import (
     ABSENT,
     Manifest,
     ManifestEntry,
     Tree,
+    around,
     digest_files,
     hard_links,
+    is_directory,
     matches,
     scan,
+    scan_directory,
     signature,
 )
 from casa_recompute.products.manifest import inflated, leads_inside
@@ -43,6 +54,7 @@ from casa_recompute.products.signature import is_lock, row_of
 from casa_recompute.store import Capture, CowStore, StoreError, open_store, view_store
 from casa_recompute.store.chores import Chores, Fresh
 from casa_recompute.store.files import boot_id, readable, sync_filesystem
+from casa_recompute.story import found_version
 
 HOME = ".casa-recompute"
 _log = logging.getLogger(__name__)
@@ -102,8 +114,12 @@ class Workspace:
     """Called with the absolute path of a product before it is replaced; may raise to forbid it."""
     replaced: set[str]
     """Absolute paths replaced since the worker was last told."""
+    session: str
+    """Whose it is, if it is one's."""
     brought: dict[str, str]
     """Product path -> version that was brought there, since the cell began; its owner clears it."""
+    displaced: dict[str, str]
+    """Of those, the version that lay there before anything was brought."""
     noticed: dict[str, str]
     """Product path -> version that this process found or put there, since the cell began; its owner clears it."""
     on_product: list[Callable[[str, str, str], None]]
@@ -166,7 +182,7 @@ class Workspace:
         self._chores = Chores(self.store, self.home / "store")
         self.on_replace, self.on_product = [], []
         self.replaced = set()
-        self.brought, self.noticed = {}, {}
+        self.session, self.brought, self.displaced, self.noticed = "", {}, {}, {}
         try:
             with self._locked(patience=0):
                 self.ledger = self._open_ledger()
@@ -201,7 +217,8 @@ class Workspace:
         space._depth = 0
         space._glanced = None
         space._read_limit = None
-        space.on_product, space.on_replace, space.replaced, space.brought, space.noticed = [], [], set(), {}, {}
+        space.on_product, space.on_replace, space.replaced = [], [], set()
+        space.session, space.brought, space.displaced, space.noticed = "", {}, {}, {}
         space.ledger = ledger
         space.store = view_store(space.home / "store")
         return space
@@ -258,6 +275,10 @@ class Workspace:
     def absolute(self, path: str) -> Path:
         """Where a product lies."""
         return self.directory / path
+
+    def stamps(self, path: str) -> Tree:
+        """What the file system says of a product's files; empty when it is not there."""
+        return scan_directory(self.absolute(path)) if is_directory(path) else scan(self.absolute(path))
 
     def in_the_way(self, path: str) -> Path | None:
         """What lies where a directory above a product was, when it was replaced: a symbolic link, or a file.
@@ -381,7 +402,7 @@ class Workspace:
         """The version at ``path``, and the stamps of its files."""
         if self._glanced is not None and path in self._glanced:
             return self._glanced[path]
-        tree = scan(self.absolute(path))
+        tree = self.stamps(path)
         seal = signature(tree)
         version = ABSENT if not tree else self.ledger.present_version(path, seal) or self._identify(path, tree, seal)
         if self._glanced is not None:
@@ -404,7 +425,7 @@ class Workspace:
         """Whether :meth:`look` can answer without reading content."""
         if self._glanced is not None and path in self._glanced:
             return True
-        tree = scan(self.absolute(path))
+        tree = self.stamps(path)
         version = self.ledger.present_version(path, signature(tree)) if tree else ABSENT
         if version is not None and self._glanced is not None:
             self._glanced[path] = version, tree
@@ -555,7 +576,7 @@ class Workspace:
                         target = os.readlink(root / name) if stamp.kind == "l" else ""
                         entries[name] = ManifestEntry(stamp.kind, 0, stamp.mode, stamp.mtime_ns, target=target)
                 seal = signature(tree)
-                if signature(scan(root)) != seal:
+                if signature(self.stamps(path)) != seal:
                     raise WorkspaceError(f"{path} was changed by another program while it was being kept")
                 versions.append(Version(version_id, path, call, Manifest(entries | _linked(entries, links))))
                 presences.append((path, version_id, seal, tree))
@@ -659,9 +680,16 @@ class Workspace:
             VersionLost: the store does not hold one of them; all is as it was.
             OSError: the disk is full, or fails; the step is completed as soon as there is room.
         """
+        targets = self._with_contents(targets)
         differences = self._differences(targets)
         if not differences:
             return []
+        if parts := {path: version for path, version in targets.items() if not targets.keys().isdisjoint(around(path))}:
+            whole = {path: version for path, version in targets.items() if path not in parts}
+            return self._restore(whole, self._differences(whole)) + self.restore(parts)
+        return self._restore(targets, differences)
+
+    def _restore(self, targets: Mapping[str, str], differences: Mapping[str, _Difference]) -> list[str]:
         captured = False
         for path, difference in differences.items():
             present = self.ledger.version(difference.present)
@@ -682,9 +710,32 @@ class Workspace:
             raise
         with self.ledger.transaction():
             for path, difference in differences.items():
+                self.displaced.setdefault(path, difference.present)
                 self._note_presence(path, targets[path], self._afterwards(path, difference))
             self.ledger.end(step)
+        self.brought |= {path: self.look(path) for path in differences if is_directory(path)}
+        self._look_around(differences.keys())
         return list(differences)
+
+    def _with_contents(self, targets: Mapping[str, str]) -> dict[str, str]:
+        """In this order: what is to go, and what lies in directories that are to go; directories; what is to be there.
+
+        What nobody knows in a directory stays, and so does the directory then.
+        """
+        gone = {path[:-1] for path, version in targets.items() if is_directory(path) and version == ABSENT}
+        parts = {path for path in self.ledger.known_paths() if not gone.isdisjoint(around(path))} if gone else set()
+        made = {path[:-1] for path, version in targets.items() if is_directory(path) and version != ABSENT}
+        parts |= {path for path in made if not self.absolute(path).is_dir()}  # where now there is a file
+        return _in_order(dict.fromkeys((path for path in parts if self.look(path) != ABSENT), ABSENT) | dict(targets))
+
+    def _look_around(self, restored: Set[str]) -> None:
+        """With a directory came, or went, other products that are part of it; and it is another with one of them."""
+        directories = {directory for path in restored for directory in around(path)}
+        for path in self.ledger.known_paths():
+            if path not in restored and (path in directories or not restored.isdisjoint(around(path))):
+                if self._glanced is not None:
+                    self._glanced.pop(path, None)
+                self.brought[path] = self.look(path)
 
     def _afterwards(self, path: str, difference: _Difference) -> Tree:
         """The stamps of a product that was just made equal to a version: only what was put needs to be looked at."""
@@ -773,6 +824,10 @@ class Workspace:
     def _bring(self, path: str, difference: _Difference) -> None:
         """Make what is at ``path`` equal to a version, touching only files that differ."""
         root, target, tree = self.absolute(path), difference.target, difference.tree
+        if is_directory(path) and not target:
+            with contextlib.suppress(OSError):  # something is in it that nobody knows
+                root.rmdir()
+            return
         if target:
             root.parent.mkdir(parents=True, exist_ok=True)
         if "" in difference.extra:
@@ -912,7 +967,7 @@ class Workspace:
             return
         noted = self.ledger.meta(_UNSETTLED)
         for path in _unsettled(noted) if noted != self._on_disk else []:
-            seen, tree = self.ledger.presence(path), scan(self.absolute(path))
+            seen, tree = self.ledger.presence(path), self.stamps(path)
             if seen is None:
                 continue
             if signature(tree) != seen.signature:
@@ -954,13 +1009,13 @@ class Workspace:
         if version is not None and self._intact(version.manifest):
             with contextlib.suppress(VersionLost):  # the disk cannot read it
                 self._bring(path, self._difference(path, version.manifest, tree))
-                self._note_presence(path, version_id, scan(self.absolute(path)))
+                self._note_presence(path, version_id, self.stamps(path))
                 return
         if version is None or version.call is None:
             _log.warning("%s may be damaged, and nothing better is in the store", path)
             return
         _log.warning("%s was half written and is taken away, to be made again", path)
-        self._discard(self.absolute(path))
+        self._bring(path, self._difference(path, Manifest({}), tree))
         self._note_presence(path, ABSENT, Tree())
 
     def undo(self, step: int, versions: Mapping[str, str], patterns: Iterable[str]) -> list[str]:
@@ -976,7 +1031,7 @@ class Workspace:
             if os.path.normpath(found) not in versions
         }
         elsewhere = {path for path in extra | versions.keys() if self.in_the_way(path) is not None}
-        versions = {path: version_id for path, version_id in versions.items() if path not in elsewhere}
+        versions = _in_order({path: version for path, version in versions.items() if path not in elsewhere})
         for path in elsewhere:
             _log.warning("%s is left as it is: a directory above it was replaced, perhaps by a symbolic link", path)
         self._announce(versions)
@@ -986,10 +1041,10 @@ class Workspace:
             version = self.ledger.version(version_id)
             if version is None:
                 raise VersionLost(version_id, path)
-            self._bring(path, self._difference(path, version.manifest, scan(self.absolute(path))))
+            self._bring(path, self._difference(path, version.manifest, self.stamps(path)))
         with self.ledger.transaction():
             for path, version_id in versions.items():
-                self._note_presence(path, version_id, scan(self.absolute(path)))
+                self._note_presence(path, version_id, self.stamps(path))
             self.ledger.end(step)
         self._empty_scratch()
         return sorted(elsewhere)
@@ -1028,9 +1083,46 @@ class Workspace:
                 # It took less than a second to make, and the power was cut before it was on the disk; or the store
                 # was damaged, too. What lies there is half of something: it must not be taken for a product.
                 for path, version_id in step.versions.items():
-                    self._put_right(path, version_id, scan(self.absolute(path)))
+                    self._put_right(path, version_id, self.stamps(path))
                 self.ledger.end(step.id)
+        self._note_unfinished()
         self._after_power_cut()
+
+    def _note_unfinished(self) -> None:
+        """What Python code of cells was writing when kernels were killed is theirs, as after a cell that has failed."""
+        steps = self.ledger.begun_in_cells(but=self.session)
+        dead = {session for session in {step.task for step in steps} if not self._lives(session)}
+        steps = [step for step in steps if step.task in dead]
+        if not steps:
+            return
+        with self.ledger.transaction():
+            run = self.ledger.next_run()
+            for step in reversed(steps):
+                cell, notebook = step.patterns
+                for path, before in step.versions.items():
+                    touches = [touch for touch in self.ledger.touches() if touch.path == path]
+                    if path not in self.ledger.found(notebook):
+                        self.set_found(notebook, {path: found_version(before, touches)})
+                    after = self.look(path)
+                    if after != before:
+                        self.ledger.add_written(path, after)
+                        self.ledger.set_touch(Touch(cell, path, notebook, before, after), run)
+            for session in dead:
+                self.ledger.wrote(session)
+
+    def _lives(self, session: str) -> bool:
+        """Whether the process of a session still is there; see live.py."""
+        try:
+            handle = os.open(self.home / "live" / f"{session}.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
 
     # -- the ledger and its copies -----------------------------------------------------------------------------------
 
@@ -1179,6 +1271,13 @@ def _unsettled(noted: str | None) -> list[str]:
 def _linked(entries: Mapping[str, ManifestEntry], links: Mapping[str, str]) -> dict[str, ManifestEntry]:
     """Entries of hard links, from those of the files that they are."""
     return {name: replace(entries[first], link=first) for name, first in links.items()}
+
+
+def _in_order(targets: Mapping[str, str]) -> dict[str, str]:
+    """First what is to go, from within directories outwards, then directories from the outermost, then the others."""
+    absent = sorted((path for path, version in targets.items() if version == ABSENT), key=len, reverse=True)
+    there = (path for path, version in targets.items() if is_directory(path) and version != ABSENT)
+    return {path: targets[path] for path in (*absent, *sorted(there, key=len), *targets)}
 
 
 def _same(held: ManifestEntry | None, wanted: ManifestEntry, exists: bool) -> bool:

@@ -19,6 +19,7 @@ from jupyterlab_casa.managers.logs import Logs
 from jupyterlab_casa.managers.plans import Plans
 from jupyterlab_casa.managers.products import Products
 from jupyterlab_casa.managers.store import Store
+from jupyterlab_casa.managers.walks import Walks
 from jupyterlab_casa.rest.routes import ROUTES, pattern
 
 
@@ -37,6 +38,7 @@ class CasaApp(ExtensionApp):
     catalogue_class = Type(Tasks, klass=Tasks, help="Who lists and describes tasks.").tag(config=True)
     products_class = Type(Products, klass=Products, help="Who tells, compares and restores versions.").tag(config=True)
     store_class = Type(Store, klass=Store, help="Who looks after the stores of workspaces.").tag(config=True)
+    walks_class = Type(Walks, klass=Walks, help="Who tells what to re-run next, and from which state.").tag(config=True)
     turns = Float(
         0.0005,
         min=0.0,

@@ -13,12 +13,15 @@ from typing import Any
 import nbformat
 import pytest
 
+from casa_recompute.live import KERNEL_ID
 from casa_recompute.notebook.model import CellSource
 from casa_recompute.notebook.outputs import digest
 from casa_recompute.notebook.plan import plan_notebook
 from casa_recompute.notebook.replan import Planner
+from casa_recompute.session import Cell, Session
 from tests.cli.conftest import CELLS, COMMAND, Done, write_notebook
 from tests.cli.test_plan import states, valid
+from tests.core.standin import fake_settings
 
 Casa = Callable[..., Done]
 
@@ -59,6 +62,31 @@ async def test_edits_that_are_not_saved_count(ask, casa: Casa, workspace: Path) 
     assert answer["cells"][2]["reasons"][0]["message"] == "`field` of flagdata was '0', is now '7'"
     back = await ask("plan", path="work/nb.ipynb", body=posted(notebook, **CELLS))
     assert back["cells"][2]["state"] != "stale"
+
+
+async def test_what_the_notebooks_kernel_holds_need_not_be_made_again(
+    ask, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KERNEL_ID, "k-1")
+    monkeypatch.chdir(workspace)
+    cells = {"a": "lines = open('raw.fits', 'rb')", "b": "size = len(lines.name)"}
+    names: dict[str, Any] = {}
+    session = Session(workspace, fake_settings())
+    session.attach(names)
+    for cell, source in cells.items():
+        session.begin_cell(Cell(cell, tuple(cells), "nb.ipynb", source))
+        exec(source, names)
+        session.end_cell()
+
+    async def plan(kernel: str | None) -> list[str]:
+        said = cells | {"b": cells["b"] + " + 1"}
+        body = {"cells": [{"id": cell, "source": source} for cell, source in said.items()], "kernel": kernel}
+        answer = await ask("plan", path="work/nb.ipynb", body=body)
+        return [cell["state"] for cell in answer["cells"]]
+
+    assert [await plan(kernel) for kernel in (None, "k-1", "k-2")] == [["stale"] * 2, ["fresh", "stale"], ["stale"] * 2]
+    session.close()
+    assert await plan("k-1") == ["stale", "stale"], "it is gone"
 
 
 async def test_outputs_that_are_not_sent_are_taken_to_be_shown(ask, casa: Casa, workspace: Path) -> None:

@@ -471,12 +471,13 @@ class Ledger:
             self._db.execute("INSERT OR REPLACE INTO used VALUES (?, ?, ?)", (row.lastrowid, *used))
 
     def made_in_cell(self, version_id: str) -> bool:
-        """Whether a call made this version, and was made or used by a cell."""
+        """Whether a call made this version, and was made or used by a cell; also where that is no longer known."""
         row = self._db.execute(
-            "SELECT 1 FROM version JOIN run ON run.key = version.call WHERE version.id = ? AND run.cell != '' LIMIT 1",
+            "SELECT max(run.cell IS NULL OR run.cell != '') FROM version LEFT JOIN run ON run.key = version.call"
+            " WHERE version.id = ? AND version.call IS NOT NULL",
             (version_id,),
         ).fetchone()
-        return row is not None
+        return bool(row[0])
 
     # -- cells -----------------------------------------------------------------------------------------------------
 
@@ -720,6 +721,27 @@ class Ledger:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._steps)
 
+    def writes(self, session: str, touch: Touch) -> None:
+        """Journal that Python code of a cell in a session is about to write a product; ``after`` is not known yet.
+
+        As a step of the kind "cell", whose task is the session, and whose patterns are cell and notebook.
+        """
+        query = "INSERT INTO pending (kind, task, versions, patterns) VALUES ('cell', ?, ?, ?)"
+        about = {touch.path: touch.before}, [touch.cell, touch.notebook]
+        self._db.execute(query, (session, *map(json.dumps, about)))
+
+    def wrote(self, session: str) -> None:
+        """Strike out all that :meth:`writes` has journaled for a session."""
+        self._db.execute("DELETE FROM pending WHERE kind = 'cell' AND task = ?", (session,))
+
+    def unfinished(self) -> dict[str, str]:
+        """Products that cells are writing, or were when they were killed; and the versions that lay there before."""
+        return {path: version for step in self.begun_in_cells() for path, version in step.versions.items()}
+
+    def begun_in_cells(self, but: str = "") -> list[Pending]:
+        """What :meth:`writes` has journaled, newest first; ``but``: not that of this session."""
+        return self._pending("kind = 'cell' AND task != ?", but)
+
     def journal_again(self) -> None:
         """Journal what the copy of a lost ledger's journal says."""
         try:
@@ -730,8 +752,12 @@ class Ledger:
             self.begin(*step)
 
     def pending(self) -> list[Pending]:
-        """Steps that were not ended, newest first."""
-        rows = self._db.execute("SELECT id, kind, task, versions, patterns FROM pending ORDER BY id DESC")
+        """Steps that were not ended, newest first; without those of Python code (see :meth:`writes`)."""
+        return self._pending("kind != 'cell'")
+
+    def _pending(self, which: str, *values: str) -> list[Pending]:
+        query = f"SELECT id, kind, task, versions, patterns FROM pending WHERE {which} ORDER BY id DESC"
+        rows = self._db.execute(query, values)
         return [Pending(row[0], row[1], row[2], json.loads(row[3]), json.loads(row[4])) for row in rows]
 
 

@@ -33,8 +33,11 @@ class Lookups:
         self._ledger = space.ledger
         self._environment = environment
         self.cells = cells
+        self.held: frozenset[str] = frozenset()
+        """Versions of names that a kernel has, whether they are kept or not."""
         ids = [cell.id for cell in cells]
         self._notebook = notebook
+        self._unfinished = self._ledger.unfinished()
         self._found = self._ledger.inherited(notebook, ids)
         self._made: set[str] = set()
         self._story: set[str] = set()
@@ -102,8 +105,8 @@ class Lookups:
         return self._ledger.call(key)
 
     def kept(self, version: str) -> bool:
-        """Whether the value of a name can be brought back."""
-        return self._value(shared(version) or version)[1]
+        """Whether the value of a name can be brought back, or is there."""
+        return version in self.held or self._value(shared(version) or version)[1]
 
     def uses(self, version: str) -> tuple[str, ...]:
         """Names that functions in a value use when they are called."""
@@ -175,6 +178,7 @@ class Lookups:
         self._newest.clear()
         self._last = None
         self._kept.clear()
+        self._unfinished = self._ledger.unfinished()
         self._found |= self._ledger.found(self._notebook)
         self._note_products()
 
@@ -187,9 +191,8 @@ class Lookups:
 
     def foreign(self, path: str, version: str) -> bool:
         """Whether a state of a product was made by something that is no cell."""
-        return (
-            version != ABSENT and not self._ledger.written(path, version) and not self._ledger.made_in_cell(version)
-        )
+        by_cell = path in self._unfinished or self._ledger.written(path, version) or self._ledger.made_in_cell(version)
+        return version != ABSENT and not by_cell
 
     def restorable(self, path: str, version: str) -> bool:
         """Whether a version lies at its path or can be brought there."""
@@ -209,13 +212,14 @@ class Lookups:
 
     def _find(self, path: str) -> str:
         present = self.present(path)
-        known = self._found.get(path)
+        known = self._found.get(path, self._unfinished.get(path))
         if known is None or known == present:
             return present
         if not self.foreign(path, present):
-            if path not in self._story:
-                return present  # only ever read: what is there counts, or that nothing is
-            return known
+            by_cell = path in self._story or path in self._unfinished
+            if by_cell or (known == ABSENT and self._ledger.made_in_cell(present)):
+                return known
+            return present  # only ever read: what is there counts, or that nothing is
         if known == ABSENT and path in self._made:
             return known  # made by a cell, changed by hand: it will be made, or brought back, as it was
         return present
@@ -226,8 +230,9 @@ class Lookups:
 
     def existence(self, path: str) -> str:
         """Whether something is at a path that no cell of the walk has touched; see simulate.existence."""
-        if path in self._found:
-            return "no" if self.found(path) == ABSENT else "yes"
+        for product in (path, f"{path}/"):
+            if product in self._found or product in self._unfinished:
+                return "no" if self.found(product) == ABSENT else "yes"
         known = self._existences.get(path)
         if known is None:
             known = self._existences[path] = existence(self.space.absolute(path))
@@ -240,8 +245,9 @@ class Lookups:
             known = self._entries[directory] = self._list(directory)
         names = set(known)
         for path in self._found:
-            if os.path.dirname(path) == directory:
-                (names.discard if self.found(path) == ABSENT else names.add)(os.path.basename(path))
+            above, _, name = path.removesuffix("/").rpartition("/")
+            if above == directory:
+                (names.discard if self.found(path) == ABSENT else names.add)(name)
         return frozenset(names)
 
     def _list(self, directory: str) -> frozenset[str]:

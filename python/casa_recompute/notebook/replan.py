@@ -1,11 +1,12 @@
 """Plans of one notebook, again and again while it is edited: what has not changed is not gone through again.
 
-A plan depends on the cells, the ledger, the settings and the disk. Of the cells, those above the first edited one keep
-their verdicts; so do those from where the state is as it was before the edit, and those for which all that they
-asked of the state is as it was one of the last times that they were looked at. When the ledger, the settings, or the
-sequence of cells changes, everything is gone through. The disk is looked at again after a while (``look_after``); what
-a call is going to do depends on it in more ways than are written down, so then cells that are to make calls, and those
-below, are gone through again, too. The result is always that of :func:`casa_recompute.notebook.plan.plan_notebook`.
+A plan depends on the cells, the ledger, the settings, what the kernel holds, and the disk. Of the cells, those above
+the first edited one keep their verdicts; so do those from where the state is as it was before the edit, and those for
+which all that they asked of the state is as it was one of the last times that they were looked at. When the ledger,
+the settings, or the sequence of cells changes, everything is gone through. The disk is looked at again after a while
+(``look_after``); what a call is going to do depends on it in more ways than are written down, so then cells that are
+to make calls, and those below, are gone through again, too. The result is always that of
+:func:`casa_recompute.notebook.plan.plan_notebook`.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Planner:
         """
         self.directory = directory
         self.notebook = notebook
+        self.held: frozenset[str] = frozenset()
+        """Versions of names that the notebook's kernel has and nobody could bring back."""
         self._look_after = look_after
         self._read_limit = read_limit
         self._space: Workspace | None = None
@@ -182,9 +185,10 @@ class Planner:
         return info.st_dev, info.st_ino, info.st_mtime_ns if fixed else 0
 
     def _take(self, cells: list[CellSource], space: Workspace, settings: Settings, casa: Installation) -> None:
-        known = (space.ledger.generation, settings, casa, [(cell.id, cell.index) for cell in cells])
+        known = (space.ledger.generation, settings, casa, self.held, [(cell.id, cell.index) for cell in cells])
         if self._desk is None or known != self._known:
             self._desk = Desk(self.directory, self.notebook, cells, settings, space, casa)
+            self._desk.lookups.held = self.held
             self._known, self._looked = known, time.monotonic()
             self._places = {cell.id: number for number, cell in enumerate(cells)}
             self._cells, self._looks, self._states, self._former = [], [], {}, {}

@@ -92,6 +92,9 @@ class State:
             return self._existence(path)
         if kind == "d:":
             return self._listing(path)
+        if kind == "b:":
+            bound = self.names()
+            return UNKNOWN if UNKNOWN in bound.values() else listing(bound.keys() - PROCESS.keys())
         if kind == HISTORY:
             return history(self.passed)
         return ABSENT
@@ -117,6 +120,10 @@ class State:
         """The cell that made a resource's present version; "" when no cell did."""
         self.asked.add(resource)
         known = self.makers.get(resource, "")
+        if resource == "b:":
+            self.asked.add(ALL)
+            unknown = (r for r, version in self.versions.items() if version == UNKNOWN and r.startswith("n:"))
+            return self.makers[first] if (first := next(unknown, None)) else ""
         if not known and resource[0] in "ed":
             self.asked.add(PRODUCTS)
             below = [path for path in self._products if _within(path, resource[2:])]
@@ -142,6 +149,18 @@ class State:
         """Names of which the version has this common part."""
         self.asked.add(ALL)
         return {resource for resource, version in self.versions.items() if shared(version) == group}
+
+    def left_behind(self, run: CellRun) -> list[str]:
+        """Names that would share among themselves what they share here with one that a run binds anew: how it leaves
+        them, the run does not tell, as it has not found them so."""
+        found: set[str] = set()
+        for resource in run.writes:
+            if resource[:2] == "n:":
+                self.asked.add(resource)
+                group = self._groups.get(shared(self.versions.get(resource, "")), set())
+                if len(others := group - run.writes.keys()) > 1:
+                    found |= others
+        return sorted(found)
 
     def set(self, resource: str, version: str, maker: str) -> None:
         """A cell made ``version`` of a resource."""
@@ -196,7 +215,7 @@ class State:
             return "yes"
         if UNKNOWN in tracked:
             return UNKNOWN
-        if path in self._products:
+        if path in self._products or f"{path}/" in self._products:
             return "no"
         return self._facts.existence(path)
 
@@ -229,7 +248,7 @@ def shared(version: str) -> str:
 
 
 def listing(names: Iterable[str]) -> str:
-    """The version of a directory's listing."""
+    """The version of which names there are: of a directory's entries, or of what is bound."""
     text = "\0".join(sorted(names)).encode("utf-8", "surrogateescape")
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
@@ -284,6 +303,7 @@ def judge(cell: CellSource, state: State, facts: Facts) -> Verdict:
             now = state[resource]
             if now != version:
                 (pending if now == UNKNOWN else differing).append(resource)
+        differing += state.left_behind(run)
         if not differing and not pending:
             if fitting is None:
                 fitting = run

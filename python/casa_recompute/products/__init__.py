@@ -8,8 +8,8 @@ of what files one of its versions consists.
 from __future__ import annotations
 
 from casa_recompute.products.manifest import ABSENT, Manifest, ManifestEntry
-from casa_recompute.products.paths import matches, product_path
-from casa_recompute.products.signature import Stamp, Tree, digest_files, hard_links, scan, signature
+from casa_recompute.products.paths import around, is_directory, matches, product_path
+from casa_recompute.products.signature import Stamp, Tree, digest_files, hard_links, scan, scan_directory, signature
 
 __all__ = [
     "ABSENT",
@@ -17,10 +17,13 @@ __all__ = [
     "ManifestEntry",
     "Stamp",
     "Tree",
+    "around",
     "digest_files",
     "hard_links",
+    "is_directory",
     "matches",
     "product_path",
     "scan",
+    "scan_directory",
     "signature",
 ]

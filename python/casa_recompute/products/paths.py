@@ -23,6 +23,16 @@ def product_path(path: str | os.PathLike[str], cwd: Path, workspace: Path) -> st
     return real
 
 
+def around(path: str) -> list[str]:
+    """The directories in which a path lies, the outermost first. Each may be a product, of which it is a part then."""
+    return [path[:at] for at, letter in enumerate(path) if letter == "/" and at]
+
+
+def is_directory(path: str) -> bool:
+    """Whether a product is a directory without what is in it, which are products of their own: ``images/``."""
+    return path.endswith("/")
+
+
 def matches(pattern: str, cwd: Path) -> list[str]:
     """Existing paths that match a glob ``pattern``, relative to ``cwd`` as the pattern is, sorted."""
     return sorted(glob.glob(pattern, root_dir=cwd, include_hidden=True))

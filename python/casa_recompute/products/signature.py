@@ -133,6 +133,15 @@ def scan(path: Path) -> Tree:
     return tree
 
 
+def scan_directory(path: Path) -> Tree:
+    """The same of a directory alone, without what is in it; empty when it is not there, or no directory."""
+    try:
+        top = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return Tree()
+    return Tree({"": row_of(top)}) if stat.S_ISDIR(top.st_mode) else Tree()
+
+
 def row_of(info: os.stat_result) -> Row:
     """What is kept of one entry."""
     row: Row = _row(info)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import fastjsonschema
 from traitlets import Float, Integer
 
+from casa_recompute import live
 from casa_recompute.installation import Installation
 from casa_recompute.ledger import LedgerError
 from casa_recompute.notebook.graph import as_json, build
@@ -25,7 +26,7 @@ from casa_recompute.notebook.outputs import digest
 from casa_recompute.notebook.plan import environment
 from casa_recompute.notebook.replan import Planner
 from casa_recompute.settings import Settings
-from casa_recompute.workspace import Workspace
+from casa_recompute.workspace import HOME, Workspace
 from jupyterlab_casa.cli import notebook as files
 from jupyterlab_casa.cli.plan import CANNOT_PLAN
 from jupyterlab_casa.cli.text import CommandError
@@ -46,6 +47,7 @@ Heard = Callable[[Path, str, Plan, str], None]
 """What is told of a plan: workspace, name of the notebook, plan, and why it was made: "asked", "recorded", "disk"."""
 
 
+KERNEL = {"type": ["string", "null"], "pattern": "^[!-~]{1,256}$"}
 CELLS = {
     "type": "object",
     "required": ["cells"],
@@ -63,7 +65,8 @@ CELLS = {
                     "outputs": {"type": "array", "items": {"type": "object", "required": ["output_type"]}},
                 },
             },
-        }
+        },
+        "kernel": KERNEL,
     },
 }
 """What is posted; as in openapi.yaml."""
@@ -84,6 +87,7 @@ class _Open:
         """When somebody last asked for its plan; as time.monotonic has it."""
         self._sent = b""
         self._cells: list[CellSource] = []
+        self._kernel: str | None = None
 
     def read(self, sent: bytes) -> list[CellSource]:
         """The cells that were posted.
@@ -92,9 +96,15 @@ class _Open:
             BadRequest: they are none.
         """
         if sent != self._sent or not sent:
-            self._cells = _sources(_posted(sent), self._cells)
+            asked = posted(sent, _valid)
+            self._cells, self._kernel = sources(asked["cells"], self._cells), asked.get("kernel")
             self._sent = sent if len(sent) < _KEPT else b""
         return self._cells
+
+    def look_at_kernel(self) -> None:
+        """What the notebook's kernel holds by now need not be made again."""
+        session = live.of_kernel(self.planner.directory / HOME, self._kernel)
+        self.planner.held = frozenset(session.holds.values()) if session is not None else frozenset()
 
 
 class Plans(Manager):
@@ -191,6 +201,7 @@ class Plans(Manager):
         loop = asyncio.get_running_loop()
 
         def plan(one: _Open) -> None:
+            one.look_at_kernel()
             found = one.planner.plan(one.planner.cells, *self._casa_now())
             loop.call_soon_threadsafe(self._tell, directory, name, found, because)
 
@@ -262,7 +273,13 @@ class Plans(Manager):
         self, what: str, path: str, sent: bytes, make: Callable[[Planner, list[CellSource]], str]
     ) -> bytes:
         directory, name = self.root.notebook(path)
-        return await self._with(directory, name, (what, sent), lambda one: make(one.planner, one.read(sent)).encode())
+
+        def work(one: _Open) -> bytes:
+            said = one.read(sent)
+            one.look_at_kernel()
+            return make(one.planner, said).encode()
+
+        return await self._with(directory, name, (what, sent), work)
 
     async def _with(self, directory: Path, name: str, what: Hashable, job: Callable[[_Open], T]) -> T:
         """Do something with a notebook, when nobody else does."""
@@ -342,21 +359,22 @@ class Plans(Manager):
         return next(planned.as_json() for planned in plan.cells if planned.id == cell)
 
 
-def _posted(sent: bytes) -> list[dict[str, Any]]:
-    """
+def posted(sent: bytes, valid: Callable[[Any], Any]) -> dict[str, Any]:
+    """What was posted. ``valid``: its schema, compiled by fastjsonschema.
+
     Raises:
         BadRequest: it is no JSON, or not as the schema says.
     """
     try:
-        cells: list[dict[str, Any]] = _valid(json.loads(sent or b"{}"))["cells"]
+        value: dict[str, Any] = valid(json.loads(sent or b"{}"))
     except fastjsonschema.JsonSchemaValueException as error:
         raise BadRequest(error.message[:300].replace("data", "the body", 1)) from error
     except (ValueError, RecursionError) as error:
         raise BadRequest("the body is no JSON") from error
-    return cells
+    return value
 
 
-def _sources(cells: Sequence[Mapping[str, Any]], before: Sequence[CellSource]) -> list[CellSource]:
+def sources(cells: Sequence[Mapping[str, Any]], before: Sequence[CellSource]) -> list[CellSource]:
     """The cells that a run from top to bottom executes, which empty ones are not. ``before``: most are as they were.
 
     Raises:
