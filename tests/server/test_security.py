@@ -28,6 +28,7 @@ from tests.server.contract import looked_up, operations
 SENT = {
     ("POST", "/plan"): {"cells": [{"id": "a", "source": "x = 1"}]},
     ("POST", "/graph"): {"cells": []},
+    ("POST", "/outputs"): {"cells": [{"id": "a", "outputs": []}]},
     ("POST", "/versions/{version}/restore"): {},
     ("POST", "/store/collection"): {},
 }
@@ -108,7 +109,7 @@ async def test_who_may_not_is_refused_and_each_resource_is_asked_for(
     for method, address, body, resource in every_request():
         response = await send(method, address, body, headers)
         assert response.code == 403, (method, address)
-        reads = method == "GET" or address.startswith(("/plan", "/graph"))
+        reads = method == "GET" or address.startswith(("/plan", "/graph", "/outputs"))
         assert Refusing.asked.pop() == ("read" if reads else "write", resource)
     assert (await jp_fetch("api", "status")).code == 200, "others are as they were"
 

@@ -40,7 +40,7 @@ _RUNS = 64
 T = TypeVar("T")
 
 
-CELLS = {
+CELLS: dict[str, Any] = {
     "type": "object",
     "required": ["cells"],
     "properties": {
@@ -55,13 +55,32 @@ CELLS = {
                     "index": {"type": "integer", "minimum": 0, "maximum": 1000000},
                     "source": {"type": "string"},
                     "outputs": {"type": "array", "items": {"type": "object", "required": ["output_type"]}},
+                    "shown": {"type": "string", "pattern": "^([0-9a-f]{64})?$"},
                 },
             },
         }
     },
 }
 """What is posted; as in openapi.yaml."""
+_OUTPUTS = {
+    "type": "object",
+    "required": ["cells"],
+    "properties": {
+        "cells": {
+            "type": "array",
+            "maxItems": 10000,
+            "items": {
+                "type": "object",
+                "required": ["id", "outputs"],
+                "properties": {
+                    name: CELLS["properties"]["cells"]["items"]["properties"][name] for name in ("id", "outputs")
+                },
+            },
+        }
+    },
+}
 _valid = fastjsonschema.compile(CELLS)
+_valid_outputs = fastjsonschema.compile(_OUTPUTS)
 
 
 class _Open:
@@ -80,7 +99,7 @@ class _Open:
             BadRequest: they are none.
         """
         if sent != self._sent or not sent:
-            self._cells = _sources(_posted(sent), self._cells)
+            self._cells = _sources(_posted(sent, _valid), self._cells)
             self._sent = sent if len(sent) < _KEPT else b""
         return self._cells
 
@@ -137,6 +156,16 @@ class Plans(Manager):
             return json.dumps(as_json(build(plan, runs, said)))
 
         return await self._asked("graph", path, sent, graph)
+
+    async def shown(self, sent: bytes) -> dict[str, Any]:
+        """The identities of outputs, which a plan takes instead of them: ``{"schema": 1, "shown": {cell: identity}}``.
+
+        Raises:
+            BadRequest: what was sent is no JSON, or not as it should be.
+            Overloaded: too much is waiting already.
+        """
+        cells = await self.work(lambda: {cell["id"]: _shown(cell) for cell in _posted(sent, _valid_outputs)})
+        return {"schema": SCHEMA, "shown": cells}
 
     async def runs(self, path: str, cell: str) -> dict[str, Any]:
         """What is known of a cell: its part of the plan, and its runs, newest first.
@@ -238,13 +267,13 @@ class Plans(Manager):
         return next(planned.as_json() for planned in plan.cells if planned.id == cell)
 
 
-def _posted(sent: bytes) -> list[dict[str, Any]]:
+def _posted(sent: bytes, valid: Callable[[Any], Any]) -> list[dict[str, Any]]:
     """
     Raises:
         BadRequest: it is no JSON, or not as the schema says.
     """
     try:
-        cells: list[dict[str, Any]] = _valid(json.loads(sent or b"{}"))["cells"]
+        cells: list[dict[str, Any]] = valid(json.loads(sent or b"{}"))["cells"]
     except fastjsonschema.JsonSchemaValueException as error:
         raise BadRequest(error.message[:300].replace("data", "the body", 1)) from error
     except (ValueError, RecursionError) as error:
@@ -262,16 +291,24 @@ def _sources(cells: Sequence[Mapping[str, Any]], before: Sequence[CellSource]) -
     found = []
     for place, cell in enumerate(cells):
         if cell["source"].strip():
-            try:
-                shown = digest(cell["outputs"]) if "outputs" in cell else None
-            except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-                raise BadRequest(f"the outputs of cell {cell['id']} are none") from error
+            shown = _shown(cell) if "outputs" in cell else cell.get("shown")
             index, old = cell.get("index", place), known.get(cell["id"])
             same = old is not None and (old.source, old.index, old.shown) == (cell["source"], index, shown)
             found.append(old if same and old else CellSource(cell["id"], index, cell["source"], shown))
     if len({cell.id for cell in found}) < len(found):
         raise BadRequest("two cells have the same id")
     return found
+
+
+def _shown(cell: Mapping[str, Any]) -> str:
+    """
+    Raises:
+        BadRequest: its outputs are none.
+    """
+    try:
+        return digest(cell["outputs"])
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise BadRequest(f"the outputs of cell {cell['id']} are none") from error
 
 
 def _saved(path: Path) -> list[CellSource]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jupyterlab_casa.rest.base import PREFIX, CasaHandler
-from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, PlanHandler, RunHandler
+from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, OutputsHandler, PlanHandler, RunHandler
 from jupyterlab_casa.rest.products import CompareHandler, RestoreHandler, VersionHandler, VersionsHandler
 from jupyterlab_casa.rest.status import StatusHandler
 from jupyterlab_casa.rest.store import CollectionHandler, StoreHandler
@@ -17,6 +17,7 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/tasks/{name}", TaskHandler),
     ("/plan", PlanHandler),
     ("/graph", GraphHandler),
+    ("/outputs", OutputsHandler),
     ("/cells/{cell}", CellHandler),
     ("/runs/{number}", RunHandler),
     ("/versions", VersionsHandler),
