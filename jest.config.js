@@ -1,5 +1,6 @@
 module.exports = {
   roots: ['<rootDir>/labextension/src'],
   testEnvironment: 'jsdom',
-  testRegex: '\\.spec\\.ts$'
+  testRegex: '\\.spec\\.ts$',
+  transformIgnorePatterns: ['/node_modules/(?!@jupyter/ydoc/)'] // the only one of those that tests use that is no CommonJS
 };
