@@ -8,7 +8,7 @@ import type { ISharedCell, ISharedCodeCell, ISharedNotebook, NotebookChange } fr
 import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 import { type CasaServer, CasaServerError } from '../server/client';
-import type { CellState, ICellPlan, IKernel, IPlan, IPostedCell, IPostedOutputs } from '../server/types';
+import type { CellState, ICallNow, ICellPlan, IPlan, IPostedCell, IPostedOutputs } from '../server/types';
 
 /** What is shown of a cell. */
 export type Mark = CellState | 'queued' | 'running' | 'failed';
@@ -30,6 +30,15 @@ export interface ISummary {
   restorable: number;
   /** Seconds; at most. */
   estimate_s: number;
+}
+
+/** What a kernel does. */
+export interface IDoing {
+  /** The id of the cell that it runs. */
+  readonly cell: string | null;
+  readonly call: ICallNow | null;
+  /** When this was told, in milliseconds of `performance.now()`. */
+  readonly told: number;
 }
 
 /** The part of the server that is needed. */
@@ -80,13 +89,13 @@ export class NotebookState implements IDisposable {
     return this._trouble;
   }
 
-  /** What the notebook's kernel does, as the server tells it; null: not known. */
-  get kernel(): IKernel | null {
-    return this._kernel;
+  /** What the notebook's kernel does now, as the server tells it; null: not known. */
+  get doing(): IDoing | null {
+    return this._doing;
   }
 
-  set kernel(kernel: IKernel | null) {
-    this._kernel = kernel;
+  set doing(doing: IDoing | null) {
+    this._doing = doing;
     this._changed.emit();
   }
 
@@ -121,11 +130,11 @@ export class NotebookState implements IDisposable {
   /** What is known of a cell; null: nothing, or there is nothing to know, as of an empty one. */
   mark(id: string): ICellMark | null {
     const plan = this._planned.get(id) ?? null;
-    if (this._kernel?.cell === id) {
+    if (this._doing?.cell === id) {
       return { mark: 'running', plan };
     }
     if (this._executing.has(id)) {
-      return { mark: this._kernel?.cell ? 'queued' : 'running', plan };
+      return { mark: this._doing?.cell ? 'queued' : 'running', plan };
     }
     if (plan === null) {
       return null;
@@ -353,7 +362,7 @@ export class NotebookState implements IDisposable {
   private _planned = new Map<string, ICellPlan>();
   private _plan: IPlan | null = null;
   private _trouble: CasaServerError | null = null;
-  private _kernel: IKernel | null = null;
+  private _doing: IDoing | null = null;
   private _timer: ReturnType<typeof setTimeout> | undefined;
   private _delay: number = RETRY_MS[0];
   private _due = false;

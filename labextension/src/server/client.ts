@@ -3,6 +3,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import type {
   ICell,
+  IChanges,
   ICollection,
   IDifference,
   IGraph,
@@ -158,6 +159,11 @@ export class CasaServer {
   /** Interrupts what a kernel runs. */
   interrupt(id: string): Promise<IKernel> {
     return this._ask(`kernels/${encode(id)}/interrupt`, {}, {});
+  }
+
+  /** What has happened since an event (`<epoch>.<revision>`), or what is so now. */
+  changes(since?: string): Promise<IChanges> {
+    return this._ask('changes', { since });
   }
 
   private async _ask<T>(route: string, query: Query = {}, body?: object): Promise<T> {

@@ -496,3 +496,183 @@ export interface IKernel {
 export interface IKernels {
   kernels: IKernel[];
 }
+
+/** A call, as events tell it. */
+export interface ICallNow {
+  task: string;
+  reason: string;
+  /** Unix seconds. */
+  began: number;
+  /** Null: it never ran before. */
+  expected_s: number | null;
+  stage: string;
+  /** When it was told; count on from there. */
+  elapsed_s: number;
+  /** Who has the workspace. */
+  waiting_for: string | null;
+}
+
+/** What a kernel or script does, as all events together have left it. */
+export interface ISessionNow {
+  /** Directory, relative to the server's root. */
+  workspace: string;
+  /** Jupyter's id; empty: none of a server's. */
+  kernel: string;
+  session: string;
+  /** As the kernel knows it. */
+  notebook: string;
+  cell: string | null;
+  call: ICallNow | null;
+  display: boolean;
+  log: string;
+  /** Unix seconds. */
+  started: number;
+}
+
+/** What all events have in common. */
+export interface IEvent {
+  /** Another one after each start of the server. */
+  epoch: string;
+  /** Numbers the events, without a gap. */
+  revision: number;
+  /** Unix seconds. */
+  time: number;
+  workspace: string;
+  /** Jupyter's id; empty: none of a server's, or none alone. */
+  kernel: string;
+  session: string;
+}
+
+/** A kernel or script has opened a workspace, has ended, or is not as was told. */
+export interface IKernelEvent extends IEvent, Omit<ISessionNow, 'workspace' | 'kernel' | 'session'> {
+  action: 'started' | 'changed' | 'ended';
+  missed: number;
+}
+
+/** A kernel begins or ends a cell. */
+export interface ICellEvent extends IEvent {
+  action: 'started' | 'ended';
+  notebook: string;
+  cell: string | null;
+  /** ok, error or interrupted, when it has ended. */
+  outcome: string | null;
+  /** Number of its run, when it has ended and is recorded; else 0. */
+  run: number;
+}
+
+/** What has become of a call. */
+export interface ICallResult {
+  action: CallAction;
+  seconds: number;
+  saved_s: number;
+  cpu_s: number | null;
+  memory_bytes: number | null;
+  products: string[];
+  error: string | null;
+}
+
+/** A task begins, goes on, or ends. */
+export interface ICallEvent extends IEvent, ICallNow {
+  action: 'started' | 'progressed' | 'ended';
+  notebook: string;
+  cell: string | null;
+  result?: ICallResult;
+}
+
+/** What events tell of a cell. */
+export interface ICellNews {
+  id: string;
+  index: number;
+  state: CellState;
+  estimate_s: number;
+  reasons: IReason[];
+}
+
+/** Of some cells of a notebook something else is true than was told last. */
+export interface ICellsEvent extends IEvent {
+  /** Of the notebook. */
+  path: string;
+  fresh: boolean;
+  estimate_s: number;
+  /** Somebody posted its cells, a kernel has run something, a file is not as it was. */
+  because: 'asked' | 'recorded' | 'disk';
+  /** Nothing more is told until somebody asks. */
+  closed: boolean;
+  cells: ICellNews[];
+  gone: string[];
+}
+
+/** A data product was kept, brought back, or changed by somebody else. */
+export interface IProductEvent extends IEvent {
+  action: 'captured' | 'restored' | 'changed-outside';
+  path: string;
+  version: string;
+}
+
+/** Lines of a CASA log. */
+export interface ILogEvent extends IEvent {
+  /** Number of the first of these lines. */
+  first: number;
+  lines: { [name: string]: Json }[];
+  total: number;
+  /** New lines that are not among these. */
+  skipped: number;
+}
+
+/** What is nearly full. */
+export interface INearLimit {
+  what: 'disk' | 'budget';
+  used: number;
+  limit: number;
+  message: string;
+}
+
+/** A store is nearly full, or is so no longer. */
+export interface IStoreEvent extends IEvent {
+  near: INearLimit[];
+}
+
+/** Of a notebook that was planned, as all events together have left it. */
+export interface INotebookNow {
+  workspace: string;
+  path: string;
+  fresh: boolean;
+  estimate_s: number;
+  cells: ICellNews[];
+}
+
+/** How many lines a log has. */
+export interface ILogNow {
+  workspace: string;
+  kernel: string;
+  session: string;
+  total: number;
+}
+
+/** A store of which something is nearly full. */
+export interface IStoreNow {
+  workspace: string;
+  near: INearLimit[];
+}
+
+/** What is so now. */
+export interface IPresent {
+  kernels: ISessionNow[];
+  notebooks: INotebookNow[];
+  logs: ILogNow[];
+  stores: IStoreNow[];
+}
+
+/** An event, with the id of its schema. */
+export interface ITaggedEvent extends IEvent {
+  schema_id: string;
+}
+
+/** What has happened since a revision, or what is so now: one of both is null. */
+export interface IChanges {
+  schema: 1;
+  epoch: string;
+  revision: number;
+  events: ITaggedEvent[] | null;
+  state: IPresent | null;
+}

@@ -1,7 +1,7 @@
 import { type ISharedCodeCell, YNotebook } from '@jupyter/ydoc';
 import * as Y from 'yjs';
 import { CasaServerError } from '../../server/client';
-import type { ICellPlan, IKernel, IPlan, IPostedCell, IPostedOutputs } from '../../server/types';
+import type { ICellPlan, IPlan, IPostedCell, IPostedOutputs } from '../../server/types';
 import { NotebookState } from '../model';
 
 /** A server that finds cells stale that say `stale`; it answers when it is told to. */
@@ -69,7 +69,7 @@ class Server {
   private _waiting: (() => void)[] = [];
 }
 
-const kernel = (cell: string | null) => ({ id: 'k', cell, call: null }) as IKernel;
+const kernel = (cell: string | null) => ({ cell, call: null, told: 0 });
 const text = (said: string) => ({ output_type: 'stream', name: 'stdout', text: said });
 
 function open(...sources: string[]) {
@@ -208,12 +208,12 @@ it('tells which cells run and wait, and looks again when one has ended', async (
   cell(1).executionState = 'running';
   cell(2).executionState = 'running';
   expect(marks(state)).toEqual(['fresh', 'running', 'running']);
-  state.kernel = kernel('c1');
+  state.doing = kernel('c1');
   expect(marks(state)).toEqual(['fresh', 'running', 'queued']);
   cell(1).setOutputs([text('1')]);
   await pass(1000);
   expect(server.posted).toHaveLength(1);
-  state.kernel = kernel(null);
+  state.doing = kernel(null);
   cell(1).executionState = 'idle';
   cell(2).executionState = 'idle';
   await pass(200);
@@ -223,7 +223,7 @@ it('tells which cells run and wait, and looks again when one has ended', async (
 
 it('tells what runs also when it was started elsewhere', async () => {
   const { state } = open('a');
-  state.kernel = kernel('c0');
+  state.doing = kernel('c0');
   expect(marks(state)).toEqual(['running']);
   await pass(0);
   expect(marks(state)).toEqual(['running']);
