@@ -1,1 +1,2 @@
 import './log.css';
+import './marks.css';

@@ -1,0 +1,140 @@
+/** The marks beside the cells of a notebook: a bar and a badge each; more of it on hover. */
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { IDisposable } from '@lumino/disposable';
+import { hideHover, showHover } from './hover';
+import type { ICellMark, Mark, NotebookState } from './model';
+import { explain, type ICellWords, word } from './words';
+
+/** A cell, as far as it matters: JupyterLab makes another one when a cell is moved or changes its type. */
+export interface IMarkable {
+  readonly node: HTMLElement;
+  readonly model: { readonly id: string };
+}
+
+/** What is drawn on a cell. */
+interface IDrawn {
+  readonly box: HTMLElement;
+  readonly badge: HTMLButtonElement;
+  readonly icon: HTMLElement;
+  readonly text: HTMLElement;
+  mark: Mark;
+}
+
+/** The marks of one notebook. */
+export class CellMarks implements IDisposable {
+  /**
+   * @param _state - What is known of its cells.
+   * @param _cells - Its cells as they are now.
+   * @param _trans - Our texts.
+   * @param _open - Called when somebody wants to know more of a cell.
+   */
+  constructor(
+    private readonly _state: NotebookState,
+    private readonly _cells: () => Iterable<IMarkable>,
+    private readonly _trans: TranslationBundle,
+    private readonly _open: (id: string) => void
+  ) {
+    _state.changed.connect(this._draw);
+    this._draw();
+  }
+
+  /** Draws all marks as they are now: cells may have come or gone. */
+  update(): void {
+    this._draw();
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  dispose(): void {
+    if (!this._isDisposed) {
+      this._isDisposed = true;
+      this._state.changed.disconnect(this._draw);
+      for (const { node } of this._cells()) {
+        this._erase(node);
+      }
+      hideHover();
+    }
+  }
+
+  private readonly _draw = (): void => {
+    for (const cell of this._cells()) {
+      const found = this._state.mark(cell.model.id);
+      if (found) {
+        this._mark(cell, found);
+      } else {
+        this._erase(cell.node);
+      }
+    }
+  };
+
+  private _mark(cell: IMarkable, { mark }: ICellMark): void {
+    let drawn = this._drawn.get(cell.node);
+    if (!drawn) {
+      drawn = this._make(cell);
+      this._drawn.set(cell.node, drawn);
+    }
+    // A cell that is drawn when it comes into sight takes its children anew.
+    if (drawn.box.parentNode !== cell.node) {
+      cell.node.append(drawn.box);
+    }
+    if (drawn.box.dataset.mark !== mark) {
+      drawn.mark = mark;
+      drawn.box.dataset.mark = mark;
+      cell.node.dataset.casaMark = mark;
+      drawn.text.textContent = word(mark, this._trans);
+    }
+  }
+
+  private _make(cell: IMarkable): IDrawn {
+    const box = document.createElement('div');
+    box.className = 'jp-casa-mark';
+    const bar = document.createElement('div');
+    bar.className = 'jp-casa-mark-bar';
+    const badge = document.createElement('button');
+    badge.className = 'jp-casa-mark-badge';
+    badge.type = 'button';
+    // There is one beside each cell: the keyboard reaches the active cell's through a command.
+    badge.tabIndex = -1;
+    const icon = document.createElement('span');
+    icon.className = 'jp-casa-mark-icon';
+    icon.setAttribute('aria-hidden', 'true');
+    const text = document.createElement('span');
+    badge.append(icon, text);
+    box.append(bar, badge);
+    for (const target of [bar, badge]) {
+      target.addEventListener('pointerenter', () => {
+        const words = this.words(cell.model.id);
+        if (words) {
+          showHover(badge, words, this._trans);
+        }
+      });
+      target.addEventListener('pointerleave', hideHover);
+    }
+    badge.addEventListener('click', event => {
+      event.stopPropagation();
+      hideHover();
+      this._open(cell.model.id);
+    });
+    return { box, badge, icon, text, mark: 'fresh' };
+  }
+
+  /** All that is to be said of a cell; null: nothing. */
+  words(id: string): ICellWords | null {
+    const mark = this._state.mark(id);
+    return mark && explain(mark, this._trans);
+  }
+
+  private _erase(node: HTMLElement): void {
+    const drawn = this._drawn.get(node);
+    if (drawn) {
+      drawn.box.remove();
+      delete node.dataset.casaMark;
+      this._drawn.delete(node);
+    }
+  }
+
+  private readonly _drawn = new WeakMap<HTMLElement, IDrawn>();
+  private _isDisposed = false;
+}
