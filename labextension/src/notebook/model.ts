@@ -104,9 +104,13 @@ export class NotebookState implements IDisposable {
     return this._path();
   }
 
-  /** The posted form of the code cells as they are now, without what they show. */
-  get cells(): IPostedCell[] {
-    return this._codeCells().map(({ cell, index }) => ({ id: cell.id, index, source: cell.getSource() }));
+  /** The code cells as they are posted, with what is known of what they show. */
+  posted(): IPostedCell[] {
+    return this._codeCells().map(({ cell, index }) => {
+      const shown = this._shown.get(cell)?.identity;
+      const posted = { id: cell.id, index, source: cell.getSource() };
+      return shown === undefined ? posted : { ...posted, shown };
+    });
   }
 
   get isDisposed(): boolean {
@@ -256,7 +260,7 @@ export class NotebookState implements IDisposable {
     let retry = 0;
     try {
       await this._identify();
-      const plan = await this._server.plan(this._path(), this._posted());
+      const plan = await this._server.plan(this._path(), this.posted());
       this._delay = RETRY_MS[0];
       this._learn(plan, null);
     } catch (error) {
@@ -336,14 +340,6 @@ export class NotebookState implements IDisposable {
     if (batch.length) {
       await post();
     }
-  }
-
-  private _posted(): IPostedCell[] {
-    return this._codeCells().map(({ cell, index }) => {
-      const shown = this._shown.get(cell)?.identity;
-      const posted = { id: cell.id, index, source: cell.getSource() };
-      return shown === undefined ? posted : { ...posted, shown };
-    });
   }
 
   private readonly _onNotebook = (_: unknown, change: NotebookChange): void => {

@@ -16,12 +16,17 @@ import type {
   IRestored,
   IRun,
   IShown,
+  IStepReport,
   IStatus,
   IStore,
   ITask,
   ITasks,
   IVersion,
-  IVersions
+  IVersions,
+  IWalk,
+  IWalkEnded,
+  IWalkRequest,
+  IWalkStopping
 } from './types';
 
 const API = 'jupyterlab-casa/api';
@@ -161,18 +166,38 @@ export class CasaServer {
     return this._ask(`kernels/${encode(id)}/interrupt`, {}, {});
   }
 
+  /** Begins to re-run what is stale; who asks executes the cells. */
+  beginWalk(path: string, request: IWalkRequest): Promise<IWalk> {
+    return this._ask('walks', { path }, request);
+  }
+
+  /** Says how the last step of a walk went, and hears the next ones. */
+  stepWalk(id: string, report: IStepReport): Promise<IWalk> {
+    return this._ask(`walks/${encode(id)}/step`, {}, report);
+  }
+
+  /** The call that runs is to be the last one of a walk. */
+  stopWalk(id: string): Promise<IWalkStopping> {
+    return this._ask(`walks/${encode(id)}/stop`, {}, {});
+  }
+
+  /** Gives a walk up where it is. */
+  endWalk(id: string): Promise<IWalkEnded> {
+    return this._ask(`walks/${encode(id)}`, {}, undefined, 'DELETE');
+  }
+
   /** What has happened since an event (`<epoch>.<revision>`), or what is so now. */
   changes(since?: string): Promise<IChanges> {
     return this._ask('changes', { since });
   }
 
-  private async _ask<T>(route: string, query: Query = {}, body?: object): Promise<T> {
+  private async _ask<T>(route: string, query: Query = {}, body?: object, method = 'GET'): Promise<T> {
     const given = Object.entries(query).filter(([, value]) => value !== undefined);
     const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
     const url = `${URLExt.join(this.settings.baseUrl, API)}/${route}${search && `?${search}`}`;
     const init: RequestInit =
       body === undefined
-        ? { method: 'GET' }
+        ? { method }
         : { method: 'POST', body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
     let response: Response;
     let text: string;

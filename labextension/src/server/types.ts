@@ -676,3 +676,80 @@ export interface IChanges {
   events: ITaggedEvent[] | null;
   state: IPresent | null;
 }
+
+/** What is to be done about a cell, in a walk through a notebook. */
+export interface IWalkStep {
+  /** Its id. */
+  cell: string | null;
+  index: number | null;
+  /**
+   * `keep`: nothing; `restore`: it shows `outputs`; `execute`: with `state`; `settle`: the end, one silent request with
+   * `state`.
+   */
+  action: 'keep' | 'restore' | 'execute' | 'settle';
+  reasons: IReason[];
+  estimate_s: number;
+  /** For the kernel alone: `metadata.casa.state` of the request. */
+  state: { [name: string]: Json } | null;
+  outputs: IOutputJson[] | null;
+}
+
+/** The end of a walk. */
+export interface IWalkDone {
+  /** The cell that did. */
+  failed: string | null;
+  /** Products that were brought to their last versions. */
+  changed: string[];
+  /** What cells took when they ran which did not run now. */
+  saved_s: number;
+}
+
+/** What to do next in a walk. */
+export interface IWalk {
+  schema: 1;
+  id: string;
+  notebook: string;
+  /** In the first answer. */
+  plan: IPlan | null;
+  /** To be taken in this order; of the last one, if it is executed, it is said how it went. */
+  steps: IWalkStep[];
+  /** The cell that was reported could not begin: it is to show what it did before, and will come again. */
+  refused: boolean;
+  done: IWalkDone | null;
+}
+
+/** How to walk. */
+export interface IWalkRequest {
+  cells: IPostedCell[];
+  /** Jupyter's id of the kernel. */
+  kernel?: string | null;
+  /** The last cell that is to be made fresh. */
+  to?: string | null;
+  /** Execute every cell. */
+  everything?: boolean;
+}
+
+/** How a step of a walk went. */
+export interface IStepReport {
+  /** The cells, if they are others by now. */
+  cells?: IPostedCell[];
+  ok?: boolean | null;
+  /** No other cell. */
+  stop?: boolean;
+}
+
+/** A walk was told to stop after the call that runs. */
+export interface IWalkStopping {
+  schema: 1;
+  id: string;
+  notebook: string;
+  /** The cell that the kernel executes. */
+  running: string | null;
+}
+
+/** A walk was given up. */
+export interface IWalkEnded {
+  schema: 1;
+  id: string;
+  ended: boolean;
+}
