@@ -2,8 +2,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
 import { hideHover, showHover } from './hover';
-import type { ICellMark, Mark, NotebookState } from './model';
-import { explain, type ICellWords, word } from './words';
+import type { ICellMark, NotebookState } from './model';
+import { clock, explain, type ICellWords, word } from './words';
 
 /** A cell, as far as it matters: JupyterLab makes another one when a cell is moved or changes its type. */
 export interface IMarkable {
@@ -14,10 +14,7 @@ export interface IMarkable {
 /** What is drawn on a cell. */
 interface IDrawn {
   readonly box: HTMLElement;
-  readonly badge: HTMLButtonElement;
-  readonly icon: HTMLElement;
   readonly text: HTMLElement;
-  mark: Mark;
 }
 
 /** The marks of one notebook. */
@@ -69,7 +66,7 @@ export class CellMarks implements IDisposable {
     }
   };
 
-  private _mark(cell: IMarkable, { mark }: ICellMark): void {
+  private _mark(cell: IMarkable, { mark, call, since_s }: ICellMark): void {
     let drawn = this._drawn.get(cell.node);
     if (!drawn) {
       drawn = this._make(cell);
@@ -80,10 +77,12 @@ export class CellMarks implements IDisposable {
       cell.node.append(drawn.box);
     }
     if (drawn.box.dataset.mark !== mark) {
-      drawn.mark = mark;
       drawn.box.dataset.mark = mark;
       cell.node.dataset.casaMark = mark;
-      drawn.text.textContent = word(mark, this._trans);
+    }
+    const said = call ? clock(call, since_s ?? 0) : word(mark, this._trans);
+    if (drawn.text.textContent !== said) {
+      drawn.text.textContent = said;
     }
   }
 
@@ -117,7 +116,7 @@ export class CellMarks implements IDisposable {
       hideHover();
       this._open(cell.model.id);
     });
-    return { box, badge, icon, text, mark: 'fresh' };
+    return { box, text };
   }
 
   /** All that is to be said of a cell; null: nothing. */

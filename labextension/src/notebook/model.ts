@@ -18,6 +18,9 @@ export interface ICellMark {
   readonly mark: Mark;
   /** Its part of the plan; null: it has not been planned, as it runs for the first time. */
   readonly plan: ICellPlan | null;
+  /** The call that it runs now, and seconds since that was told. */
+  readonly call?: ICallNow;
+  readonly since_s?: number;
 }
 
 /** How much there is to do. */
@@ -50,6 +53,8 @@ const WAIT_MS = 100;
 const OUTPUTS_WAIT_MS = 400;
 /** After a refusal that passes, the next attempt; each is twice as late as the one before. */
 const RETRY_MS = [1000, 30_000] as const;
+/** While a call runs, all that tells how far it is, is drawn again after so many milliseconds. */
+const TICK_MS = 1000;
 /** Characters of outputs that are posted at a time; the server refuses 32 MB. */
 const POST_LIMIT = 8_000_000;
 /** What an empty list of outputs is identified by. */
@@ -96,7 +101,18 @@ export class NotebookState implements IDisposable {
 
   set doing(doing: IDoing | null) {
     this._doing = doing;
+    clearInterval(this._ticker);
+    if (doing?.call) {
+      this._ticker = setInterval(() => {
+        this._changed.emit();
+      }, TICK_MS);
+    }
     this._changed.emit();
+  }
+
+  /** Seconds since what the kernel does was told. */
+  get sinceTold_s(): number {
+    return this._doing ? (performance.now() - this._doing.told) / 1000 : 0;
   }
 
   /** The notebook's path. */
@@ -123,6 +139,7 @@ export class NotebookState implements IDisposable {
     }
     this._isDisposed = true;
     clearTimeout(this._timer);
+    clearInterval(this._ticker);
     this.notebook.changed.disconnect(this._onNotebook);
     for (const unfollow of this._followed.values()) {
       unfollow();
@@ -135,7 +152,8 @@ export class NotebookState implements IDisposable {
   mark(id: string): ICellMark | null {
     const plan = this._planned.get(id) ?? null;
     if (this._doing?.cell === id) {
-      return { mark: 'running', plan };
+      const { call } = this._doing;
+      return { mark: 'running', plan, ...(call && { call, since_s: this.sinceTold_s }) };
     }
     if (this._executing.has(id)) {
       return { mark: this._doing?.cell ? 'queued' : 'running', plan };
@@ -360,6 +378,7 @@ export class NotebookState implements IDisposable {
   private _trouble: CasaServerError | null = null;
   private _doing: IDoing | null = null;
   private _timer: ReturnType<typeof setTimeout> | undefined;
+  private _ticker: ReturnType<typeof setInterval> | undefined;
   private _delay: number = RETRY_MS[0];
   private _due = false;
   private _running = false;

@@ -1,11 +1,10 @@
 /** The open notebooks whose kernel is ours: each has a state as long as it has such a kernel. */
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { type ISignal, Signal } from '@lumino/signaling';
-import type { CasaServer } from '../server/client';
 import type { CasaEvents } from '../server/events';
 import type { ISessionNow } from '../server/types';
 import { KERNEL_NAME } from '../story';
-import type { ICasaNotebooks } from '../tokens';
+import type { ICasaNotebooks, ICasaServer } from '../tokens';
 import { NotebookState } from './model';
 
 /** Milliseconds between looks while nobody tells anything: files may have been changed by another program. */
@@ -20,7 +19,7 @@ export class CasaNotebooks implements ICasaNotebooks {
    */
   constructor(
     tracker: INotebookTracker,
-    private readonly _server: CasaServer,
+    private readonly _server: ICasaServer,
     private readonly _events: CasaEvents
   ) {
     tracker.forEach(panel => {
@@ -28,6 +27,11 @@ export class CasaNotebooks implements ICasaNotebooks {
     });
     tracker.widgetAdded.connect((_, panel) => {
       this._follow(panel);
+    });
+    _server.state.changed.connect(() => {
+      tracker.forEach(panel => {
+        this._look(panel);
+      });
     });
     _events.restarted.connect(() => {
       this._states.forEach((state, panel) => {
@@ -98,13 +102,13 @@ export class CasaNotebooks implements ICasaNotebooks {
     if (panel.isDisposed || !context.isReady) {
       return;
     }
-    if (!isOurs(panel)) {
+    if (!isOurs(panel) || this._server.state.condition !== 'ready') {
       this._drop(panel);
       return;
     }
     let state = this._states.get(panel);
     if (!state) {
-      state = new NotebookState(context.model.sharedModel, () => context.localPath, this._server);
+      state = new NotebookState(context.model.sharedModel, () => context.localPath, this._server.api);
       this._states.set(panel, state);
       this._changed.emit(panel);
     }
@@ -136,7 +140,7 @@ function kernelOf(panel: NotebookPanel) {
 }
 
 /** Whether the notebook's kernel is ours; while it has none, whether it says that it wants one of ours. */
-function isOurs(panel: NotebookPanel): boolean {
+export function isOurs(panel: NotebookPanel): boolean {
   const kernel = kernelOf(panel);
   const wanted = panel.context.model.getMetadata('kernelspec') as { name?: unknown } | undefined;
   return (kernel?.name ?? wanted?.name) === KERNEL_NAME;

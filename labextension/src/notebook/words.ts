@@ -85,6 +85,12 @@ export function progress(call: ICallNow, since_s: number, trans: TranslationBund
   return `${call.task}: ${call.stage ? `${call.stage}, ` : ''}${time}`;
 }
 
+/** How long a call has run, where there is little room: `12 s/27 s`. */
+export function clock(call: ICallNow, since_s: number): string {
+  const elapsed = roughly(Math.floor(call.elapsed_s + since_s)).replace('.0', '');
+  return call.expected_s === null ? elapsed : `${elapsed}/${roughly(call.expected_s)}`;
+}
+
 /** How far a call is, from 0 to 1; null: nobody knows. It never says that it is done. */
 export function share(call: ICallNow, since_s: number): number | null {
   return call.expected_s ? Math.min(0.98, (call.elapsed_s + since_s) / call.expected_s) : null;
@@ -108,9 +114,10 @@ export function todo(summary: ISummary, trans: TranslationBundle): string {
 }
 
 /** All that is to be said of a cell, line by line: a sentence, the reasons, calls and price. */
-export function explain({ mark, plan }: ICellMark, trans: TranslationBundle): ICellWords {
+export function explain({ mark, plan, call, since_s }: ICellMark, trans: TranslationBundle): ICellWords {
   const reasons = plan && mark !== 'running' && mark !== 'queued' ? plan.reasons : [];
-  const lines = plan ? [calls(plan, trans), price(plan, trans)].filter(line => line) : [];
+  const now = call ? [progress(call, since_s ?? 0, trans)] : [];
+  const lines = plan && !call ? [calls(plan, trans), price(plan, trans)].filter(line => line) : now;
   if (plan?.impure.length) {
     lines.push(trans.__('It gives another result each time: %1.', plan.impure.join(', ')));
   }
