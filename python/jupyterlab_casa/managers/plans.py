@@ -99,7 +99,7 @@ class _Open:
             BadRequest: they are none.
         """
         if sent != self._sent or not sent:
-            self._cells = _sources(_posted(sent, _valid), self._cells)
+            self._cells = sources(posted(sent, _valid)["cells"], self._cells)
             self._sent = sent if len(sent) < _KEPT else b""
         return self._cells
 
@@ -164,7 +164,7 @@ class Plans(Manager):
             BadRequest: what was sent is no JSON, or not as it should be.
             Overloaded: too much is waiting already.
         """
-        cells = await self.work(lambda: {cell["id"]: _shown(cell) for cell in _posted(sent, _valid_outputs)})
+        cells = await self.work(lambda: {cell["id"]: _shown(cell) for cell in posted(sent, _valid_outputs)["cells"]})
         return {"schema": SCHEMA, "shown": cells}
 
     async def runs(self, path: str, cell: str) -> dict[str, Any]:
@@ -267,21 +267,22 @@ class Plans(Manager):
         return next(planned.as_json() for planned in plan.cells if planned.id == cell)
 
 
-def _posted(sent: bytes, valid: Callable[[Any], Any]) -> list[dict[str, Any]]:
-    """
+def posted(sent: bytes, valid: Callable[[Any], Any]) -> dict[str, Any]:
+    """What was posted. ``valid``: its schema, compiled by fastjsonschema.
+
     Raises:
         BadRequest: it is no JSON, or not as the schema says.
     """
     try:
-        cells: list[dict[str, Any]] = valid(json.loads(sent or b"{}"))["cells"]
+        value: dict[str, Any] = valid(json.loads(sent or b"{}"))
     except fastjsonschema.JsonSchemaValueException as error:
         raise BadRequest(error.message[:300].replace("data", "the body", 1)) from error
     except (ValueError, RecursionError) as error:
         raise BadRequest("the body is no JSON") from error
-    return cells
+    return value
 
 
-def _sources(cells: Sequence[Mapping[str, Any]], before: Sequence[CellSource]) -> list[CellSource]:
+def sources(cells: Sequence[Mapping[str, Any]], before: Sequence[CellSource]) -> list[CellSource]:
     """The cells that a run from top to bottom executes, which empty ones are not. ``before``: most are as they were.
 
     Raises:
