@@ -7,6 +7,7 @@
 import type { ISharedCell, ISharedCodeCell, ISharedNotebook, NotebookChange } from '@jupyter/ydoc';
 import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
+import type * as Y from 'yjs';
 import { type CasaServer, CasaServerError } from '../server/client';
 import type { CellState, ICallNow, ICellPlan, IPlan, IPostedCell, IPostedOutputs } from '../server/types';
 
@@ -210,11 +211,10 @@ export class NotebookState implements IDisposable {
           this._onCell(cell, change);
         };
         cell.changed.connect(slot);
-        if (isCode(cell) && cell.executionState === 'running') {
-          this._executing.add(cell.id);
-        }
+        const unobserve = isCode(cell) ? this._observe(cell) : () => undefined;
         this._followed.set(cell, () => {
           cell.changed.disconnect(slot);
+          unobserve();
         });
       }
     }
@@ -235,15 +235,27 @@ export class NotebookState implements IDisposable {
       }
       this._changed.emit();
     }
-    if (change.outputsChange ?? change.streamOutputChange) {
+    if (change.sourceChange ?? change.metadataChange) {
+      this.refresh(WAIT_MS);
+    }
+  }
+
+  /** Listens to what a cell shows: JupyterLab tells of its own changes to that in no signal of the shared model. */
+  private _observe(cell: ISharedCodeCell): () => void {
+    if (cell.executionState === 'running') {
+      this._executing.add(cell.id);
+    }
+    const outputs = (cell as IShownCell).ymodel.get('outputs') as Y.Array<unknown>;
+    const slot = () => {
       this._shown.delete(cell);
       if (!this._executing.has(cell.id) && !this._due) {
         this.refresh(OUTPUTS_WAIT_MS);
       }
-    }
-    if (change.sourceChange ?? change.metadataChange) {
-      this.refresh(WAIT_MS);
-    }
+    };
+    outputs.observeDeep(slot);
+    return () => {
+      outputs.unobserveDeep(slot);
+    };
   }
 
   private _codeCells() {
@@ -384,6 +396,9 @@ export class NotebookState implements IDisposable {
   private _running = false;
   private _isDisposed = false;
 }
+
+/** A cell as it is kept. */
+type IShownCell = ISharedCodeCell & { ymodel: Y.Map<unknown> };
 
 function isCode(cell: ISharedCell): cell is ISharedCodeCell {
   return cell.cell_type === 'code';

@@ -44,14 +44,18 @@ export function statusOf(
     return { text: state.trouble ? trans.__('CASA: not known') : '' };
   }
   const much = todo(state.summary, trans);
-  return { text: much ? trans.__('CASA: stale: %1', much) : trans.__('CASA: all fresh') };
+  if (much === '') {
+    return { text: trans.__('CASA: all fresh') };
+  }
+  const stale = state.summary.stale + state.summary.maybe > 0;
+  return { text: stale ? trans.__('CASA: stale: %1', much) : trans.__('CASA: %1', much) };
 }
 
 /** What a re-run has done, calmly: `4 executed, 9 restored, saved 6 min 12 s`. */
 export function summaryOf(outcome: IOutcome, cell: (id: string) => string, trans: TranslationBundle): string {
   const { executed, restored, failed, stopped, saved_s, trouble } = outcome;
   const done = [
-    trans.__('%1 executed', executed),
+    ...(executed || !restored ? [trans.__('%1 executed', executed)] : []),
     ...(restored ? [trans.__('%1 restored', restored)] : []),
     ...(saved_s >= 0.05 ? [trans.__('saved %1', duration(saved_s))] : [])
   ].join(', ');

@@ -15,7 +15,7 @@ export interface IFace {
   title: string;
   /** What a click does. */
   action: 'rerun' | 'stop' | null;
-  kind: 'stale' | 'fresh' | 'running' | 'trouble' | 'waiting';
+  kind: 'stale' | 'restorable' | 'fresh' | 'running' | 'trouble' | 'waiting';
 }
 
 /** What the button of a CASA notebook says. */
@@ -71,14 +71,12 @@ export function face(
       kind: 'fresh'
     };
   }
+  const stale = summary.stale + summary.maybe > 0;
   return {
-    label:
-      summary.stale + summary.maybe > 0
-        ? trans.__('Re-run stale: %1', much)
-        : trans.__('Bring back: %1', summary.restorable),
+    label: stale ? trans.__('Re-run stale: %1', much) : trans.__('Bring back: %1', summary.restorable),
     title: trans.__('Runs what is stale, brings back what is known, and leaves the rest.'),
     action: 'rerun',
-    kind: 'stale'
+    kind: stale ? 'stale' : 'restorable'
   };
 }
 

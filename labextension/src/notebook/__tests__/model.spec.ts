@@ -1,4 +1,5 @@
-import { type ISharedCodeCell, YNotebook } from '@jupyter/ydoc';
+import { type ISharedCodeCell, type YCodeCell, YNotebook } from '@jupyter/ydoc';
+import type { IOutput } from '@jupyterlab/nbformat';
 import * as Y from 'yjs';
 import { CasaServerError } from '../../server/client';
 import type { ICellPlan, IPlan, IPostedCell, IPostedOutputs } from '../../server/types';
@@ -84,6 +85,11 @@ function open(...sources: string[]) {
   const cell = (n: number) => notebook.cells[n] as ISharedCodeCell;
   return { notebook, server, state, cell };
 }
+/** As JupyterLab does it. */
+function show(cell: ISharedCodeCell, ...outputs: object[]) {
+  const shown = cell as unknown as Pick<YCodeCell, 'getOutputs' | 'updateOutputs'>;
+  shown.updateOutputs(0, shown.getOutputs().length, outputs as IOutput[], 'silent-change');
+}
 const states: NotebookState[] = [];
 
 beforeEach(() => {
@@ -166,26 +172,34 @@ it('sends what cells show once, and its identity from then on', async () => {
   const shown = () => server.posted[server.posted.length - 1]?.map(posted => posted.shown);
   expect(server.identified).toEqual([]);
   expect(shown()).toEqual(['', '']);
-  const outputs = [text('1')];
-  cell(0).setOutputs(outputs);
+  show(cell(0), text('1'));
   await pass(500);
   expect(server.identified).toEqual([['c0']]);
   expect(shown()).toEqual([`of ${JSON.stringify(cell(0).getOutputs())}`, '']);
   cell(1).setSource('c');
   await pass(500);
   expect(server.identified).toHaveLength(1);
-  cell(0).clearOutputs(null);
+  show(cell(0));
   await pass(500);
   expect(shown()).toEqual(['', '']);
+});
+
+it('text that is appended to what a cell shows counts', async () => {
+  const { server, cell } = open('a');
+  show(cell(0), text('1'));
+  await pass(500);
+  (cell(0) as unknown as Pick<YCodeCell, 'appendStreamOutput'>).appendStreamOutput(0, '2', 'silent-change');
+  await pass(500);
+  expect(server.posted[server.posted.length - 1]?.[0]?.shown).toContain('12');
 });
 
 it('what a cell shows is identified again when it changes meanwhile', async () => {
   const { server, cell } = open('a');
   await pass(0);
   server.patient = true;
-  cell(0).setOutputs([text('1')]);
+  show(cell(0), text('1'));
   await pass(500);
-  cell(0).setOutputs([text('2')]);
+  show(cell(0), text('2'));
   server.patient = false;
   server.answer();
   await pass(1000);
@@ -196,7 +210,7 @@ it('outputs that are too large for the server cost no plan', async () => {
   const { server, state, cell } = open('a');
   await pass(0);
   server.outputs = () => Promise.reject(new CasaServerError('refused', 'too large', 413));
-  cell(0).setOutputs([text('1')]);
+  show(cell(0), text('1'));
   await pass(500);
   expect(server.posted[server.posted.length - 1]?.[0]).toEqual({ id: 'c0', index: 0, source: 'a' });
   expect(marks(state)).toEqual(['fresh']);
@@ -210,7 +224,7 @@ it('tells which cells run and wait, and looks again when one has ended', async (
   expect(marks(state)).toEqual(['fresh', 'running', 'running']);
   state.doing = kernel('c1');
   expect(marks(state)).toEqual(['fresh', 'running', 'queued']);
-  cell(1).setOutputs([text('1')]);
+  show(cell(1), text('1'));
   await pass(1000);
   expect(server.posted).toHaveLength(1);
   state.doing = kernel(null);
