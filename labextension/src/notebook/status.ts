@@ -14,8 +14,8 @@ export interface IStatusText {
 
 /** What is to be said of a notebook. */
 export function statusOf(
-  state: NotebookState,
-  rerun: Rerun | null,
+  state: Pick<NotebookState, 'doing' | 'plan' | 'summary' | 'trouble' | 'sinceTold_s'>,
+  rerun: Pick<Rerun, 'isRunning' | 'began' | 'cell' | 'plan'> | null,
   now: number,
   trans: TranslationBundle
 ): IStatusText {

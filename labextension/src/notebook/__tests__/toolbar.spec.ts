@@ -1,9 +1,8 @@
 import { trans } from '../../__tests__/trans';
 import { CasaServerError } from '../../server/client';
 import type { ICellPlan, IPlan } from '../../server/types';
-import type { NotebookState } from '../model';
 import { previewPlan } from '../preview';
-import type { IOutcome, Rerun } from '../rerun';
+import type { IOutcome } from '../rerun';
 import { CasaStatus, statusOf, summaryOf } from '../status';
 import { face, type IFace, RerunButton } from '../toolbar';
 
@@ -83,8 +82,8 @@ const plan = (...cells: ICellPlan[]) => ({ cells, restores: [], estimate_s: 27, 
 
 describe('the status bar', () => {
   const notebook = (more: object) =>
-    ({ doing: null, plan: plan(cell('a'), cell('b')), summary, trouble: null, sinceTold_s: 2, ...more }) as NotebookState;
-  const rerun = (more: object) => ({ isRunning: true, began: 0, cell: 'b', plan: plan(), ...more }) as unknown as Rerun;
+    ({ doing: null, plan: plan(cell('a'), cell('b')), summary, trouble: null, sinceTold_s: 2, ...more }) as Parameters<typeof statusOf>[0];
+  const rerun = (more: object) => ({ isRunning: true, began: 0, cell: 'b', plan: plan(), ...more }) as Parameters<typeof statusOf>[1];
   const call = { task: 'tclean', stage: 'Major Cycle 2', elapsed_s: 10, expected_s: 24, waiting_for: null };
 
   it('says what runs, how far it is, and what is stale', () => {
