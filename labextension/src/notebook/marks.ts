@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
 import { hideHover, showHover } from './hover';
 import type { ICellMark, NotebookState } from './model';
-import { clock, explain, type ICellWords, word } from './words';
+import { clock, explain, word } from './words';
 
 /** A cell, as far as it matters: JupyterLab makes another one when a cell is moved or changes its type. */
 export interface IMarkable {
@@ -104,9 +104,9 @@ export class CellMarks implements IDisposable {
     box.append(bar, badge);
     for (const target of [bar, badge]) {
       target.addEventListener('pointerenter', () => {
-        const words = this.words(cell.model.id);
-        if (words) {
-          showHover(badge, words, this._trans);
+        const mark = this._state.mark(cell.model.id);
+        if (mark) {
+          showHover(badge, explain(mark, this._trans), this._trans);
         }
       });
       target.addEventListener('pointerleave', hideHover);
@@ -117,12 +117,6 @@ export class CellMarks implements IDisposable {
       this._open(cell.model.id);
     });
     return { box, text };
-  }
-
-  /** All that is to be said of a cell; null: nothing. */
-  words(id: string): ICellWords | null {
-    const mark = this._state.mark(id);
-    return mark && explain(mark, this._trans);
   }
 
   private _erase(node: HTMLElement): void {

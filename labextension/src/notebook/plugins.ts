@@ -18,6 +18,7 @@ import { previewPlan } from './preview';
 import { type IOutcome, type IWalkOptions, Rerun } from './rerun';
 import { CasaStatus, statusOf, summaryOf } from './status';
 import { face, RerunButton } from './toolbar';
+import { explain } from './words';
 
 const CommandIDs = {
   rerunStale: 'jupyterlab-casa:rerun-stale',
@@ -248,9 +249,10 @@ class NotebookUi {
     const one = this._current;
     if (this._status && one) {
       const summary = this._summaries.get(one.state);
+      const holds = summary && !one.rerun.isRunning && summary.sources === sourcesOf(one.state);
       this._status.say(
-        summary !== undefined && !one.rerun.isRunning
-          ? { text: this._trans.__('CASA: %1', summary) }
+        holds
+          ? { text: this._trans.__('CASA: %1', summary.text) }
           : statusOf(one.state, one.rerun, performance.now(), this._trans)
       );
     }
@@ -341,9 +343,10 @@ class NotebookUi {
       return;
     }
     const said = summaryOf(outcome, id => this._cellName(one.state, id), this._trans);
-    this._summaries.set(one.state, said);
+    const summary = { text: said, sources: sourcesOf(one.state) };
+    this._summaries.set(one.state, summary);
     setTimeout(() => {
-      if (this._summaries.get(one.state) === said) {
+      if (this._summaries.get(one.state) === summary) {
         this._summaries.delete(one.state);
         this._refreshStatus();
       }
@@ -408,7 +411,8 @@ class NotebookUi {
       return;
     }
     const name = (of: string) => this._cellName(one.state, of);
-    const words = this._marks(panel, one.state).words(id);
+    const mark = one.state.mark(id);
+    const words = mark && explain(mark, this._trans);
     const body = new CellComparison(
       this._server.api,
       { id, path: one.state.path, source: posted.source, words, name },
@@ -430,9 +434,13 @@ class NotebookUi {
 
   private readonly _open = new Map<NotebookPanel, IOpen>();
   private readonly _buttons = new Map<NotebookPanel, RerunButton>();
-  /** What re-runs that have just ended have done. */
-  private readonly _summaries = new WeakMap<NotebookState, string>();
+  /** What re-runs that have just ended have done; it is told until the notebook is edited. */
+  private readonly _summaries = new WeakMap<NotebookState, { text: string; sources: string }>();
   private _status: CasaStatus | null = null;
   private _showMarks = true;
   private _ticker: ReturnType<typeof setInterval> | undefined;
+}
+
+function sourcesOf(state: NotebookState): string {
+  return JSON.stringify(state.posted().map(({ id, source }) => [id, source]));
 }

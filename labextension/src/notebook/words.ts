@@ -52,6 +52,9 @@ export function price(plan: ICellPlan, trans: TranslationBundle): string {
   if (plan.state === 'fresh' || plan.state === 'restorable') {
     return '';
   }
+  if (plan.estimate_s > 0 && plan.estimate_s < 0.05) {
+    return ''; // nothing worth speaking of
+  }
   if (plan.estimate_s > 0) {
     const rough = roughly(plan.estimate_s);
     return plan.state === 'maybe' ? trans.__('At most %1.', rough) : trans.__('About %1.', rough);
@@ -106,7 +109,7 @@ export function todo(summary: ISummary, trans: TranslationBundle): string {
     maybe === 0 || stale === 0
       ? trans._n('%1 cell', '%1 cells', stale + maybe)
       : trans.__('%1 to %2 cells', stale, stale + maybe);
-  if (seconds === 0) {
+  if (seconds < 0.05) {
     return cells;
   }
   const rough = roughly(seconds);
