@@ -1,1 +1,4 @@
 import './log.css';
+import './marks.css';
+import './compare.css';
+import './rerun.css';

@@ -29,7 +29,7 @@ from jupyterlab_casa.rest.routes import ROUTES
 from tests.cli.conftest import Done, write_notebook
 from tests.server.contract import conforms, example, operations, permission
 
-READ_ONLY = ("/plan", "/graph")
+READ_ONLY = ("/plan", "/graph", "/outputs")
 """Posted, though nothing is changed."""
 AT_ONCE = ("/status", "/changes")
 """Answered from memory, without waiting for anything."""

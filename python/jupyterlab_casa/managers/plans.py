@@ -46,7 +46,7 @@ Heard = Callable[[Path, str, Plan, str], None]
 """What is told of a plan: workspace, name of the notebook, plan, and why it was made: "asked", "recorded", "disk"."""
 
 
-CELLS = {
+CELLS: dict[str, Any] = {
     "type": "object",
     "required": ["cells"],
     "properties": {
@@ -61,13 +61,32 @@ CELLS = {
                     "index": {"type": "integer", "minimum": 0, "maximum": 1000000},
                     "source": {"type": "string"},
                     "outputs": {"type": "array", "items": {"type": "object", "required": ["output_type"]}},
+                    "shown": {"type": "string", "pattern": "^([0-9a-f]{64})?$"},
                 },
             },
         }
     },
 }
 """What is posted; as in openapi.yaml."""
+_OUTPUTS = {
+    "type": "object",
+    "required": ["cells"],
+    "properties": {
+        "cells": {
+            "type": "array",
+            "maxItems": 10000,
+            "items": {
+                "type": "object",
+                "required": ["id", "outputs"],
+                "properties": {
+                    name: CELLS["properties"]["cells"]["items"]["properties"][name] for name in ("id", "outputs")
+                },
+            },
+        }
+    },
+}
 _valid = fastjsonschema.compile(CELLS)
+_valid_outputs = fastjsonschema.compile(_OUTPUTS)
 
 
 class _Open:
@@ -92,7 +111,7 @@ class _Open:
             BadRequest: they are none.
         """
         if sent != self._sent or not sent:
-            self._cells = _sources(_posted(sent), self._cells)
+            self._cells = sources(posted(sent, _valid)["cells"], self._cells)
             self._sent = sent if len(sent) < _KEPT else b""
         return self._cells
 
@@ -208,6 +227,16 @@ class Plans(Manager):
             return json.dumps(as_json(build(plan, runs, said)))
 
         return await self._asked("graph", path, sent, graph)
+
+    async def shown(self, sent: bytes) -> dict[str, Any]:
+        """The identities of outputs, which a plan takes instead of them: ``{"schema": 1, "shown": {cell: identity}}``.
+
+        Raises:
+            BadRequest: what was sent is no JSON, or not as it should be.
+            Overloaded: too much is waiting already.
+        """
+        cells = await self.work(lambda: {cell["id"]: _shown(cell) for cell in posted(sent, _valid_outputs)["cells"]})
+        return {"schema": SCHEMA, "shown": cells}
 
     async def runs(self, path: str, cell: str) -> dict[str, Any]:
         """What is known of a cell: its part of the plan, and its runs, newest first.
@@ -342,21 +371,22 @@ class Plans(Manager):
         return next(planned.as_json() for planned in plan.cells if planned.id == cell)
 
 
-def _posted(sent: bytes) -> list[dict[str, Any]]:
-    """
+def posted(sent: bytes, valid: Callable[[Any], Any]) -> dict[str, Any]:
+    """What was posted. ``valid``: its schema, compiled by fastjsonschema.
+
     Raises:
         BadRequest: it is no JSON, or not as the schema says.
     """
     try:
-        cells: list[dict[str, Any]] = _valid(json.loads(sent or b"{}"))["cells"]
+        value: dict[str, Any] = valid(json.loads(sent or b"{}"))
     except fastjsonschema.JsonSchemaValueException as error:
         raise BadRequest(error.message[:300].replace("data", "the body", 1)) from error
     except (ValueError, RecursionError) as error:
         raise BadRequest("the body is no JSON") from error
-    return cells
+    return value
 
 
-def _sources(cells: Sequence[Mapping[str, Any]], before: Sequence[CellSource]) -> list[CellSource]:
+def sources(cells: Sequence[Mapping[str, Any]], before: Sequence[CellSource]) -> list[CellSource]:
     """The cells that a run from top to bottom executes, which empty ones are not. ``before``: most are as they were.
 
     Raises:
@@ -366,16 +396,24 @@ def _sources(cells: Sequence[Mapping[str, Any]], before: Sequence[CellSource]) -
     found = []
     for place, cell in enumerate(cells):
         if cell["source"].strip():
-            try:
-                shown = digest(cell["outputs"]) if "outputs" in cell else None
-            except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-                raise BadRequest(f"the outputs of cell {cell['id']} are none") from error
+            shown = _shown(cell) if "outputs" in cell else cell.get("shown")
             index, old = cell.get("index", place), known.get(cell["id"])
             same = old is not None and (old.source, old.index, old.shown) == (cell["source"], index, shown)
             found.append(old if same and old else CellSource(cell["id"], index, cell["source"], shown))
     if len({cell.id for cell in found}) < len(found):
         raise BadRequest("two cells have the same id")
     return found
+
+
+def _shown(cell: Mapping[str, Any]) -> str:
+    """
+    Raises:
+        BadRequest: its outputs are none.
+    """
+    try:
+        return digest(cell["outputs"])
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise BadRequest(f"the outputs of cell {cell['id']} are none") from error
 
 
 def _saved(path: Path) -> list[CellSource]:

@@ -76,6 +76,16 @@ class GraphHandler(_Notebook):
         await self.reply(self.managers["plans"].graph(self.argument("path"), self.sent()))
 
 
+class OutputsHandler(_Notebook):
+    """What cells show."""
+
+    @tornado.web.authenticated
+    @authorized("read")  # type: ignore[untyped-decorator]
+    async def post(self) -> None:
+        """Answer the identities of outputs."""
+        await self.reply(self.managers["plans"].shown(self.sent()))
+
+
 class CellHandler(CasaHandler):
     """A cell."""
 

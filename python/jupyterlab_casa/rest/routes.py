@@ -9,7 +9,7 @@ from jupyterlab_casa.rest.displays import WindowHandler, WindowsHandler
 from jupyterlab_casa.rest.events import ChangesHandler
 from jupyterlab_casa.rest.kernels import InterruptHandler, KernelHandler, KernelsHandler, KillCallHandler
 from jupyterlab_casa.rest.logs import LogHandler, LogsHandler
-from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, PlanHandler, RunHandler
+from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, OutputsHandler, PlanHandler, RunHandler
 from jupyterlab_casa.rest.products import CompareHandler, RestoreHandler, VersionHandler, VersionsHandler
 from jupyterlab_casa.rest.status import StatusHandler
 from jupyterlab_casa.rest.store import CollectionHandler, StoreHandler
@@ -23,6 +23,7 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/graph", GraphHandler),
     ("/cells/{cell}", CellHandler),
     ("/runs/{number}", RunHandler),
+    ("/outputs", OutputsHandler),
     ("/versions", VersionsHandler),
     ("/versions/{version}", VersionHandler),
     ("/versions/{version}/restore", RestoreHandler),
