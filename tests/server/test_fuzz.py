@@ -24,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from casa_recompute.workspace import HOME
 from tests.cli.conftest import Done
 from tests.server.contract import DOCUMENT, operations
+from tests.server.test_measurements import TABLES, make
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 PATHS = ["work", "work/nb.ipynb", "", "work/a.ms", f"work/{HOME}", "work/../work", "/", "work/nb.ipynb\0", "a" * 5000]
@@ -34,6 +35,7 @@ async def test_any_request_is_answered_as_described(
     ask, casa: Callable[..., Done], workspace: Path, jp_serverapp, jp_base_url: str, jp_http_port: int
 ) -> None:
     casa("run", "nb.ipynb")
+    make(workspace / "raw.ms", TABLES)
     known = [row["id"] for row in (await ask("versions", path="work"))["versions"]]
     address = f"http://127.0.0.1:{jp_http_port}{jp_base_url}jupyterlab-casa/api"
     headers = {"Authorization": f"token {jp_serverapp.identity_provider.token}"}
@@ -43,7 +45,8 @@ async def test_any_request_is_answered_as_described(
 
     def ask_for(method: str, route: str) -> None:
         operation = schema[route][method]
-        queries = [{"path": path} for path in PATHS] + [{"before": known[0], "after": known[1], "path": "work"}]
+        others = {"before": known[0], "after": known[1], "ms": "raw.ms"}
+        queries = [{"path": path, "ms": "raw.ms"} for path in PATHS] + [{"path": "work", **others}]
         fitting = {key: values for key, values in parts.items() if f"{{{key}}}" in route}
         deep = st.sampled_from(queries).flatmap(
             lambda query: st.fixed_dictionaries({k: st.sampled_from(v) for k, v in fitting.items()}).flatmap(

@@ -64,7 +64,7 @@ def every_request() -> Iterator[tuple[str, str, Any, str]]:
         address = route.replace("{name}", "tclean").replace("{version}", "k-1").replace("{cell}", "a")
         address = address.replace("{number}", "1")
         names = [looked_up(p)["name"] for p in operation.get("parameters", ()) if looked_up(p)["in"] == "query"]
-        values = {"path": "work/nb.ipynb", "before": "k-1", "after": "k-2"}
+        values = {"path": "work/nb.ipynb", "before": "k-1", "after": "k-2", "ms": "raw.ms"}
         query = "&".join(f"{name}={quote(values[name], safe='')}" for name in names if name in values)
         yield method, f"{address}?{query}", SENT.get((method, route)), operation["tags"][0]
 
@@ -232,7 +232,8 @@ PARTS += ["~", "%2e%2e", "%2f", "..%2f..", "\\..\\..", "a\0", "x" * 300, "\ud800
 )
 def test_no_path_leads_out_of_the_root(tree: Path, parts: list[str], before: str) -> None:
     root, path = Root(tree), before + "/".join(parts)
-    for look in (root.place, root.workspace, lambda p: root.notebook(p)[0]):
+    within = root.workspace("a")
+    for look in (root.place, root.workspace, lambda p: root.notebook(p)[0], lambda p: root.named(within, p)):
         try:
             place = look(path)
         except NotThere:
@@ -245,6 +246,16 @@ def test_what_is_within_is_found(tree: Path) -> None:
     assert root.workspace("a/in") == tree / "a" / "b"
     assert root.notebook("nb.ipynb") == (tree, "nb.ipynb")
     assert root.workspace("") == root.workspace(".") == tree
+
+
+def test_what_a_task_names_is_found_as_the_task_finds_it(tree: Path) -> None:
+    root = Root(tree)
+    within = root.workspace("a")
+    for name in ("b", "in", "./b/", "../a/b", "in/../b", f"{tree}/a/b", f"{tree}/../root/a/in", "../out/../root/a/b"):
+        assert root.named(within, name) == tree / "a" / "b"
+    for name in ("../../secret", "../out", "/", f"{tree}/..", f"{tree}ed", "a\0"):
+        with pytest.raises(NotThere, match="there is no .* below the server's root"):
+            root.named(within, name)
 
 
 async def test_nobody_learns_what_is_outside(ask, refused, workspace: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jupyterlab_casa.rest.base import PREFIX, CasaHandler
+from jupyterlab_casa.rest.measurements import MeasurementSetHandler
 from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, OutputsHandler, PlanHandler, RunHandler
 from jupyterlab_casa.rest.products import CompareHandler, RestoreHandler, VersionHandler, VersionsHandler
 from jupyterlab_casa.rest.status import StatusHandler
@@ -15,6 +16,7 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/status", StatusHandler),
     ("/tasks", TasksHandler),
     ("/tasks/{name}", TaskHandler),
+    ("/ms", MeasurementSetHandler),
     ("/plan", PlanHandler),
     ("/graph", GraphHandler),
     ("/cells/{cell}", CellHandler),
