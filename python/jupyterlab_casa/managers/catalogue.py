@@ -45,7 +45,7 @@ class Tasks(Manager):
         self._told: dict[str, bytes] = {}
 
     async def list(self) -> dict[str, Any]:
-        """All tasks: name, summary, categories.
+        """All tasks: name, summary, categories, names of parameters.
 
         Raises:
             Conflict: there is no CASA.
@@ -75,7 +75,13 @@ class Tasks(Manager):
     def _list(self) -> dict[str, Any]:
         catalogue = self._catalogue()
         tasks = [
-            {"name": task.name, "summary": task.summary, "categories": [*task.categories], "package": task.package}
+            {
+                "name": task.name,
+                "summary": task.summary,
+                "categories": [*task.categories],
+                "package": task.package,
+                "parameters": [parameter.name for parameter in task.parameters],
+            }
             for task in map(catalogue.__getitem__, sorted(catalogue))
         ]
         return {"schema": SCHEMA, "version": catalogue.version, "tasks": tasks}

@@ -1,8 +1,9 @@
 /** Python's literals: what a piece of source says, and how a value is written. */
 import type { SyntaxNode } from '@lezer/common';
+import type { Json } from '../../server/types';
 
 /** A value as JSON has it; tuples are lists. */
-export type Value = null | boolean | number | string | Value[] | { [key: string]: Value };
+export type Value = Json;
 
 /** A value that was read; nothing: it is no literal. */
 export type Read = { value: Value } | null;
