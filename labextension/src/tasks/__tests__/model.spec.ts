@@ -63,7 +63,7 @@ it('puts tasks into categories; those without come last', () => {
 describe('what is remembered', () => {
   const database = (kept: unknown) => ({
     fetch: jest.fn(() => Promise.resolve(kept as undefined)),
-    save: jest.fn((_: string, __: unknown) => Promise.resolve())
+    save: jest.fn<Promise<void>, [string, unknown]>(() => Promise.resolve())
   });
 
   it('is what was used last, once, and favourites', async () => {

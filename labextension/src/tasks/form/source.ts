@@ -6,7 +6,7 @@
  */
 import type { SyntaxNode, Tree } from '@lezer/common';
 import { parser } from '@lezer/python';
-import { type Read, valueOf } from './literal';
+import { type Read, type Value, valueOf } from './literal';
 
 /** A piece of the source. */
 export interface ISpan {
@@ -50,13 +50,16 @@ export interface IScope {
   tasks: ReadonlyMap<string, string>;
   /** Names that stand for a package. */
   modules: ReadonlySet<string>;
+  /** Values of names to which a literal was assigned last. */
+  values: ReadonlyMap<string, Value>;
 }
 
 /** What the kernel knows from the start: all tasks by their own names. */
 export function initialScope(tasks: Iterable<string>, packages: Iterable<string>): IScope {
   const known = new Set(tasks);
   const modules = new Set(packages);
-  return { known, packages: modules, tasks: new Map(Array.from(known, name => [name, name])), modules };
+  const own = new Map(Array.from(known, name => [name, name]));
+  return { known, packages: modules, tasks: own, modules, values: new Map() };
 }
 
 /** The calls in a source, from the top, and what its names stand for after it. */
@@ -288,12 +291,14 @@ class Reader {
   ) {
     this.tasks = new Map(outer.tasks);
     this.modules = new Set(outer.modules);
+    this.values = new Map(outer.values);
   }
 
   read({ tree, text }: IParsed): { calls: ICall[]; scope: IScope } {
     this.text = text;
     this.visit(tree.topNode, true);
-    return { calls: this.calls, scope: { ...this.outer, tasks: this.tasks, modules: this.modules } };
+    const { tasks, modules, values } = this;
+    return { calls: this.calls, scope: this.bound ? { ...this.outer, tasks, modules, values } : this.outer };
   }
 
   /** `binds`: names that are bound here are the notebook's, not a function's own. */
@@ -351,6 +356,7 @@ class Reader {
       const renamed = words[i + 1]?.name === 'as';
       const alias = renamed && words[i + 2] ? this.name(words[i + 2] as SyntaxNode) : name;
       i += renamed ? 2 : 0;
+      this.bound = true;
       if (name === '*') {
         if (this.outer.packages.has(from)) {
           this.outer.known.forEach(task => this.tasks.set(task, task));
@@ -372,19 +378,27 @@ class Reader {
       const last = parts.at(-1);
       const task = last && parts.at(-2)?.name === 'AssignOp' ? this.taskOf(last) : undefined;
       const module = last?.name === 'VariableName' && this.modules.has(this.name(last));
+      const literal = last && parts.at(-2)?.name === 'AssignOp' ? valueOf(last, this.source) : null;
       const end = parts.map(part => part.name).lastIndexOf('AssignOp');
       const alone = !parts.some(part => part.name === ',');
       for (const target of this.targets(parts.slice(0, Math.max(end, 0)))) {
         this.forget(target);
+        this.bound = true;
         if (alone && task) {
           this.tasks.set(target, task);
         } else if (alone && module) {
           this.modules.add(target);
+        } else if (alone && literal) {
+          this.values.set(target, literal.value);
         }
       }
     } else if (node.name === 'FunctionDefinition' || node.name === 'ClassDefinition') {
       const name = parts.find(part => part.name === 'VariableName');
       this.forget(name ? this.name(name) : '');
+    } else if (node.name === 'UpdateStatement' || node.name === 'DeleteStatement') {
+      this.targets(parts).forEach(name => {
+        this.forget(name);
+      });
     } else if (node.name === 'ForStatement') {
       const names = parts.slice(0, parts.findIndex(part => part.name === 'in'));
       this.targets(names).forEach(name => {
@@ -412,18 +426,23 @@ class Reader {
   }
 
   private forget(name: string): void {
+    this.bound ||= this.tasks.has(name) || this.modules.has(name) || this.values.has(name);
     this.tasks.delete(name);
     this.modules.delete(name);
+    this.values.delete(name);
   }
 
   private name(node: SyntaxNode): string {
     return this.text.slice(node.from, node.to);
   }
 
+  /** Whether a name stands for something else than before. */
+  private bound = false;
   private text = '';
   private calls: ICall[] = [];
   private tasks: Map<string, string>;
   private modules: Set<string>;
+  private values: Map<string, Value>;
 }
 
 function children(node: SyntaxNode): SyntaxNode[] {
