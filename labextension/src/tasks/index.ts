@@ -46,7 +46,7 @@ const catalogue: JupyterFrontEndPlugin<ITaskCatalogue> = {
   activate: (_: JupyterFrontEnd, server: ICasaServer) => {
     const tasks = new Catalogue(server.api);
     const load = () => {
-      if (server.state.condition === 'ready' || server.state.condition === 'other-version') {
+      if (server.state.condition !== 'checking') {
         void tasks.load();
       }
     };
@@ -251,4 +251,4 @@ const help: JupyterFrontEndPlugin<void> = {
   }
 };
 
-export default [catalogue, tasks, help];
+export default [catalogue, tasks, help] as JupyterFrontEndPlugin<unknown>[];
