@@ -129,6 +129,8 @@ export interface IScan {
 /** What is in a MeasurementSet or a calibration table. */
 export interface IMeasurementSet {
   schema: 1;
+  /** False: there is none, and all else is empty. */
+  exists: boolean;
   rows: number;
   fields: IField[];
   spws: ISpectralWindow[];

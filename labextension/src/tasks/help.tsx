@@ -59,9 +59,11 @@ export function TaskHelp(props: {
   onInsert?: (text: string) => void;
   /** Shows a parameter in the form. */
   onParameter?: (name: string) => void;
+  /** Without name and summary. */
+  bare?: boolean;
   trans: TranslationBundle;
 }): ReactElement {
-  const { task, onInsert, onParameter, trans } = props;
+  const { task, onInsert, onParameter, bare, trans } = props;
   const examples = examplesIn(task.example.map(({ text }) => text).join('\n\n'), task.name);
   const insert = (text: string) =>
     onInsert && (
@@ -80,10 +82,14 @@ export function TaskHelp(props: {
     );
   return (
     <div className="jp-casa-help">
-      <h2>
-        <code>{task.name}</code>
-      </h2>
-      <p className="jp-casa-help-summary">{task.summary}</p>
+      {!bare && (
+        <>
+          <h2>
+            <code>{task.name}</code>
+          </h2>
+          <p>{task.summary}</p>
+        </>
+      )}
       {task.docs.length > 0 ? <Docs pieces={task.docs} /> : <p>{trans.__('CASA has no description of it.')}</p>}
       <h3>{trans.__('What it does to data')}</h3>
       <ul>

@@ -241,12 +241,12 @@ const help: JupyterFrontEndPlugin<void> = {
     }
     editors?.addExtension({
       name: 'jupyterlab-casa:hover',
-      factory: ({ model }) =>
-        model.mimeType.includes('python')
-          ? EditorExtensionRegistry.createImmutableExtension(
-              hoverHelp(catalogue, () => tracker.currentWidget?.context.localPath ?? null, trans)
-            )
-          : null
+      factory: ({ model }) => {
+        // The language of a cell is known only when its kernel is.
+        const wanted = () => model.mimeType.includes('python');
+        const where = () => tracker.currentWidget?.context.localPath ?? null;
+        return EditorExtensionRegistry.createImmutableExtension(hoverHelp(catalogue, wanted, where, trans));
+      }
     });
   }
 };

@@ -142,9 +142,10 @@ export function addHelpRenderer(rendermime: IRenderMimeRegistry, catalogue: Cata
 }
 
 /** Help over the name of a task: what it is, what it does, how long it takes. */
-export function hoverHelp(catalogue: Catalogue, where: () => string | null, trans: TranslationBundle): Extension {
+export function hoverHelp(catalogue: Catalogue, wanted: () => boolean,
+  where: () => string | null, trans: TranslationBundle): Extension {
   return hoverTooltip(async (view, position) => {
-    const named = taskNamed(view.state.doc.toString(), position, catalogue);
+    const named = wanted() ? taskNamed(view.state.doc.toString(), position, catalogue) : null;
     if (!named) {
       return null;
     }

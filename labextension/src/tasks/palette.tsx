@@ -216,7 +216,7 @@ export function Palette(props: IPaletteProps): ReactElement {
               }}
             >
               <span className="jp-casa-palette-fold" aria-hidden="true">
-                {row.folded ? '▸' : '▾'}
+                {row.folded ? '▸ ' : '▾ '}
               </span>
               {row.label} <span className="jp-casa-palette-count">{row.count}</span>
             </div>

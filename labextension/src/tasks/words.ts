@@ -1,7 +1,7 @@
 /** What is said about tasks, in words. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CasaServerError } from '../server/client';
-import type { IEffects, IParameter } from '../server/types';
+import type { IEffects, IParameter, IUse } from '../server/types';
 import { pythonOf } from './form/literal';
 import type { Problem } from './form/model';
 
@@ -62,34 +62,34 @@ export function typesText(parameter: IParameter, trans: TranslationBundle): stri
   return parameter.units ? `${types} (${parameter.units})` : types;
 }
 
-/** What a task does to data, one sentence for each kind of use. */
+/** What a task does to data, in sentences. */
 export function effectTexts(effects: IEffects, trans: TranslationBundle): string[] {
-  const of = (access: string) => effects.uses.filter(use => use.access === access).map(use => use.rule);
-  const sentences: [string, (rules: string) => string][] = [
-    ['read', rules => trans.__('Reads %1.', rules)],
-    ['modify', rules => trans.__('Changes in place %1.', rules)],
-    ['continue', rules => trans.__('Goes on from, or begins %1.', rules)],
-    ['write', rules => trans.__('Makes %1.', rules)],
-    ['may write', rules => trans.__('May make %1.', rules)],
-    ['annotate', rules => trans.__('Notes in the history of %1.', rules)]
-  ];
+  const say: Record<IUse['access'], (data: string) => string> = {
+    read: data => trans.__('Reads %1.', data),
+    modify: data => trans.__('Changes %1 in place.', data),
+    continue: data => trans.__('Goes on from %1, or begins it.', data),
+    write: data => trans.__('Makes %1.', data),
+    'may write': data => trans.__('May make %1.', data),
+    annotate: data => trans.__('Adds to the history of %1.', data)
+  };
+  const texts = effects.uses.map(({ access, rule }) => {
+    const [target = '', condition] = rule.split(/ if (.*)/s);
+    const text = say[access](targetText(target, trans));
+    return condition === undefined ? text : trans.__('If %1: %2', condition, text);
+  });
   return [
-    ...sentences.flatMap(([access, say]) => (of(access).length ? [say(of(access).join(', '))] : [])),
+    ...Array.from(new Set(texts)),
     ...(effects.network ? [trans.__('May ask the network, so it is run each time.')] : []),
     ...(effects.trusted ? [] : [trans.__('What it does to data is not known for sure: it is run each time.')]),
     ...(effects.notes ? [effects.notes] : [])
   ];
 }
 
-/** A duration for people. */
-export function durationText(seconds: number, trans: TranslationBundle): string {
-  if (seconds < 10) {
-    return trans.__('%1 s', seconds.toFixed(1));
+/** What a rule of the effects table is about. */
+function targetText(target: string, trans: TranslationBundle): string {
+  const [, form, name = ''] = /^(named|lel|file|glob)\((\w+)\)$/.exec(target) ?? [];
+  if (form) {
+    return form === 'glob' ? trans.__('what fits %1', name) : trans.__('what %1 names', name);
   }
-  if (seconds < 120) {
-    return trans.__('%1 s', String(Math.round(seconds)));
-  }
-  return seconds < 7200
-    ? trans.__('%1 min', String(Math.round(seconds / 60)))
-    : trans.__('%1 h', (seconds / 3600).toFixed(1));
+  return target.replace(/<\w+>/g, '.*').replace(/\{(\w+)(:\w+)?\}/g, '$1');
 }

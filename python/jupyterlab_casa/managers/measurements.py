@@ -16,6 +16,15 @@ from jupyterlab_casa.managers.base import Conflict, Manager, NotThere
 
 SCHEMA = 1
 """Version of the JSON object."""
+NONE = json.dumps(
+    {
+        "schema": SCHEMA,
+        "exists": False,
+        "rows": 0,
+        **{kind: [] for kind in ("fields", "spws", "antennas", "intents", "correlations", "scans")},
+    }
+).encode()
+"""The answer where there is no MeasurementSet."""
 _NEEDED = ("table.dat", "FIELD/table.dat", "SPECTRAL_WINDOW/table.dat", "ANTENNA/table.dat")
 
 
@@ -36,29 +45,35 @@ class MeasurementSets(Manager):
     async def get(self, path: str, ms: str) -> bytes:
         """Fields, spectral windows, antennas, scans and times, as JSON.
 
+        That there is none (or it lies outside of the root) is an answer, too: who types a name asks for its beginnings.
+
         Args:
             path: of the workspace, or of a notebook in it.
             ms: as a task of a notebook there names it.
 
         Raises:
-            NotThere: there is no MeasurementSet.
+            NotThere: there is no such workspace.
             Conflict: it cannot be read.
             Overloaded: too much is waiting already.
         """
-        real = self.root.named(self.root.workspace(path), ms)
+        directory = self.root.workspace(path)
+        try:
+            real = self.root.named(directory, ms)
+        except NotThere:
+            return NONE
         return await self.once(real, lambda: self._get(real, ms))
 
     def _get(self, real: Path, ms: str) -> bytes:
         try:
             if not all((real / name).is_file() for name in _NEEDED):
-                raise NotThere(f"{ms[:200]!r} is no MeasurementSet")
+                return NONE
             # What tasks do to data and flags changes nothing here.
             tables = sorted(entry.parent for entry in real.glob("*/table.dat"))
             state = tuple(scan(place).signature() for place in (real / "table.dat", *tables))
             key = real, state
             if key not in self._known:
                 found = describe(real, self.root.directory, self.settings, self.patience)
-                answer = json.dumps({"schema": SCHEMA, **found}).encode()
+                answer = json.dumps({"schema": SCHEMA, "exists": True, **found}).encode()
                 if found["scans"] is None:
                     return answer  # next time there may be more
                 self._known = {known: said for known, said in self._known.items() if known[0] != real}

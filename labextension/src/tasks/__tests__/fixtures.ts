@@ -67,7 +67,7 @@ export const TASK: ITask = {
     notes: '',
     uses: [
       { access: 'read', rule: 'vis', parameters: ['vis'] },
-      { access: 'continue', rule: '{outname}<clean>', parameters: ['outname'] }
+      { access: 'continue', rule: '{outname}<clean> if niter > 0', parameters: ['outname'] }
     ]
   }
 };

@@ -81,6 +81,7 @@ const server = () => ({
   measurementSet: jest.fn(() =>
     Promise.resolve<IMeasurementSet>({
       schema: 1,
+      exists: true,
       rows: 1,
       fields: [
         { id: 0, name: 'A' },
@@ -212,7 +213,7 @@ describe('help', () => {
     expect(all('script, b, d')).toEqual([]);
     expect(node.textContent).toContain('<script>alert(1)</script>');
     expect(node.textContent).toContain('Reads vis.');
-    expect(node.textContent).toContain('Goes on from, or begins {outname}<clean>.');
+    expect(node.textContent).toContain('If niter > 0: Goes on from outname.*, or begins it.');
     expect(all('tbody tr')).toHaveLength(TASK.parameters.length - 1);
     expect(all('button')).toEqual([]);
   });

@@ -11,11 +11,11 @@ import {
   type IField,
   type IOffer,
   isOffered,
+  isSelected,
   isShown,
   offersOf,
   picks,
   type Problem,
-  selected,
   toggled,
   type Widget,
   widgetOf
@@ -65,6 +65,9 @@ function Field({ field, actions }: { field: IField; actions: IFieldActions }): R
     setDraft(null); // it was written, or changed in the cell
   }, [text]);
 
+  const named = Array.isArray(read?.value) ? read.value[0] : read?.value;
+  const absent =
+    ms?.exists === false && parameter.must_exist && named !== '' && named === form.measurementSet;
   const offers: IOffer[] = ms ? offersOf(parameter.name, ms) : [];
   const list = parameter.type.split('|').every(type => type.endsWith('Vec'));
   const kind = picks(parameter, form.task);
@@ -224,9 +227,9 @@ function Field({ field, actions }: { field: IField; actions: IFieldActions }): R
                 <input
                   type="checkbox"
                   disabled={!writable}
-                  checked={selected(now).includes(offer.value)}
+                  checked={isSelected(now, offer)}
                   onChange={() => {
-                    const next = toggled(now, offer.value);
+                    const next = toggled(now, offer);
                     write(parameter.name, next === '' && parameter.default === '' ? null : form.asText(label, next));
                   }}
                 />
@@ -239,6 +242,7 @@ function Field({ field, actions }: { field: IField; actions: IFieldActions }): R
       <div id={`${id}-problem`} className="jp-casa-field-problem" role={problem ? 'alert' : undefined}>
         {problem && problemText(problem, trans)}
         {problem && draft !== null && ` ${trans.__('It is not written.')}`}
+        {!problem && absent && trans.__('There is no such MeasurementSet below the server\u2019s directory (yet).')}
         {!problem && !field.applies && text !== null && trans.__('It has no effect here.')}
       </div>
       {open === 'docs' && (
@@ -370,6 +374,7 @@ export function Form({ state, trans }: { state: FormState; trans: TranslationBun
       <div id={`${id}-panel`} className="jp-casa-form-body" role="tabpanel" aria-labelledby={`${id}-${tab}`}>
         {tab === 'help' ? (
           <TaskHelp
+            bare={true}
             task={task}
             trans={trans}
             onInsert={text => {

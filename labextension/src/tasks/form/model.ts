@@ -274,6 +274,8 @@ function fits(value: Value, type: string, text: string, alone: boolean): boolean
 export interface IOffer {
   value: string;
   label: string;
+  /** Another way to name it. */
+  other?: string;
 }
 
 const OFFERED: readonly [RegExp, (ms: IMeasurementSet) => IOffer[]][] = [
@@ -313,7 +315,7 @@ const OFFERED: readonly [RegExp, (ms: IMeasurementSet) => IOffer[]][] = [
 /** A field by its name where that can only be a name, else by its number. */
 function fieldOffer({ id, name }: { id: number; name: string }): IOffer {
   const plain = /^[\w.+-]+$/.test(name) && !/^\d+$/.test(name);
-  return { value: plain ? name : String(id), label: `${String(id)}: ${name}` };
+  return { value: plain ? name : String(id), label: `${String(id)}: ${name}`, other: plain ? String(id) : name };
 }
 
 /** What a MeasurementSet offers for a parameter. */
@@ -331,10 +333,17 @@ export function selected(selection: string): string[] {
   return (selection.match(/("[^"]*"|'[^']*'|[^,])+/g) ?? []).map(part => part.trim()).filter(Boolean);
 }
 
+/** Whether a selection names something. */
+export function isSelected(selection: string, { value, other }: IOffer): boolean {
+  return selected(selection).some(part => part === value || part === other);
+}
+
 /** A selection with one part more, or without it. */
-export function toggled(selection: string, value: string): string {
+export function toggled(selection: string, offer: IOffer): string {
   const parts = selected(selection);
-  return (parts.includes(value) ? parts.filter(part => part !== value) : [...parts, value]).join(',');
+  const { value, other } = offer;
+  const rest = parts.filter(part => part !== value && part !== other);
+  return (isSelected(selection, offer) ? rest : [...parts, value]).join(',');
 }
 
 /** What a file picker is to pick for a parameter; null: it names no data. MeasurementSets and images are directories. */

@@ -154,6 +154,7 @@ it('says which arguments fit nothing', () => {
 describe('what a MeasurementSet offers', () => {
   const ms: IMeasurementSet = {
     schema: 1,
+    exists: true,
     rows: 9,
     fields: [
       { id: 0, name: '3C286' },
@@ -179,9 +180,11 @@ describe('what a MeasurementSet offers', () => {
   });
 
   it('are put together with commas', () => {
-    expect(toggled('', 'a')).toBe('a');
-    expect(toggled('a, b', 'c')).toBe('a,b,c');
-    expect(toggled('a,b', 'a')).toBe('b');
+    const offer = (value: string, other?: string) => ({ value, label: '', other });
+    expect(toggled('', offer('a'))).toBe('a');
+    expect(toggled('a, b', offer('c'))).toBe('a,b,c');
+    expect(toggled('a,b', offer('a'))).toBe('b');
+    expect(toggled('0,1', offer('3C286', '0'))).toBe('1');
     expect(selected('0:5~60, "x,y",3')).toEqual(['0:5~60', '"x,y"', '3']);
   });
 });
