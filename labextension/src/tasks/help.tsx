@@ -119,8 +119,7 @@ export function TaskHelp(props: {
       <table>
         <thead>
           <tr>
-            <th scope="col">{trans.__('Name')}</th>
-            <th scope="col">{trans.__('Default')}</th>
+            <th scope="col">{trans.__('Name, default')}</th>
             <th scope="col">{trans.__('Meaning')}</th>
           </tr>
         </thead>
@@ -143,10 +142,10 @@ export function TaskHelp(props: {
                   ) : (
                     <code>{parameter.name}</code>
                   )}
+                  <div>
+                    <code>{defaultText(parameter)}</code>
+                  </div>
                 </th>
-                <td>
-                  <code>{defaultText(parameter)}</code>
-                </td>
                 <td>
                   {parameter.summary} <span className="jp-casa-help-type">{typesText(parameter, trans)}</span>
                   {parameter.allowed.length > 0 && (

@@ -174,7 +174,7 @@ function card(task: ITask, trans: TranslationBundle): HTMLElement {
   };
   add('code', task.name);
   add('p', task.summary);
-  effectTexts(task.effects, trans).forEach(text => {
+  effectTexts(task.effects, trans, true).forEach(text => {
     add('p', text);
   });
   const typical = task.here?.typical_s;

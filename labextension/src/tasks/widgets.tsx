@@ -54,7 +54,7 @@ export class TaskFormPanel extends ReactWidget {
   }
 
   protected onActivateRequest(): void {
-    this.node.querySelector<HTMLElement>('input, select, button')?.focus();
+    this.node.querySelector<HTMLElement>('[role=tab][aria-selected=true]')?.focus();
   }
 }
 

@@ -62,8 +62,12 @@ export function typesText(parameter: IParameter, trans: TranslationBundle): stri
   return parameter.units ? `${types} (${parameter.units})` : types;
 }
 
-/** What a task does to data, in sentences. */
-export function effectTexts(effects: IEffects, trans: TranslationBundle): string[] {
+/**
+ * What a task does to data, in sentences.
+ *
+ * @param brief - Without conditions, and without notes.
+ */
+export function effectTexts(effects: IEffects, trans: TranslationBundle, brief = false): string[] {
   const say: Record<IUse['access'], (data: string) => string> = {
     read: data => trans.__('Reads %1.', data),
     modify: data => trans.__('Changes %1 in place.', data),
@@ -72,16 +76,23 @@ export function effectTexts(effects: IEffects, trans: TranslationBundle): string
     'may write': data => trans.__('May make %1.', data),
     annotate: data => trans.__('Adds to the history of %1.', data)
   };
-  const texts = effects.uses.map(({ access, rule }) => {
-    const [target = '', condition] = rule.split(/ if (.*)/s);
-    const text = say[access](targetText(target, trans));
-    return condition === undefined ? text : trans.__('If %1: %2', condition, text);
+  const groups = new Map<string, { access: IUse['access']; condition: string; data: Set<string> }>();
+  for (const { access, rule, parameters } of effects.uses) {
+    const [target = '', condition = ''] = brief ? [] : rule.split(/ if (.*)/s);
+    const key = `${access} ${condition}`;
+    const group = groups.get(key) ?? { access, condition, data: new Set<string>() };
+    groups.set(key, group);
+    (brief ? parameters : [targetText(target, trans)]).forEach(one => group.data.add(one));
+  }
+  const texts = Array.from(groups.values(), ({ access, condition, data }) => {
+    const text = say[access](Array.from(data).join(', '));
+    return condition ? trans.__('If %1: %2', condition, text) : text;
   });
   return [
-    ...Array.from(new Set(texts)),
+    ...texts,
     ...(effects.network ? [trans.__('May ask the network, so it is run each time.')] : []),
     ...(effects.trusted ? [] : [trans.__('What it does to data is not known for sure: it is run each time.')]),
-    ...(effects.notes ? [effects.notes] : [])
+    ...(effects.notes && !brief ? [effects.notes] : [])
   ];
 }
 

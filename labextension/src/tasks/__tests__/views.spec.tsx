@@ -12,6 +12,7 @@ import { FormState } from '../form/state';
 import { Catalogue, Remembered } from '../model';
 import { type ITaskActions, Palette } from '../palette';
 import { Signal } from '@lumino/signaling';
+import { effectTexts } from '../words';
 import { TASK, trans } from './fixtures';
 
 (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
@@ -216,6 +217,27 @@ describe('help', () => {
     expect(node.textContent).toContain('If niter > 0: Goes on from outname.*, or begins it.');
     expect(all('tbody tr')).toHaveLength(TASK.parameters.length - 1);
     expect(all('button')).toEqual([]);
+  });
+
+  it('says what a task does to data, in full and in brief', () => {
+    const effects = {
+      trusted: false,
+      network: true,
+      notes: 'Careful.',
+      uses: [
+        { access: 'read' as const, rule: 'vis', parameters: ['vis'] },
+        { access: 'read' as const, rule: 'named(callib)', parameters: ['callib'] },
+        { access: 'modify' as const, rule: "{vis}.flagversions if x == ' if '", parameters: ['vis'] }
+      ]
+    };
+    expect(effectTexts(effects, trans)).toEqual([
+      'Reads vis, what callib names.',
+      "If x == ' if ': Changes vis.flagversions in place.",
+      'May ask the network, so it is run each time.',
+      'What it does to data is not known for sure: it is run each time.',
+      'Careful.'
+    ]);
+    expect(effectTexts(effects, trans, true).slice(0, 2)).toEqual(['Reads vis, callib.', 'Changes vis in place.']);
   });
 
   it('finds the calls in examples, and inserts them', async () => {

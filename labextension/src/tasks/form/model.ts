@@ -93,9 +93,9 @@ export class CallForm {
     if (wanted === null && argument && !removable(this.call, argument)) {
       wanted = pythonOf(field.parameter.default, { quote: this.quote, real: isReal(field.parameter) });
     }
-    const now = field.read;
+    const now = field.text === null ? null : readLiteral(field.text);
     const next = wanted === null ? null : readLiteral(wanted);
-    if (wanted === field.text || (field.text !== null && now && next && same(now.value, next.value))) {
+    if (wanted === field.text || (now && next && same(now.value, next.value))) {
       return [];
     }
     return edits(this.source, this.call, this._bound, new Map([[name, wanted]]));

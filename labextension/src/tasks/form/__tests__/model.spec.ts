@@ -108,6 +108,11 @@ describe('writing', () => {
     expect(write(source, 'vis', null)).toBe('image(\n  niter=100)  # go');
   });
 
+  it('writes a value in place of a name that has it', () => {
+    const form = formOf('image(vis=ms)', "ms = 'a.ms'");
+    expect(apply(form.source, form.edits('vis', "'a.ms'"))).toBe("image(vis='a.ms')");
+  });
+
   it('gives what stands in the middle its default, when it cannot go', () => {
     expect(write("image('a', '1', 'out')", 'field', null)).toBe("image('a', '', 'out')");
     expect(write("image('a', '1')", 'field', null)).toBe("image('a')");
