@@ -17,7 +17,7 @@ export function Docs({ pieces, extra }: { pieces: readonly IDocsPiece[]; extra?:
           <p key={index}>{text}</p>
         ) : (
           <div key={index} className="jp-casa-help-block">
-            <pre>{text}</pre>
+            <pre tabIndex={0}>{text}</pre>
             {extra?.(text)}
           </div>
         )
@@ -103,7 +103,7 @@ export function TaskHelp(props: {
           <h3>{trans.__('Examples')}</h3>
           {examples.map(text => (
             <div key={text} className="jp-casa-help-block">
-              <pre>{text}</pre>
+              <pre tabIndex={0}>{text}</pre>
               {insert(text)}
             </div>
           ))}
