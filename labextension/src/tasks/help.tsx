@@ -34,8 +34,9 @@ export function examplesIn(text: string, task: string): string[] {
   for (const { index } of text.matchAll(begins)) {
     const source = text.slice(index);
     const [call] = readSource(source, initialScope([task], [])).calls;
-    if (call?.from === 0 && call.sound && call.arguments.length) {
-      found.push(source.slice(0, call.to).replace(/\n[ \t]+/g, `\n${' '.repeat(task.length + 1)}`));
+    const left = call?.arguments.some(({ value }) => source.slice(value.from, value.to) === '...');
+    if (call?.from === 0 && call.sound && call.arguments.length && !left) {
+      found.push(source.slice(0, call.to).replace(/\n[ \t]*/g, `\n${' '.repeat(task.length + 1)}`));
     }
   }
   return Array.from(new Set(found));

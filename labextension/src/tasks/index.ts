@@ -1,6 +1,7 @@
 /** Plugins: the list of tasks, the form, and help. */
 import { ILabShell, ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import type { EditorView } from '@codemirror/view';
 import { EditorExtensionRegistry, IEditorExtensionRegistry } from '@jupyterlab/codemirror';
 import { PathExt } from '@jupyterlab/coreutils';
 import { IDocumentManager } from '@jupyterlab/docmanager';
@@ -243,7 +244,9 @@ const help: JupyterFrontEndPlugin<void> = {
       name: 'jupyterlab-casa:hover',
       factory: ({ model }) => {
         // The language of a cell is known only when its kernel is.
-        const wanted = () => model.mimeType.includes('python');
+        const wanted = (view: EditorView) =>
+          model.mimeType.includes('python') ||
+          (model.mimeType === 'text/plain' && view.dom.closest('.jp-CodeCell') !== null);
         const where = () => tracker.currentWidget?.context.localPath ?? null;
         return EditorExtensionRegistry.createImmutableExtension(hoverHelp(catalogue, wanted, where, trans));
       }

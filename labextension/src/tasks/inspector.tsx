@@ -6,7 +6,7 @@ import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import type { Extension } from '@codemirror/state';
-import { hoverTooltip } from '@codemirror/view';
+import { type EditorView, hoverTooltip } from '@codemirror/view';
 import { type ReactElement, useEffect, useState } from 'react';
 import { duration } from '../notebook/words';
 import type { ITask } from '../server/types';
@@ -145,7 +145,7 @@ export function addHelpRenderer(rendermime: IRenderMimeRegistry, catalogue: Cata
 export function hoverHelp(catalogue: Catalogue, wanted: () => boolean,
   where: () => string | null, trans: TranslationBundle): Extension {
   return hoverTooltip(async (view, position) => {
-    const named = wanted() ? taskNamed(view.state.doc.toString(), position, catalogue) : null;
+    const named = wanted(view) ? taskNamed(view.state.doc.toString(), position, catalogue) : null;
     if (!named) {
       return null;
     }

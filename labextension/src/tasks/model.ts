@@ -72,9 +72,9 @@ export class Catalogue {
     return found;
   }
 
-  /** The same, with how long it took in the workspace of a notebook. */
+  /** The same, with how long it took in the workspace of a notebook, if the server can tell. */
   taskAt(name: string, path: string): Promise<ITask> {
-    return this._server.task(name, path);
+    return this._server.task(name, path).catch(() => this.task(name));
   }
 
   /** What is in a MeasurementSet; null: the server cannot tell. */
@@ -86,6 +86,12 @@ export class Catalogue {
     }
     const answer = this._server.measurementSet(path, ms).catch(() => null);
     this._sets.set(key, { answer, asked: performance.now() });
+    void answer.then(there => {
+      // It may be made any moment.
+      if (!there?.exists) {
+        this._sets.delete(key);
+      }
+    });
     return answer;
   }
 

@@ -59,7 +59,7 @@ export const TASK: ITask = {
   ],
   example: [
     { kind: 'preformatted', text: "Say:  image(vis='a.ms', niter=5)\n\n image(vis='b',\n    field='1') # c\n image(\n" },
-    { kind: 'paragraph', text: 'or reimage(vis=1) or image() alone' }
+    { kind: 'paragraph', text: 'or reimage(vis=1) or image() alone, or image(...)' }
   ],
   effects: {
     trusted: true,

@@ -1,6 +1,7 @@
 import { CasaServerError } from '../../server/client';
-import type { ITaskSummary } from '../../server/types';
+import type { IMeasurementSet, ITask, ITaskSummary } from '../../server/types';
 import { byCategory, Catalogue, Remembered, search } from '../model';
+import { TASK } from './fixtures';
 
 const task = (name: string, summary = '', parameters: string[] = [], categories = ['imaging']): ITaskSummary => ({
   name,
@@ -104,8 +105,12 @@ describe('what is remembered', () => {
 describe('the catalogue', () => {
   const server = () => ({
     tasks: jest.fn(() => Promise.resolve({ schema: 1 as const, version: '6.7', tasks: TASKS })),
-    task: jest.fn((name: string) => Promise.reject(new CasaServerError('busy', name))),
-    measurementSet: jest.fn(() => Promise.reject(new CasaServerError('refused', 'no')))
+    task: jest.fn<Promise<ITask>, [string, string?]>(name =>
+      Promise.reject(new CasaServerError('busy', name))
+    ),
+    measurementSet: jest.fn<Promise<IMeasurementSet>, []>(() =>
+      Promise.reject(new CasaServerError('refused', 'no'))
+    )
   });
 
   it('says what is the matter, and forgets it', async () => {
@@ -129,6 +134,24 @@ describe('the catalogue', () => {
     expect(asked.task).toHaveBeenCalledTimes(2);
     expect(await catalogue.measurementSet('n.ipynb', 'a.ms')).toBeNull();
     expect(await catalogue.measurementSet('n.ipynb', 'a.ms')).toBeNull();
-    expect(asked.measurementSet).toHaveBeenCalledTimes(1);
+    expect(asked.measurementSet).toHaveBeenCalledTimes(2);
+    await expect(catalogue.taskAt('tclean', 'nowhere/n.ipynb')).rejects.toThrow('tclean');
+    asked.task.mockImplementation((name, path) =>
+      path === undefined ? Promise.resolve(TASK) : Promise.reject(new CasaServerError('refused', name))
+    );
+    expect(await catalogue.taskAt('image', 'nowhere/n.ipynb')).toBe(TASK);
+  });
+
+  it('believes for a while what is in a MeasurementSet, but not that there is none', async () => {
+    const asked = server();
+    const there = { schema: 1 as const, exists: true, rows: 0, fields: [], spws: [], antennas: [] };
+    const of = (exists: boolean) =>
+      Promise.resolve({ ...there, exists, intents: [], correlations: [], scans: null } as IMeasurementSet);
+    const catalogue = new Catalogue(asked);
+    asked.measurementSet.mockReturnValueOnce(of(false)).mockReturnValueOnce(of(true));
+    expect((await catalogue.measurementSet('n.ipynb', 'a.ms'))?.exists).toBe(false);
+    expect((await catalogue.measurementSet('n.ipynb', 'a.ms'))?.exists).toBe(true);
+    expect((await catalogue.measurementSet('n.ipynb', 'a.ms'))?.exists).toBe(true);
+    expect(asked.measurementSet).toHaveBeenCalledTimes(2);
   });
 });
