@@ -81,6 +81,11 @@ const tasks: JupyterFrontEndPlugin<void> = {
     let writing: unknown = null;
     const sideBars: Node[] = [];
     const follow = (panel: typeof tracker.currentWidget) => {
+      panel?.sessionContext.statusChanged.connect((_, status) => {
+        if (status === 'idle' && panel === tracker.currentWidget) {
+          form.refresh();
+        }
+      });
       const notebook = panel?.content;
       notebook?.stateChanged.connect((_, { name, newValue }) => {
         if (name === 'mode' && newValue === 'edit') {

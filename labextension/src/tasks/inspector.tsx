@@ -142,7 +142,7 @@ export function addHelpRenderer(rendermime: IRenderMimeRegistry, catalogue: Cata
 }
 
 /** Help over the name of a task: what it is, what it does, how long it takes. */
-export function hoverHelp(catalogue: Catalogue, wanted: () => boolean,
+export function hoverHelp(catalogue: Catalogue, wanted: (view: EditorView) => boolean,
   where: () => string | null, trans: TranslationBundle): Extension {
   return hoverTooltip(async (view, position) => {
     const named = wanted(view) ? taskNamed(view.state.doc.toString(), position, catalogue) : null;

@@ -74,6 +74,12 @@ export class FormState {
     this._follower.wanted = wanted;
   }
 
+  /** Something has run: there may be other data, and other durations. */
+  refresh(): void {
+    this._old = true;
+    void this._update();
+  }
+
   /** Shows a task, until the cursor comes to a call. */
   show(name: string): void {
     this._asked = name;
@@ -148,6 +154,8 @@ export class FormState {
     this._trouble = null;
     const path = place?.panel.context.localPath;
     const known = this._task?.name === name ? this._task.here : undefined;
+    const ask = !known || this._old;
+    this._old = false;
     this._task = known ? { ...task, here: known } : task;
     this._form =
       place?.call?.task === name ? new CallForm(task, place.source, place.call, place.scope.values) : null;
@@ -162,7 +170,7 @@ export class FormState {
     }
     const [there, here] = await Promise.all([
       ms === null ? null : this._catalogue.measurementSet(path, ms),
-      this._form && !known ? this._catalogue.taskAt(name, path).catch(() => null) : null
+      this._form && ask ? this._catalogue.taskAt(name, path).catch(() => null) : null
     ]);
     if (turn === this._turn) {
       this._measurementSet = there;
@@ -181,6 +189,7 @@ export class FormState {
   private _ms: string | null = null;
   private _asked: string | null = null;
   private _last: { cell: unknown; from: number } | null = null;
+  private _old = false;
   private _wantsHelp = false;
   private _target: string | null = null;
   private _turn = 0;
