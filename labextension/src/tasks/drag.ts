@@ -12,10 +12,10 @@ const THRESHOLD = 5;
  *
  * @param event - That began it.
  * @param label - What is seen while it is dragged.
- * @param source - Of the cell; asked for when the drag begins.
+ * @param source - Of the cell, asked for when the drag begins; it may be better known while it is under way.
  * @returns Whether it became a drag; when it has ended.
  */
-export function dragCell(event: { clientX: number; clientY: number }, label: string, source: () => string): Promise<boolean> {
+export function dragCell(event: { clientX: number; clientY: number }, label: string, source: () => { text: string; better: Promise<string> }): Promise<boolean> {
   const { clientX, clientY } = event;
   return new Promise(resolve => {
     const stop = () => {
@@ -32,10 +32,15 @@ export function dragCell(event: { clientX: number; clientY: number }, label: str
         return;
       }
       stop();
-      const text = source();
+      const { text, better } = source();
       const mimeData = new MimeData();
-      mimeData.setData(CELL_MIME, [{ cell_type: 'code', source: text, metadata: {}, outputs: [], execution_count: null }]);
-      mimeData.setData('text/plain', text);
+      const carry = (content: string) => {
+        const cell = { cell_type: 'code', source: content, metadata: {}, outputs: [], execution_count: null };
+        mimeData.setData(CELL_MIME, [cell]);
+        mimeData.setData('text/plain', content);
+      };
+      carry(text);
+      void better.then(carry);
       const dragImage = document.createElement('div');
       dragImage.className = 'jp-casa-drag';
       dragImage.textContent = label;

@@ -119,7 +119,6 @@ const tasks: JupyterFrontEndPlugin<void> = {
       remembered.use(name);
       return '';
     };
-    const sources = new Map<string, string>();
     const actions: ITaskActions = {
       insert,
       show: name => {
@@ -127,13 +126,14 @@ const tasks: JupyterFrontEndPlugin<void> = {
         app.shell.activateById(panel.id);
       },
       drag: (name, event) => {
-        void catalogue.task(name).then(
-          task => sources.set(name, newCall(task).text),
-          () => undefined
+        const bare = `${name}()`;
+        const better = catalogue.task(name).then(
+          task => newCall(task).text,
+          () => bare
         );
         return dragCell(event, name, () => {
           remembered.use(name);
-          return sources.get(name) ?? `${name}()`;
+          return { text: bare, better };
         });
       }
     };

@@ -82,6 +82,7 @@ export function inspectTasks(
     const handler = handlers.get(current as NotebookPanel);
     if (handler && tracker.has(current as NotebookPanel)) {
       inspector.source = handler;
+      handler.onEditorChange(); // the cursor may have come before
     }
   });
 }

@@ -1,4 +1,5 @@
 /** Where a new call goes in the source of a cell. */
+import { statementAt } from './form/source';
 
 /** What is put into a source, and where the cursor goes. */
 export interface IPlaced {
@@ -9,24 +10,32 @@ export interface IPlaced {
 }
 
 /**
- * Where a call goes in a source: in place of what is selected; within a line that goes on there; else in a line of its own.
+ * Where a call goes in a source: in place of what is selected; within a line that goes on there; else in a line of its own,
+ * below the statement in which the cursor is.
  *
  * @param text - The call.
  * @param cursor - In the call.
  */
 export function placed(source: string, from: number, to: number, text: string, cursor: number): IPlaced {
+  const here: IPlaced = { from, to, insert: text, cursor: from + cursor };
+  const lineEnd = (at: number) => {
+    const end = source.indexOf('\n', at);
+    return end < 0 ? source.length : end;
+  };
   const start = source.lastIndexOf('\n', from - 1) + 1;
-  const end = source.indexOf('\n', to);
   const before = source.slice(start, from);
-  const after = source.slice(to, end < 0 ? source.length : end);
+  const after = source.slice(to, lineEnd(to));
   const goesOn = /[=([{,:+*/-]\s*$|\b(return|await|not|in|and|or|if|else)\s+$/.test(before);
-  if (from === to && before.trim() && !after.trim() && !goesOn) {
-    const line = `\n${/^\s*/.exec(before)?.[0] ?? ''}`;
-    const place = from + after.length;
-    return { from: place, to: place, insert: line + text, cursor: place + line.length + cursor };
+  const statement = statementAt(source, start + before.trimEnd().length);
+  const within = statement !== null && statement.from < from && from < statement.to;
+  if (from !== to || !(before + after).trim() || (goesOn && /^\s*([)\]},#]|$)/.test(after))) {
+    return here;
   }
-  if (from === to && !before.trim() && after.trim()) {
-    return { from, to, insert: `${text}\n${before}`, cursor: from + cursor };
+  if (!before.trim() && !within) {
+    return { ...here, insert: `${text}\n${before}` };
   }
-  return { from, to, insert: text, cursor: from + cursor };
+  const first = within || statement ? statement.from : start;
+  const indent = /^\s*/.exec(source.slice(source.lastIndexOf('\n', first - 1) + 1, first))?.[0] ?? '';
+  const place = lineEnd(within ? statement.to : to);
+  return { from: place, to: place, insert: `\n${indent}${text}`, cursor: place + 1 + indent.length + cursor };
 }

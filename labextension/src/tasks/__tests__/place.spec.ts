@@ -19,6 +19,10 @@ it.each([
   ['if x:\n    y = 2  |\nz', "if x:\n    y = 2  \n    f('|')\nz"],
   ['a\n|b', "a\nf('|')\nb"],
   ['  |b', "  f('|')\n  b"],
+  ['flag|data(a)', "flagdata(a)\nf('|')"],
+  ['g(\n  a=1,|\n  b=2)\nx', "g(\n  a=1,f('|')\n  b=2)\nx"],
+  ['g(\n  a|=1,\n  b=2)\nx', "g(\n  a=1,\n  b=2)\nf('|')\nx"],
+  ['if x:\n  g(a|\n  )\nz', "if x:\n  g(a\n  )\n  f('|')\nz"],
   ['x = |old|', "x = f('|')"],
   ['a\n|\nb', "a\nf('|')\nb"]
 ])('a call goes where one writes: %j', (source, wanted) => {

@@ -176,6 +176,15 @@ export function apply(source: string, steps: readonly IEdit[]): string {
   return steps.reduce((text, { from, to, insert }) => text.slice(0, from) + insert + text.slice(to), source);
 }
 
+/** The innermost statement around a place; null: there is none. */
+export function statementAt(source: string, offset: number): ISpan | null {
+  let node: SyntaxNode | null = parsed(source)?.tree.resolveInner(offset, -1) ?? null;
+  while (node?.parent && !/^(Script|Body)$/.test(node.parent.name)) {
+    node = node.parent;
+  }
+  return node?.parent && !/^(:|Comment|⚠)$/.test(node.name) ? { from: node.from, to: node.to } : null;
+}
+
 /** The quote that a call's texts have; else, the first in the source. */
 export function quoteOf(source: string, call: ISpan): string {
   const first = (text: string) => /(['"])[^'"]*\1/.exec(text)?.[1];
