@@ -9,6 +9,7 @@ import type {
   IGraph,
   IKernel,
   IKernels,
+  IMeasurementSet,
   IPlan,
   IPostedCell,
   IPostedOutputs,
@@ -76,9 +77,19 @@ export class CasaServer {
     return this._ask('tasks');
   }
 
-  /** A task with its parameters and docs. */
-  task(name: string): Promise<ITask> {
-    return this._ask(`tasks/${encode(name)}`);
+  /**
+   * A task with its parameters and docs.
+   *
+   * @param name - Of the task.
+   * @param path - A notebook, or its directory: then also how long the task takes there.
+   */
+  task(name: string, path?: string): Promise<ITask> {
+    return this._ask(`tasks/${encode(name)}`, { path });
+  }
+
+  /** What is in a MeasurementSet, as a task names it in the workspace of a notebook (or in a directory). */
+  measurementSet(path: string, ms: string): Promise<IMeasurementSet> {
+    return this._ask('ms', { path, ms });
   }
 
   /**

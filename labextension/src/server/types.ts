@@ -26,6 +26,8 @@ export interface ITaskSummary {
   summary: string;
   categories: string[];
   package: string;
+  /** Their names. */
+  parameters: string[];
 }
 
 /** All tasks of the CASA that kernels use; `version` is that of casatasks. */
@@ -65,6 +67,80 @@ export interface ICondition {
   defaults: { [name: string]: Json };
 }
 
+/** What a task does to the data that some of its parameters name. */
+export interface IUse {
+  /** `continue`: it goes on from what is there under that name, or begins it. */
+  access: 'read' | 'modify' | 'write' | 'may write' | 'continue' | 'annotate';
+  /** What, and when. */
+  rule: string;
+  parameters: string[];
+}
+
+/** What a task does to data. */
+export interface IEffects {
+  /** False: it is watched, and never remembered. */
+  trusted: boolean;
+  /** Whether it may ask the network. */
+  network: boolean;
+  notes: string;
+  uses: IUse[];
+}
+
+/** How long the last runs of a task took in a workspace. */
+export interface IDurations {
+  /** Restored calls not counted. */
+  runs: number;
+  /** The median. */
+  typical_s: number | null;
+  shortest_s: number | null;
+  longest_s: number | null;
+}
+
+/** A field of a MeasurementSet. */
+export interface IField {
+  id: number;
+  name: string;
+}
+
+/** A spectral window; in Hz. */
+export interface ISpectralWindow {
+  id: number;
+  name: string;
+  channels: number;
+  frequency: number;
+  bandwidth: number;
+}
+
+/** An antenna. */
+export interface IAntenna {
+  id: number;
+  name: string;
+  station: string;
+}
+
+/** A scan, with the ids of its fields; times as CASA's selections have them. */
+export interface IScan {
+  number: number;
+  fields: number[];
+  begin: string;
+  end: string;
+}
+
+/** What is in a MeasurementSet or a calibration table. */
+export interface IMeasurementSet {
+  schema: 1;
+  /** False: there is none, and all else is empty. */
+  exists: boolean;
+  rows: number;
+  fields: IField[];
+  spws: ISpectralWindow[];
+  antennas: IAntenna[];
+  intents: string[];
+  correlations: string[];
+  /** Null: there was no time to read them all. */
+  scans: IScan[] | null;
+}
+
 /** A task with its parameters and docs. */
 export interface ITask {
   schema: 1;
@@ -78,6 +154,9 @@ export interface ITask {
   conditions: ICondition[];
   docs: IDocsPiece[];
   example: IDocsPiece[];
+  effects: IEffects;
+  /** In the workspace that was asked about. */
+  here?: IDurations;
 }
 
 /** An output of a cell, as nbformat 4 has it. */

@@ -9,6 +9,7 @@ from jupyterlab_casa.rest.displays import WindowHandler, WindowsHandler
 from jupyterlab_casa.rest.events import ChangesHandler
 from jupyterlab_casa.rest.kernels import InterruptHandler, KernelHandler, KernelsHandler, KillCallHandler
 from jupyterlab_casa.rest.logs import LogHandler, LogsHandler
+from jupyterlab_casa.rest.measurements import MeasurementSetHandler
 from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, OutputsHandler, PlanHandler, RunHandler
 from jupyterlab_casa.rest.products import CompareHandler, RestoreHandler, VersionHandler, VersionsHandler
 from jupyterlab_casa.rest.status import StatusHandler
@@ -19,6 +20,7 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/status", StatusHandler),
     ("/tasks", TasksHandler),
     ("/tasks/{name}", TaskHandler),
+    ("/ms", MeasurementSetHandler),
     ("/plan", PlanHandler),
     ("/graph", GraphHandler),
     ("/cells/{cell}", CellHandler),
