@@ -20,6 +20,7 @@ from jupyterlab_casa.managers.measurements import MeasurementSets
 from jupyterlab_casa.managers.plans import Plans
 from jupyterlab_casa.managers.products import Products
 from jupyterlab_casa.managers.store import Store
+from jupyterlab_casa.managers.walks import Walks
 from jupyterlab_casa.rest.routes import ROUTES, pattern
 
 
@@ -41,6 +42,7 @@ class CasaApp(ExtensionApp):
     )
     products_class = Type(Products, klass=Products, help="Who tells, compares and restores versions.").tag(config=True)
     store_class = Type(Store, klass=Store, help="Who looks after the stores of workspaces.").tag(config=True)
+    walks_class = Type(Walks, klass=Walks, help="Who tells what to re-run next, and from which state.").tag(config=True)
     turns = Float(
         0.0005,
         min=0.0,

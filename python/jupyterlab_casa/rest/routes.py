@@ -15,6 +15,7 @@ from jupyterlab_casa.rest.products import CompareHandler, RestoreHandler, Versio
 from jupyterlab_casa.rest.status import StatusHandler
 from jupyterlab_casa.rest.store import CollectionHandler, StoreHandler
 from jupyterlab_casa.rest.tasks import TaskHandler, TasksHandler
+from jupyterlab_casa.rest.walks import StepHandler, StopHandler, WalkHandler, WalksHandler
 
 ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/status", StatusHandler),
@@ -23,6 +24,10 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/ms", MeasurementSetHandler),
     ("/plan", PlanHandler),
     ("/graph", GraphHandler),
+    ("/walks", WalksHandler),
+    ("/walks/{walk}", WalkHandler),
+    ("/walks/{walk}/step", StepHandler),
+    ("/walks/{walk}/stop", StopHandler),
     ("/cells/{cell}", CellHandler),
     ("/runs/{number}", RunHandler),
     ("/outputs", OutputsHandler),
