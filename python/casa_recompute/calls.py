@@ -151,10 +151,19 @@ class Place(Protocol):
     def missed(self, path: str) -> None:
         """The call looked for data where there are none."""
 
-    def called(self, task: str, key: str | None, action: str, seconds: float, absolute: bool = False) -> None:
+    def called(
+        self,
+        task: str,
+        key: str | None,
+        action: str,
+        seconds: float,
+        absolute: bool = False,
+        used: tuple[float, int] | None = None,
+    ) -> None:
         """A call was made: "ran", "restored", "watched" or "failed".
 
-        ``absolute``: what it made holds absolute paths, and is of no use where the workspace is in another place.
+        ``absolute``: what it made holds absolute paths, and is of no use where the workspace is in another place;
+        ``used``: CPU time in seconds, and memory in bytes, where that is known.
         """
 
     def give_up(self, path: str) -> None:
@@ -287,7 +296,7 @@ class _Vision:
     def missed(self, path: str) -> None:
         """Nothing is looked for."""
 
-    def called(self, task: str, key: str | None, action: str, seconds: float, absolute: bool = False) -> None:
+    def called(self, *_: object, **__: object) -> None:
         """Nothing is called."""
 
     def give_up(self, path: str) -> None:
@@ -592,7 +601,7 @@ class _Call:
             self.space.give_up_reserve()
             self.ledger.end(step)
         key = plan.key if plan.effects.cacheable else None
-        self.bench.place.called(self.task.name, key, "ran", reply.seconds, plan.effects.absolute)
+        self.bench.place.called(self.task.name, key, "ran", reply.seconds, plan.effects.absolute, reply.used)
         return Outcome(
             task=self.task.name,
             key=plan.key,
@@ -880,7 +889,7 @@ class _Call:
                 reply.used,
             )
             self.ledger.end(step)
-        self.bench.place.called(self.task.name, None, "watched", reply.seconds)
+        self.bench.place.called(self.task.name, None, "watched", reply.seconds, used=reply.used)
         return Outcome(
             task=self.task.name,
             key=None,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 from casa_recompute.ledger import CallRecord, Version
 from casa_recompute.products import ABSENT, Manifest, scan
@@ -262,19 +263,20 @@ class Recomputing:
         return self._possible[call.key]
 
 
-def allowance(space: Workspace, budget: int, physical: int) -> int:
+def allowance(home: Path, store: str, budget: int, physical: int) -> int:
     """Bytes that versions may take on the disk.
 
     Args:
-        space: of which workspace.
+        home: the workspace's own directory.
+        store: the kind of its store.
         budget: what the settings say, in GB (10^9 bytes). 0: where blocks are shared, as much as leaves a tenth of
             the file system free; where they are copied, half of what would be free without them.
         physical: bytes that they take now.
     """
     if budget:
         return budget * 10**9
-    disk = shutil.disk_usage(space.home)
-    if space.store.name == "copy":
+    disk = shutil.disk_usage(home)
+    if store == "copy":
         return (physical + disk.free) // 2
     return max(0, physical + disk.free - disk.total // 10)
 
@@ -302,7 +304,7 @@ def plan_collection(space: Workspace, budget: int, occupied: bool, now: float | 
     users.update({picture["object"] for call in wanted.calls for picture in call.pictures})
     blocks = _blocks(space, wanted.files)
     physical = blocks.taken(wanted.files)
-    goal = allowance(space, budget, physical)
+    goal = allowance(space.home, space.store.name, budget, physical)
     excess = physical - goal
     needed = _needed(space, occupied)
     present = _present(space)
@@ -402,7 +404,7 @@ def make_room(space: Workspace) -> str:
     grown, space.grown = space.grown, 0
     usage = space.store.usage()  # an upper bound: blocks may be shared
     disk = shutil.disk_usage(space.home)
-    if usage.bytes > allowance(space, space.budget, usage.bytes) or disk.free < disk.total // 20:
+    if usage.bytes > allowance(space.home, space.store.name, space.budget, usage.bytes) or disk.free < disk.total // 20:
         collection = plan_collection(space, space.budget, occupied=True)
         collect(space, collection)
         left = "; what remains is needed: `jupyter casa cache gc --dry-run` tells by whom" if collection.excess else ""

@@ -107,7 +107,8 @@ class Teller:
     def cell_started(self, cell: str, notebook: str) -> None:
         """A cell begins; ``cell`` is empty where there is none (a console)."""
         self._task = ""
-        self._tell("cell-started", {"cell": cell}, cell=cell or None, notebook=notebook, call=None)
+        about = {"cell": cell, "notebook": notebook}
+        self._tell("cell-started", about, cell=cell or None, notebook=notebook, call=None)
 
     def cell_ended(self, cell: str, outcome: str, run: int) -> None:
         """It has ended: "ok", "error" or "interrupted"; the number of its run is 0 where it is not recorded."""
@@ -124,7 +125,7 @@ class Teller:
         """See :class:`~casa_recompute.calls.Watcher`."""
         call = self._state["call"] or self._call(self._task, "", None)  # it may still be in preparation
         call = {**call, "stage": stage, "worker_pid": self._worker_pid(), "waiting_for": None}
-        self._tell("call-progressed", {"elapsed_s": round(elapsed_s, 3), "stage": stage}, call=call)
+        self._progressed(call, elapsed_s)
 
     def finished(self, outcome: Outcome) -> None:
         """See :class:`~casa_recompute.calls.Watcher`."""
@@ -172,7 +173,7 @@ class Teller:
         call = self._state["call"] or self._call(self._task, "", None)
         stage = f"waiting for another kernel in this workspace ({who})"
         call = {**call, "stage": stage, "waiting_for": who}
-        self._tell("call-progressed", {"elapsed_s": round(seconds, 3), "stage": stage}, call=call)
+        self._progressed(call, seconds)
 
     def waited(self) -> None:
         """The other kernel has given it back."""
@@ -208,6 +209,11 @@ class Teller:
             "worker_pid": self._worker_pid(),
             "waiting_for": None,
         }
+
+    def _progressed(self, call: dict[str, Any], elapsed_s: float) -> None:
+        about = {name: call[name] for name in ("task", "reason", "began", "expected_s", "stage", "waiting_for")}
+        about |= {"cell": self._state["cell"], "elapsed_s": round(elapsed_s, 3)}
+        self._tell("call-progressed", about, call=call)
 
     def _tell(self, kind: str, about: dict[str, Any], **state: Any) -> None:
         with self._mutex:

@@ -703,9 +703,17 @@ class Session:
         if self._recorder is not None:
             self._recorder.task_missed(path)
 
-    def called(self, task: str, key: str | None, action: str, seconds: float, absolute: bool = False) -> None:
+    def called(
+        self,
+        task: str,
+        key: str | None,
+        action: str,
+        seconds: float,
+        absolute: bool = False,
+        used: tuple[float, int] | None = None,
+    ) -> None:
         """See :class:`calls.Place`."""
-        self._calls.append(CallUse(task, key, action, seconds))
+        self._calls.append(CallUse(task, key, action, seconds, *(used or ())))
         self._absolute = self._absolute or absolute
 
     def _notice_outside_changes(self) -> None:

@@ -11,6 +11,7 @@ from jupyterlab_casa import __version__
 from jupyterlab_casa.managers.base import Manager, Root
 from jupyterlab_casa.managers.catalogue import Tasks
 from jupyterlab_casa.managers.displays import Displays
+from jupyterlab_casa.managers.events import Events
 from jupyterlab_casa.managers.kernels import Kernels
 from jupyterlab_casa.managers.plans import Plans
 from jupyterlab_casa.managers.products import Products
@@ -33,6 +34,7 @@ class CasaApp(ExtensionApp):
     catalogue_class = Type(Tasks, klass=Tasks, help="Who lists and describes tasks.").tag(config=True)
     products_class = Type(Products, klass=Products, help="Who tells, compares and restores versions.").tag(config=True)
     store_class = Type(Store, klass=Store, help="Who looks after the stores of workspaces.").tag(config=True)
+    events_class = Type(Events, klass=Events, help="Who tells what happens, as it happens.").tag(config=True)
     plans_class = Type(Plans, klass=Plans, help="Who plans notebooks, and tells what cells did.").tag(config=True)
 
     def initialize_settings(self) -> None:
@@ -44,6 +46,10 @@ class CasaApp(ExtensionApp):
             for trait in sorted(self.class_own_traits(config=True))
             if trait.endswith("_class")
         }
+        events = self.managers["events"]
+        assert isinstance(events, Events)
+        events.register()
+        self.serverapp.io_loop.add_callback(events.start)
 
     def initialize_handlers(self) -> None:
         """Add our addresses to the server's."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ from tornado.httpclient import HTTPClientError
 
 from jupyterlab_casa.rest.routes import ROUTES
 from tests.cli.conftest import FAKE, casa, write_notebook
-from tests.server.contract import DOCUMENT, conforms
+from tests.kernels.conftest import kernelspec
+from tests.server.contract import conforms
 
-__all__ = ["casa"]
+__all__ = ["casa", "kernelspec"]
 
 pytest_plugins = ["pytest_jupyter.jupyter_server"]
 
@@ -25,8 +28,13 @@ Ask = Callable[..., Awaitable[Any]]
 
 def route(*parts: str) -> str:
     """The address, as it is described, that is asked for."""
-    names = {route.count("/"): route for route, _ in ROUTES if route.split("/")[1] == parts[0]}
-    return next(known for known in (f"/{'/'.join(parts)}", names[len(parts)]) if known in DOCUMENT["paths"])
+    fits = [
+        known.split("/")[1:]
+        for known, _ in ROUTES
+        if known.count("/") == len(parts)
+        and all(word == part or word[0] == "{" for word, part in zip(known.split("/")[1:], parts, strict=True))
+    ]
+    return "/" + "/".join(min(fits, key=lambda words: sum(word[0] == "{" for word in words)))
 
 
 @pytest.fixture
@@ -85,3 +93,46 @@ def workspace(jp_root_dir: Path, environment: dict[str, str]) -> Path:
     (directory / "raw.fits").write_bytes(b"raw data" * 1000)
     write_notebook(directory / "nb.ipynb")
     return directory
+
+
+async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:
+    end = time.monotonic() + seconds
+    while not (found := await condition()):
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
+    return found
+
+
+class Kernel:
+    """A kernel that was started through the server for a notebook."""
+
+    def __init__(self, kernel_id: str, client: Any) -> None:
+        self.id = kernel_id
+        self.client = client
+
+    async def run(self, code: str) -> dict[str, Any]:
+        """Run code to its end; the reply."""
+        reply = await self.client.execute_interactive(code, timeout=120, output_hook=lambda _: None)
+        content: dict[str, Any] = reply["content"]
+        return content
+
+
+@pytest.fixture
+def start(
+    workspace: Path, kernelspec: str, jp_fetch: Callable[..., Awaitable[Any]], jp_serverapp: Any
+) -> Iterator[Callable[..., Awaitable[Kernel]]]:
+    """Start the kernel of a notebook as JupyterLab does; it ends with the server."""
+    clients: list[Any] = []
+
+    async def start(path: str = "work/nb.ipynb", name: str = kernelspec) -> Kernel:
+        body = {"path": path, "name": path, "type": "notebook", "kernel": {"name": name}}
+        answer = json.loads((await jp_fetch("api", "sessions", method="POST", body=json.dumps(body))).body)
+        client = jp_serverapp.kernel_manager.get_kernel(answer["kernel"]["id"]).client()
+        client.start_channels()
+        clients.append(client)
+        await client.wait_for_ready(timeout=90)
+        return Kernel(answer["kernel"]["id"], client)
+
+    yield start
+    for client in clients:
+        client.stop_channels()

@@ -22,24 +22,40 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from casa_recompute.workspace import HOME
+from jupyterlab_casa.rest.displays import SCREEN
 from tests.cli.conftest import Done
 from tests.server.contract import DOCUMENT, operations
+from tests.server.test_kernels import DRAW
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 PATHS = ["work", "work/nb.ipynb", "", "work/a.ms", f"work/{HOME}", "work/../work", "/", "work/nb.ipynb\0", "a" * 5000]
+BUSY = """
+import itertools
+for number in itertools.count():
+    try:
+        importuvfits(fitsfile='raw.fits', vis=f'slow{number}.ms')
+    except BaseException:
+        pass
+"""
 EXAMPLES = 60
 
 
 async def test_any_request_is_answered_as_described(
-    ask, casa: Callable[..., Done], workspace: Path, jp_serverapp, jp_base_url: str, jp_http_port: int
+    ask, casa: Callable[..., Done], workspace: Path, start, jp_serverapp, jp_base_url: str, jp_http_port: int
 ) -> None:
     casa("run", "nb.ipynb")
+    busy = workspace.parent / "busy"
+    busy.mkdir()
+    (busy / "raw.fits").write_bytes(b"raw data" * 1000)
+    kernel = await start("busy/nb.ipynb")  # in a workspace of its own: it has it all the time
+    await kernel.run(DRAW)
     known = [row["id"] for row in (await ask("versions", path="work"))["versions"]]
     address = f"http://127.0.0.1:{jp_http_port}{jp_base_url}jupyterlab-casa/api"
     headers = {"Authorization": f"token {jp_serverapp.identity_provider.token}"}
     schema = schemathesis.openapi.from_dict(DOCUMENT)
     seen: Counter[tuple[str, str, int]] = Counter()
     parts = {"version": known, "cell": ["flag"], "number": ["1", "2"], "name": ["tclean"]}
+    parts |= {"kernel": [kernel.id], "window": [SCREEN]}
 
     def ask_for(method: str, route: str) -> None:
         operation = schema[route][method]
@@ -74,6 +90,8 @@ async def test_any_request_is_answered_as_described(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for method, route in sorted(operations()):
+            if "{kernel}" in route:
+                kernel.client.execute(BUSY)  # an interrupt may have ended it
             await asyncio.to_thread(ask_for, method, route)
     answered = {(method, route) for method, route, status in seen if status == 200}
     assert answered == set(operations()), "each was also asked for something that it has"

@@ -95,7 +95,9 @@ async def test_a_cell_tells_its_runs_and_why_it_is_stale(ask, refused, casa: Cas
     answer = await ask("cells", "flag", path="work/nb.ipynb")
     assert answer["plan"]["state"] == "fresh", "nobody has posted it: it is as it is saved"
     (run,) = answer["runs"]
-    assert (run["outcome"], [call["task"] for call in run["calls"]]) == ("ok", ["flagdata"])
+    (call,) = run["calls"]
+    assert (run["outcome"], call["task"], call["action"]) == ("ok", "flagdata", "ran")
+    assert call["cpu_s"] >= 0 and call["memory_bytes"] > 1 << 20
     await ask("plan", path="work/nb.ipynb", body=posted(workspace / "nb.ipynb", flag="flagdata(vis='a.ms', field='7')"))
     detail = await ask("runs", str(run["number"]), path="work/nb.ipynb")
     assert detail["plan"]["reasons"][0]["kind"] == "edited"

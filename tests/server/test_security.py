@@ -62,7 +62,7 @@ def every_request() -> Iterator[tuple[str, str, Any, str]]:
     """Each method of each address with fitting arguments, and its resource."""
     for (method, route), operation in sorted(operations().items()):
         address = route.replace("{name}", "tclean").replace("{version}", "k-1").replace("{cell}", "a")
-        address = address.replace("{number}", "1")
+        address = address.replace("{number}", "1").replace("{kernel}", "no-kernel").replace("{window}", "screen")
         names = [looked_up(p)["name"] for p in operation.get("parameters", ()) if looked_up(p)["in"] == "query"]
         values = {"path": "work/nb.ipynb", "before": "k-1", "after": "k-2"}
         query = "&".join(f"{name}={quote(values[name], safe='')}" for name in names if name in values)

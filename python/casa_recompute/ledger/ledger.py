@@ -523,7 +523,7 @@ class Ledger:
             "impure": run.impure,
             "outside": run.outside,
             "unkept": run.unkept,
-            "calls": [[call.task, call.key, call.action, call.seconds] for call in run.calls],
+            "calls": [list(vars(call).values()) for call in run.calls],
             "environment": dict(run.environment),
             "error": run.error,
         }

@@ -200,7 +200,7 @@ def as_json(graph: Graph) -> dict[str, Any]:
                 "state": node.plan.state,
                 "impure": list(node.plan.impure),
                 "outside": list(node.plan.outside),
-                "calls": [vars(call) for call in node.calls],
+                "calls": [{"task": c.task, "key": c.key, "action": c.action, "seconds": c.seconds} for c in node.calls],
             }
             for node in graph.cells
         ],

@@ -48,6 +48,8 @@ class CallUse:
     key: str | None  # None: it was watched, or failed
     action: str  # "ran", "restored", "watched", "failed"
     seconds: float  # of computation, when it ran; 0 when it was restored
+    cpu_s: float | None = None  # with that of its programs; None: it did not run, or nobody knows
+    memory_bytes: int | None = None  # its most, and that of each of its programs, added; None: as of cpu_s
 
 
 @dataclass(frozen=True)

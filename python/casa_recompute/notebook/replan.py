@@ -63,6 +63,11 @@ class Planner:
         """Of which the newest plan is."""
         return self._cells
 
+    @property
+    def newest(self) -> Plan | None:
+        """The newest plan; None: none was made yet."""
+        return self._plan
+
     def plan(self, cells: Sequence[CellSource], settings: Settings, casa: Installation) -> Plan:
         """The plan.
 

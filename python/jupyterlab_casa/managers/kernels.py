@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from jupyterlab_casa.managers.base import Conflict, Manager, NotThere
 from jupyterlab_casa.provisioner import CasaProvisioner
 
 States = dict[Path, list[live.Live]]
+About = tuple[dict[str, Any], CasaProvisioner, Path]
+_NONE: Mapping[str, str] = {}
 
 
 class Kernels(Manager):
@@ -44,9 +46,15 @@ class Kernels(Manager):
         Raises:
             Overloaded: too much is waiting already.
         """
-        found = {kernel_id: await self._about(kernel_id) for kernel_id in self._ours()}
-        states = await self._states({place for _, _, place in found.values()})
-        return {"kernels": [self._told(*about, states) for about in found.values()]}
+        notebooks = await self._notebooks()
+        found = [self._about(kernel_id, notebooks) for kernel_id in self._ours()]
+        states = await self._states({place for _, _, place in found})
+        return {"kernels": [self._told(*about, states) for about in found]}
+
+    def places(self) -> dict[str, Path]:
+        """The kernels ``casa`` that work below the server's root, and the absolute paths of their workspaces."""
+        found = {i: Path(os.path.realpath(self.kernel_manager.get_kernel(i).provisioner.cwd)) for i in self._ours()}
+        return {i: place for i, place in found.items() if place.is_relative_to(self.root.directory)}
 
     async def get(self, kernel_id: str) -> dict[str, Any]:
         """One kernel.
@@ -63,7 +71,7 @@ class Kernels(Manager):
             NotThere: no such kernel, or it is none of ours.
             Overloaded: too much is waiting already.
         """
-        about = await self._about(kernel_id)
+        about = self._about(kernel_id, await self._notebooks())
         states = await self._states({about[2]})
         return self._told(*about, states)
 
@@ -72,9 +80,13 @@ class Kernels(Manager):
 
         Raises:
             NotThere, Overloaded: see :meth:`get`.
+            Conflict: it is just being started or ended.
         """
-        await self._about(kernel_id)
-        await ensure_async(self.kernel_manager.interrupt_kernel(kernel_id))
+        self._about(kernel_id)
+        try:
+            await ensure_async(self.kernel_manager.interrupt_kernel(kernel_id))
+        except RuntimeError as error:
+            raise Conflict("the kernel is just being started or ended") from error
         return await self.get(kernel_id)
 
     async def kill_call(self, kernel_id: str) -> dict[str, Any]:
@@ -86,7 +98,7 @@ class Kernels(Manager):
             NotThere, Overloaded: see :meth:`get`.
             Conflict: no call runs, or its process has not started yet.
         """
-        _, provisioner, place = await self._about(kernel_id)
+        _, provisioner, place = self._about(kernel_id)
         states = await self._states({place})
         state = _of(states, kernel_id, provisioner)
         call = state.call if state is not None else None
@@ -107,14 +119,19 @@ class Kernels(Manager):
         Raises:
             NotThere, Overloaded: see :meth:`get`.
         """
-        _, provisioner, place = await self._about(kernel_id)
+        _, provisioner, place = self._about(kernel_id)
         states = await self._states({place})
         return _of(states, kernel_id, provisioner)
 
     def _ours(self) -> tuple[str, ...]:
         manager = self.kernel_manager
-        ids: tuple[str, ...] = tuple(manager.list_kernel_ids())
-        return tuple(i for i in ids if isinstance(manager.get_kernel(i).provisioner, CasaProvisioner))
+        found = {i: manager.get_kernel(i) for i in manager.list_kernel_ids()}
+        return tuple(
+            i
+            for i, kernel in found.items()
+            # While one starts, Jupyter itself has nothing to tell of it yet.
+            if isinstance(kernel.provisioner, CasaProvisioner) and kernel.provisioner.cwd and hasattr(kernel, "reason")
+        )
 
     async def _states(self, places: Iterable[Path]) -> States:
         """By workspace: what its living sessions tell."""
@@ -123,14 +140,17 @@ class Kernels(Manager):
             wanted, lambda: {place: [one for one in live.read(place / HOME) if one.alive] for place in wanted}
         )
 
-    async def _about(self, kernel_id: str) -> tuple[dict[str, Any], CasaProvisioner, Path]:
+    async def _notebooks(self) -> dict[str, str]:
+        """Kernel id -> path of its notebook."""
+        return {one["kernel"]["id"]: one["path"] for one in await self.session_manager.list_sessions()}
+
+    def _about(self, kernel_id: str, notebooks: Mapping[str, str] = _NONE) -> About:
         """What Jupyter knows of a kernel: in words, its provisioner, and its workspace."""
         if kernel_id not in self._ours():
             raise NotThere("this server has no such kernel")
         kernel = self.kernel_manager.get_kernel(kernel_id)
         place = Path(os.path.realpath(kernel.provisioner.cwd))
         inside = place.is_relative_to(self.root.directory)
-        sessions = [one for one in await self.session_manager.list_sessions() if one["kernel"]["id"] == kernel_id]
         known = self.kernel_manager.kernel_model(kernel_id)
         about = {
             "id": kernel_id,
@@ -138,7 +158,7 @@ class Kernels(Manager):
             "state": known["execution_state"],
             "last_activity": known["last_activity"],
             "connections": known["connections"],
-            "notebook": sessions[0]["path"] if sessions else None,
+            "notebook": notebooks.get(kernel_id),
             "workspace": os.path.relpath(place, self.root.directory) if inside else None,
             "pid": kernel.provisioner.pid,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sqlite3
 import time
 from collections import OrderedDict
@@ -18,7 +19,7 @@ from traitlets import Float, Integer
 
 from casa_recompute.installation import Installation
 from casa_recompute.notebook.graph import as_json, build
-from casa_recompute.notebook.model import CellRun, CellSource
+from casa_recompute.notebook.model import CellRun, CellSource, Plan
 from casa_recompute.notebook.outputs import digest
 from casa_recompute.notebook.plan import environment
 from casa_recompute.notebook.replan import Planner
@@ -38,6 +39,8 @@ _KEPT = 1 << 20
 _RUNS = 64
 """Runs of a cell that are told."""
 T = TypeVar("T")
+Heard = Callable[[Path, str, Plan, str], None]
+"""What is told of a plan: workspace, name of the notebook, plan, and why it was made: "asked", "recorded", "disk"."""
 
 
 CELLS: dict[str, Any] = {
@@ -89,6 +92,8 @@ class _Open:
     def __init__(self, planner: Planner) -> None:
         self.planner = planner
         self.turn = asyncio.Lock()
+        self.posted = -math.inf
+        """When somebody last asked for its plan; as time.monotonic has it."""
         self._sent = b""
         self._cells: list[CellSource] = []
 
@@ -132,6 +137,8 @@ class Plans(Manager):
         super().__init__(*args, **kwargs)
         self._open: OrderedDict[tuple[Path, str], _Open] = OrderedDict()
         self._casa: tuple[Settings, Installation, float] | None = None
+        self.heard: list[Heard] = []
+        """Who is told each new plan, in the event loop."""
 
     async def plan(self, path: str, sent: bytes) -> bytes:
         """The plan of a notebook, as ``jupyter casa plan --json`` gives it.
@@ -146,7 +153,44 @@ class Plans(Manager):
             Conflict: nothing can be said of it; the message says why.
             Overloaded: too much is waiting already.
         """
-        return await self._asked("plan", path, sent, lambda planner, said: planner.text(said, *self._casa_now()))
+        loop = asyncio.get_running_loop()
+
+        def plan(planner: Planner, said: list[CellSource]) -> str:
+            text = planner.text(said, *self._casa_now())
+            if (key := (planner.directory, planner.notebook)) in self._open:
+                self._open[key].posted = time.monotonic()
+            if planner.newest is not None:
+                loop.call_soon_threadsafe(self._tell, *key, planner.newest, "asked")
+            return text
+
+        return await self._asked("plan", path, sent, plan)
+
+    def opened(self) -> dict[tuple[Path, str], float]:
+        """The notebooks for whose plans somebody has asked: workspace, name, and when that was (time.monotonic)."""
+        return {key: one.posted for key, one in self._open.items() if one.posted > -math.inf}
+
+    async def again(self, directory: Path, name: str, because: str) -> None:
+        """Plan an open notebook again, as it was posted last; who has asked to hear of plans does.
+
+        Raises:
+            NotThere: it is not open any more.
+            Conflict: nothing can be said of it now; the message says why.
+            Overloaded: too much is waiting already.
+        """
+        one = self._open.get((directory, name))
+        if one is None:
+            raise NotThere(f"{name} is not open")
+        loop = asyncio.get_running_loop()
+
+        def plan(one: _Open) -> None:
+            found = one.planner.plan(one.planner.cells, *self._casa_now())
+            loop.call_soon_threadsafe(self._tell, directory, name, found, because)
+
+        await self._in_turn(one, directory, name, "again", plan)
+
+    def _tell(self, directory: Path, name: str, plan: Plan, because: str) -> None:
+        for heard in self.heard:
+            heard(directory, name, plan, because)
 
     async def graph(self, path: str, sent: bytes) -> bytes:
         """The graph of a notebook, as ``jupyter casa graph --json`` gives it; arguments and errors as of ``plan``."""
@@ -222,8 +266,9 @@ class Plans(Manager):
 
     async def _with(self, directory: Path, name: str, what: Hashable, job: Callable[[_Open], T]) -> T:
         """Do something with a notebook, when nobody else does."""
-        one = self._take(directory, name)
+        return await self._in_turn(self._take(directory, name), directory, name, what, job)
 
+    async def _in_turn(self, one: _Open, directory: Path, name: str, what: Hashable, job: Callable[[_Open], T]) -> T:
         def work() -> T:
             try:
                 return job(one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from traitlets import Float
 
 from casa_recompute import housekeeping
-from casa_recompute.workspace import Workspace
+from casa_recompute.workspace import HOME, Workspace
 from jupyterlab_casa import reports
 from jupyterlab_casa.managers.base import Manager, reading
 from jupyterlab_casa.managers.products import told
@@ -24,6 +25,13 @@ class Store(Manager):
     ).tag(config=True)
     status_lasts = Float(
         10.0, min=0.0, help="Seconds for which the status of a store is told again without looking. Default: 10."
+    ).tag(config=True)
+
+    near_disk = Float(
+        0.05, min=0.0, max=1.0, help="A disk of which less than this part is free is nearly full. Default: 0.05."
+    ).tag(config=True)
+    near_budget = Float(
+        0.9, min=0.0, help="A store that takes more than this part of its budget is nearly full. Default: 0.9."
     ).tag(config=True)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -51,6 +59,43 @@ class Store(Manager):
         answer = await self.once(("status", directory), lambda: told(found))
         self._status[directory] = time.monotonic(), answer
         return answer
+
+    async def near(self, path: str) -> list[dict[str, Any]]:
+        """What is nearly full: the disk of a workspace, or the budget of its store.
+
+        Each: ``what`` ("disk" or "budget"), ``used`` and ``limit`` (bytes), ``message`` (a sentence for people).
+
+        Raises:
+            NotThere: there is no such directory.
+            Conflict: it cannot be found out.
+            Overloaded: too much is waiting already.
+        """
+        directory = self.root.workspace(path)
+
+        def look() -> tuple[list[dict[str, Any]], bool]:
+            disk, found = shutil.disk_usage(directory), []
+            if disk.free < self.near_disk * disk.total:
+                said = f"The disk of {directory.name} has {_gb(disk.free)} left ({disk.free / disk.total:.0%})."
+                found.append({"what": "disk", "used": disk.total - disk.free, "limit": disk.total, "message": said})
+            if not (directory / HOME / "ledger.sqlite").is_file():
+                return found, False
+            with closing(reading(directory)) as ledger:
+                most = ledger.totals().logical_bytes  # versions cannot take more
+            limit = min(self._limit(directory, kind, most) for kind in ("copy", "reflink"))
+            return found, most >= self.near_budget * limit
+
+        found, perhaps = await self.once(("near", directory), lambda: told(look))
+        if perhaps:  # only then it is worth while to find out what files share
+            status = await self.status(path)
+            used, kind = status["bytes"]["on_disk"], status["store"]["kind"]
+            limit = await self.work(lambda: told(lambda: self._limit(directory, kind, used)))
+            if used >= self.near_budget * limit:
+                said = f"Versions in {directory.name} take {_gb(used)} of the {_gb(limit)} that they may take."
+                found.append({"what": "budget", "used": used, "limit": limit, "message": said})
+        return found
+
+    def _limit(self, directory: Path, kind: str, used: int) -> int:
+        return housekeeping.allowance(directory / HOME, kind, self.settings.budget, used)
 
     async def collection(self, path: str, budget: int | None, dry_run: bool) -> dict[str, Any]:
         """Let versions go until a budget is kept, or only tell which; as ``jupyter casa cache gc --json``.
@@ -85,3 +130,7 @@ class Store(Manager):
         if not dry_run:
             self._status.pop(directory, None)
         return answer
+
+
+def _gb(count: int) -> str:
+    return f"{count / 10**9:.1f} GB"

@@ -94,8 +94,9 @@ class CasaHandler(APIHandler):
         found: str | None = self.get_query_argument(name, None, strip=False)
         return found
 
-    async def reply(self, answer: Awaitable[Mapping[str, Any] | bytes]) -> None:
-        """Send what a manager answers: an object, or the bytes of one as JSON; a refusal becomes its status.
+    async def reply(self, answer: Awaitable[Mapping[str, Any] | bytes], kind: str = "application/json") -> None:
+        """Send what a manager answers: an object, or the bytes of one, JSON or of another ``kind``; a refusal becomes
+        its status.
 
         Raises:
             HTTPError: 400, 404, 409 or 429, with the sentence for people.
@@ -106,7 +107,8 @@ class CasaHandler(APIHandler):
             if isinstance(error, Overloaded):
                 self.set_header("Retry-After", "1")
             raise HTTPError(_STATUS[type(error)], str(error)) from error
-        await self.finish(found if isinstance(found, bytes) else json.dumps(found))
+        data = found if isinstance(found, bytes) else json.dumps(found)
+        await self.finish(data, set_content_type=kind)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Errors are JSON, too: ``{"message": str, "reason": str | null}``."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jupyterlab_casa.rest.base import PREFIX, CasaHandler
+from jupyterlab_casa.rest.displays import WindowHandler, WindowsHandler
+from jupyterlab_casa.rest.events import ChangesHandler
+from jupyterlab_casa.rest.kernels import InterruptHandler, KernelHandler, KernelsHandler, KillCallHandler
 from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, OutputsHandler, PlanHandler, RunHandler
 from jupyterlab_casa.rest.products import CompareHandler, RestoreHandler, VersionHandler, VersionsHandler
 from jupyterlab_casa.rest.status import StatusHandler
@@ -26,6 +29,13 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/compare", CompareHandler),
     ("/store", StoreHandler),
     ("/store/collection", CollectionHandler),
+    ("/changes", ChangesHandler),
+    ("/kernels", KernelsHandler),
+    ("/kernels/{kernel}", KernelHandler),
+    ("/kernels/{kernel}/interrupt", InterruptHandler),
+    ("/kernels/{kernel}/kill-call", KillCallHandler),
+    ("/kernels/{kernel}/windows", WindowsHandler),
+    ("/kernels/{kernel}/windows/{window}", WindowHandler),
 )
 """Addresses below the prefix, as OpenAPI writes them; what is in braces is one part of the path."""
 
