@@ -16,6 +16,7 @@ from jupyterlab_casa.managers.kernels import Kernels
 from jupyterlab_casa.managers.plans import Plans
 from jupyterlab_casa.managers.products import Products
 from jupyterlab_casa.managers.store import Store
+from jupyterlab_casa.managers.walks import Walks
 from jupyterlab_casa.rest.routes import ROUTES, pattern
 
 
@@ -35,6 +36,7 @@ class CasaApp(ExtensionApp):
     products_class = Type(Products, klass=Products, help="Who tells, compares and restores versions.").tag(config=True)
     store_class = Type(Store, klass=Store, help="Who looks after the stores of workspaces.").tag(config=True)
     events_class = Type(Events, klass=Events, help="Who tells what happens, as it happens.").tag(config=True)
+    walks_class = Type(Walks, klass=Walks, help="Who tells what to re-run next, and from which state.").tag(config=True)
     plans_class = Type(Plans, klass=Plans, help="Who plans notebooks, and tells what cells did.").tag(config=True)
 
     def initialize_settings(self) -> None:

@@ -783,4 +783,42 @@ REGRESSIONS: dict[str, Story] = {
             ('rerun', 'living'),
         ),
     ),
+    # -- in a kernel that lives on
+    "a name that a cell which fails was going to bind anew": Story(
+        cells=(("c1", "import helper\nh = helper.value + helper.twice(1)"), ("c6", "g += 0\nh = 0")),
+        steps=(("rerun", "browser"),),
+    ),
+    "a console binds a name of the notebook whose value cannot be had any more": Story(
+        cells=(("c3", "g = 4"), ("c6", "e = iter([1, 2, 3, 4])")),
+        steps=(("rerun", "browser"), ("console", "e = (g,)", True), ("rerun", "browser")),
+    ),
+    "a cell that looks at all names, and a new one above": Story(
+        cells=(
+            ("c1", "print(6)"),
+            ("c2", "print(sorted((n for n in globals() if n in 'abcdefgh' or n[0] == 'f')))"),
+        ),
+        steps=(("run", "c2"), ("set", "c1", "d = 0"), ("rerun", "browser")),
+    ),
+    "a console takes the partner of a cell's name away": Story(
+        cells=(("c2", "a = [3, 2]"), ("c3", "import numpy as np"), ("c5", "f = [list(a), a]\nd = [list(a), a]")),
+        steps=(("rerun", "browser"), ("console", "f = 8", False), ("to", "c3")),
+    ),
+    "what a cell made that was undone, after a run to a cell below it": Story(
+        cells=(("c2", "importuvfits(fitsfile='raw.fits', vis='a.ms')"), ("c3", "print(0)"), ("c5", "import os")),
+        steps=(
+            ("rerun", "browser"),
+            ("set", "c3", "gaincal(vis='a.ms', caltable='a.gcal', solint=f'{2}s')"),
+            ("rerun", "browser"),
+            ("undo", 3),
+            ("to", "c5"),
+            ("rerun", "browser"),
+        ),
+    ),
+    "raw text modified in place below the cell to which it is run": Story(
+        cells=(
+            ("c1", "from helper import twice"),
+            ("c5", "with open('notes.txt', 'r+') as s:\n    s.seek(2)\n    s.write('6')"),
+        ),
+        steps=(("disturbed", 2, "edit", "delete", "c2"), ("to", "c1")),
+    ),
 }

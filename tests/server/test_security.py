@@ -29,6 +29,9 @@ SENT = {
     ("POST", "/plan"): {"cells": [{"id": "a", "source": "x = 1"}]},
     ("POST", "/graph"): {"cells": []},
     ("POST", "/outputs"): {"cells": [{"id": "a", "outputs": []}]},
+    ("POST", "/walks"): {"cells": []},
+    ("POST", "/walks/{walk}/step"): {},
+    ("POST", "/walks/{walk}/stop"): {},
     ("POST", "/versions/{version}/restore"): {},
     ("POST", "/store/collection"): {},
 }
@@ -63,6 +66,7 @@ def every_request() -> Iterator[tuple[str, str, Any, str]]:
     for (method, route), operation in sorted(operations().items()):
         address = route.replace("{name}", "tclean").replace("{version}", "k-1").replace("{cell}", "a")
         address = address.replace("{number}", "1").replace("{kernel}", "no-kernel").replace("{window}", "screen")
+        address = address.replace("{number}", "1").replace("{walk}", "w")
         names = [looked_up(p)["name"] for p in operation.get("parameters", ()) if looked_up(p)["in"] == "query"]
         values = {"path": "work/nb.ipynb", "before": "k-1", "after": "k-2"}
         query = "&".join(f"{name}={quote(values[name], safe='')}" for name in names if name in values)

@@ -191,7 +191,7 @@ def survey(
     cells: Sequence[CellSource],
     facts: PlanFacts,
     predictor: Predictor,
-    everything: bool = False,
+    everything: Collection[str] = (),
     done: Mapping[str, CellRun] | None = None,
 ) -> Survey:
     """Go through the notebook.
@@ -200,7 +200,7 @@ def survey(
         cells: its code cells, from the top.
         facts: what is known.
         predictor: of calls.
-        everything: as if no cell had a run that stands behind it.
+        everything: ids of cells that are to run whether or not a recorded run stands behind them.
         done: runs of cells that were made just now and stand, whatever else is recorded.
     """
     state = State(facts)
@@ -211,7 +211,7 @@ def survey(
             verdict = Verdict(cell, run=done[cell.id])
         else:
             verdict = judge(cell, state, facts)
-            if everything and cell.source.strip():
+            if cell.id in everything and cell.source.strip():
                 verdict = Verdict(cell, meaning=verdict.meaning)
         judged.append(pass_by(verdict, state, places, facts, predictor))
     return conclude(places, judged, state, facts, done or {})
@@ -415,6 +415,8 @@ def _call_it(resource: str) -> str:
     kind, what = resource[:2], resource[2:]
     if kind == "d:":
         return f"the directory `{what or '.'}`"
+    if kind == "b:":
+        return "which names there are"
     if what in PROCESS:
         return PROCESS[what]
     return f"`{what}`"
@@ -543,7 +545,7 @@ class Desk:
         self.lookups = Lookups(space, notebook, self.cells, environment(self.casa) | threads)
         self.predictor = CallPredictor(self.lookups, self.casa, self.settings.threads)
 
-    def survey(self, everything: bool = False, done: Mapping[str, CellRun] | None = None) -> Survey:
+    def survey(self, everything: Collection[str] = (), done: Mapping[str, CellRun] | None = None) -> Survey:
         """Go through the notebook."""
         return survey(self.cells, self.lookups, self.predictor, everything, done)
 

@@ -86,6 +86,9 @@ class State:
             return self._existence(path)
         if kind == "d:":
             return self._listing(path)
+        if kind == "b:":
+            bound = self.names()
+            return UNKNOWN if UNKNOWN in bound.values() else listing(bound.keys() - PROCESS.keys())
         if kind == "h:":
             self.looked_back = True
             return history(self.passed)
@@ -202,7 +205,7 @@ def shared(version: str) -> str:
 
 
 def listing(names: Iterable[str]) -> str:
-    """The version of a directory's listing."""
+    """The version of which names there are: of a directory's entries, or of what is bound."""
     text = "\0".join(sorted(names)).encode("utf-8", "surrogateescape")
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 

@@ -13,6 +13,7 @@ from jupyterlab_casa.rest.products import CompareHandler, RestoreHandler, Versio
 from jupyterlab_casa.rest.status import StatusHandler
 from jupyterlab_casa.rest.store import CollectionHandler, StoreHandler
 from jupyterlab_casa.rest.tasks import TaskHandler, TasksHandler
+from jupyterlab_casa.rest.walks import StepHandler, StopHandler, WalkHandler, WalksHandler
 
 ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/status", StatusHandler),
@@ -20,6 +21,10 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/tasks/{name}", TaskHandler),
     ("/plan", PlanHandler),
     ("/graph", GraphHandler),
+    ("/walks", WalksHandler),
+    ("/walks/{walk}", WalkHandler),
+    ("/walks/{walk}/step", StepHandler),
+    ("/walks/{walk}/stop", StopHandler),
     ("/cells/{cell}", CellHandler),
     ("/runs/{number}", RunHandler),
     ("/outputs", OutputsHandler),
