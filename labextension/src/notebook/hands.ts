@@ -28,6 +28,10 @@ export class PanelHands implements IHands {
     return this._connection?.id ?? null;
   }
 
+  get spared_s(): number {
+    return this._state.spared_s;
+  }
+
   posted(): IPostedCell[] {
     return this._state.posted();
   }

@@ -13,14 +13,32 @@ const GAP = 4;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let shown: { node: HTMLElement; anchor: HTMLElement } | null = null;
 
-/** Shows words beside an element, in a moment; what was shown before is gone. */
-export function showHover(anchor: HTMLElement, words: ICellWords, trans: TranslationBundle): void {
+/**
+ * Shows words beside an element, in a moment; what was shown before is gone.
+ *
+ * @param anchor - The element.
+ * @param words - Tells what is so when it is shown; null: nothing.
+ * @param trans - Our texts.
+ */
+export function showHover(anchor: HTMLElement, words: () => ICellWords | null, trans: TranslationBundle): void {
   hideHover();
   timer = setTimeout(() => {
-    if (anchor.isConnected) {
-      show(anchor, words, trans);
+    const said = words();
+    if (anchor.isConnected && said) {
+      show(anchor, said, trans);
     }
   }, REST_MS);
+}
+
+/** Something else is so now: if words are shown beside an element, these are; null: none. */
+export function updateHover(anchor: HTMLElement, words: ICellWords | null, trans: TranslationBundle): void {
+  if (shown?.anchor === anchor) {
+    if (words) {
+      shown.node.replaceChildren(...contents(words, trans));
+    } else {
+      hideHover();
+    }
+  }
 }
 
 /** Nothing is shown any more. */
@@ -35,6 +53,10 @@ export function hideHover(): void {
   }
 }
 
+function contents(words: ICellWords, trans: TranslationBundle): HTMLElement[] {
+  return [...describe(words, trans), element('div', 'jp-casa-hover-hint', trans.__('Click: what has changed'))];
+}
+
 function onKey(event: KeyboardEvent): void {
   if (event.key === 'Escape') {
     hideHover();
@@ -45,7 +67,7 @@ function show(anchor: HTMLElement, words: ICellWords, trans: TranslationBundle):
   const node = element('div', 'jp-casa-hover');
   node.id = ID;
   node.setAttribute('role', 'tooltip');
-  node.append(...describe(words, trans), element('div', 'jp-casa-hover-hint', trans.__('Click: what has changed')));
+  node.append(...contents(words, trans));
   document.body.append(node);
   const at = anchor.getBoundingClientRect();
   const size = node.getBoundingClientRect();

@@ -1,9 +1,9 @@
 /** The marks beside the cells of a notebook: a bar and a badge each; more of it on hover. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
-import { hideHover, showHover } from './hover';
+import { hideHover, showHover, updateHover } from './hover';
 import type { ICellMark, NotebookState } from './model';
-import { clock, explain, word } from './words';
+import { clock, explain, type ICellWords, word } from './words';
 
 /** A cell, as far as it matters: JupyterLab makes another one when a cell is moved or changes its type. */
 export interface IMarkable {
@@ -64,7 +64,15 @@ export class CellMarks implements IDisposable {
         this._erase(cell.node);
       }
     }
+    if (this._hovered) {
+      updateHover(this._hovered.badge, this._words(this._hovered.id), this._trans);
+    }
   };
+
+  private _words(id: string): ICellWords | null {
+    const mark = this._state.mark(id);
+    return mark && explain(mark, this._trans);
+  }
 
   private _mark(cell: IMarkable, { mark, call, since_s }: ICellMark): void {
     let drawn = this._drawn.get(cell.node);
@@ -104,12 +112,13 @@ export class CellMarks implements IDisposable {
     box.append(bar, badge);
     for (const target of [bar, badge]) {
       target.addEventListener('pointerenter', () => {
-        const mark = this._state.mark(cell.model.id);
-        if (mark) {
-          showHover(badge, explain(mark, this._trans), this._trans);
-        }
+        this._hovered = { id: cell.model.id, badge };
+        showHover(badge, () => this._words(cell.model.id), this._trans);
       });
-      target.addEventListener('pointerleave', hideHover);
+      target.addEventListener('pointerleave', () => {
+        this._hovered = null;
+        hideHover();
+      });
     }
     badge.addEventListener('click', event => {
       event.stopPropagation();
@@ -129,5 +138,7 @@ export class CellMarks implements IDisposable {
   }
 
   private readonly _drawn = new WeakMap<HTMLElement, IDrawn>();
+  /** The mark on which the pointer rests. */
+  private _hovered: { id: string; badge: HTMLElement } | null = null;
   private _isDisposed = false;
 }

@@ -116,6 +116,9 @@ export class NotebookState implements IDisposable {
     return this._doing ? (performance.now() - this._doing.told) / 1000 : 0;
   }
 
+  /** Seconds of computation that calls of its kernel were spared, as they were restored, since the notebook is open. */
+  spared_s = 0;
+
   /** The notebook's path. */
   get path(): string {
     return this._path();

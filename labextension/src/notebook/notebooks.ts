@@ -47,6 +47,7 @@ export class CasaNotebooks implements ICasaNotebooks {
             state.refresh();
           }
         } else if (data.kernel !== '' && data.kernel === kernelOf(panel)?.id) {
+          state.spared_s += kind === 'call' ? (data.result?.saved_s ?? 0) : 0;
           this._tell(panel, state);
         }
       });

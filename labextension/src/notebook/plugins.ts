@@ -328,6 +328,10 @@ class NotebookUi {
       return;
     }
     this._summaries.delete(one.state);
+    const told = this._told.get(one.state);
+    if (told !== undefined) {
+      Notification.dismiss(told); // of the last time
+    }
     const { sessionContext } = panel;
     if (sessionContext.hasNoKernel) {
       await sessionContext.startKernel();
@@ -354,22 +358,19 @@ class NotebookUi {
     this._refreshStatus();
     const { failed, trouble, stopped, seconds } = outcome;
     const message = `${panel.title.label}: ${said}`;
+    const tell = (id: string) => this._told.set(one.state, id);
     if (trouble !== null) {
-      Notification.error(message, { autoClose: false });
+      tell(Notification.error(message, { autoClose: false }));
     } else if (failed !== null && !stopped) {
-      Notification.error(message, {
-        autoClose: false,
-        actions: [
-          {
-            label: this._trans.__('Show the Cell'),
-            callback: () => {
-              this._reveal(panel, failed);
-            }
-          }
-        ]
-      });
+      const show = {
+        label: this._trans.__('Show the Cell'),
+        callback: () => {
+          this._reveal(panel, failed);
+        }
+      };
+      tell(Notification.error(message, { autoClose: false, actions: [show] }));
     } else if (seconds >= this.notifyAfter_s) {
-      Notification.success(message, { autoClose: document.hidden ? false : 10_000 });
+      tell(Notification.success(message, { autoClose: document.hidden ? false : 10_000 }));
     }
   }
 
@@ -436,6 +437,8 @@ class NotebookUi {
   private readonly _buttons = new Map<NotebookPanel, RerunButton>();
   /** What re-runs that have just ended have done; it is told until the notebook is edited. */
   private readonly _summaries = new WeakMap<NotebookState, { text: string; sources: string }>();
+  /** Notifications of the newest re-runs. */
+  private readonly _told = new WeakMap<NotebookState, string>();
   private _status: CasaStatus | null = null;
   private _showMarks = true;
   private _ticker: ReturnType<typeof setInterval> | undefined;

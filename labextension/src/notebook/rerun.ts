@@ -19,6 +19,8 @@ export interface IHands {
   readonly path: string;
   /** Jupyter's id of its kernel; null: it has none. */
   readonly kernel: string | null;
+  /** Seconds of computation that calls were spared, since some time. */
+  readonly spared_s: number;
   /** Its code cells as they are now. */
   posted(): IPostedCell[];
   /** Executes a cell. */
@@ -122,6 +124,7 @@ export class Rerun implements IDisposable {
       return null;
     }
     const outcome = { ...NOTHING_DONE };
+    const before_s = this._hands.spared_s;
     [this._isRunning, this._isStopping, this._stopAsked] = [true, false, false];
     [this._plan, this._passed, this._cell, this._began] = [null, 0, null, performance.now()];
     this._changed.emit();
@@ -132,6 +135,7 @@ export class Rerun implements IDisposable {
       outcome.trouble = error instanceof Error ? error.message : String(error);
       await this._giveUp();
     }
+    outcome.saved_s += this._hands.spared_s - before_s;
     outcome.stopped = this.isStopping;
     outcome.seconds = (performance.now() - this._began) / 1000;
     [this._isRunning, this._isStopping, this._cell, this._id] = [false, false, null, null];

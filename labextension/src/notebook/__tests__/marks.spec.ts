@@ -101,6 +101,8 @@ it('tells the reasons on hover, as text', () => {
   ]);
   expect(hover()?.textContent).toContain('About 27 s.');
   expect(badge(0)?.getAttribute('aria-describedby')).toBe(hover()?.id);
+  mark('a', 'fresh');
+  expect(hover()?.textContent).toContain('Fresh:');
   document.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape' }));
   expect([hover(), badge(0)?.hasAttribute('aria-describedby')]).toEqual([null, false]);
   badge(0)?.dispatchEvent(new Event('pointerenter'));

@@ -1,6 +1,6 @@
 import { CasaServerError } from '../../server/client';
 import type { IOutputJson, IPostedCell, IStepReport, IWalk, IWalkStep } from '../../server/types';
-import { type Ending, type IHands, Rerun } from '../rerun';
+import { type Ending, Rerun } from '../rerun';
 
 const text = (said: string): IOutputJson => ({ output_type: 'stream', name: 'stdout', text: said });
 const step = (action: IWalkStep['action'], cell: string | null, more: Partial<IWalkStep> = {}): IWalkStep => ({
@@ -49,38 +49,42 @@ function walk(answers: Answer[], endings: Record<string, Ending> = {}) {
   let cells: IPostedCell[] = [{ id: 'a', source: 'x = 1' }];
   const did: string[] = [];
   const during: Record<string, () => void> = {};
-  const hands: IHands = {
+  const hands = {
     path: 'n.ipynb',
     kernel: 'k',
-    posted: () => cells,
-    execute: (cell, state) => {
+    spared_s: 10,
+    posted: (): IPostedCell[] => cells,
+    execute: (cell: string, state: object) => {
       did.push(`execute ${cell} ${JSON.stringify(state)}`);
       during[cell]?.();
-      return Promise.resolve(endings[cell] ?? 'ok');
+      return Promise.resolve<Ending>(endings[cell] ?? 'ok');
     },
     settle: () => {
       did.push('settle');
-      return Promise.resolve(endings.settle ?? 'ok');
+      return Promise.resolve<Ending>(endings.settle ?? 'ok');
     },
-    outputs: cell => [text(`former of ${cell}`)],
-    show: (cell, outputs) => {
+    outputs: (cell: string) => [text(`former of ${cell}`)],
+    show: (cell: string, outputs: IOutputJson[]) => {
       did.push(`show ${cell} ${outputs.map(output => String(output.text)).join()}`);
     }
   };
   const edit = (...now: IPostedCell[]) => {
     cells = now;
   };
-  return { rerun: new Rerun(server, hands), server, told, did, during, edit };
+  return { rerun: new Rerun(server, hands), server, told, did, during, edit, hands };
 }
 
 it('takes the steps as they are told, and says how each went', async () => {
-  const { rerun, told, did } = walk([
+  const { rerun, told, did, during, hands } = walk([
     steps(step('keep', 'a'), step('restore', 'b', { outputs: [text('B')] }), step('execute', 'c')),
     steps(step('execute', 'd')),
     steps(step('keep', 'e')),
     steps(step('settle', null)),
     done({ changed: ['x.ms'], saved_s: 372 })
   ]);
+  during.d = () => {
+    hands.spared_s += 5; // a call of it was restored
+  };
   const outcome = await rerun.run({ to: 'e' });
   expect(did).toEqual(['show b B', 'execute c {"of":"c"}', 'execute d {"of":"d"}', 'settle']);
   expect(told).toEqual([
@@ -90,7 +94,7 @@ it('takes the steps as they are told, and says how each went', async () => {
     {},
     { ok: true }
   ]);
-  expect(outcome).toMatchObject({ executed: 2, restored: 1, failed: null, changed: ['x.ms'], saved_s: 372, trouble: null });
+  expect(outcome).toMatchObject({ executed: 2, restored: 1, failed: null, changed: ['x.ms'], saved_s: 377, trouble: null });
   expect([rerun.isRunning, rerun.cell]).toEqual([false, null]);
 });
 
