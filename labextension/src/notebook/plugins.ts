@@ -42,7 +42,9 @@ export const notebooks: JupyterFrontEndPlugin<ICasaNotebooks> = {
   requires: [INotebookTracker, ICasaServer],
   provides: ICasaNotebooks,
   activate: (app: JupyterFrontEnd, tracker: INotebookTracker, server: ICasaServer) => {
-    const events = new CasaEvents(app.serviceManager.events.stream, server.api);
+    const { api, state } = server;
+    const events = new CasaEvents(app.serviceManager.events.stream, api, () => state.condition === 'ready');
+    state.changed.connect(() => void events.look());
     return new CasaNotebooks(tracker, server, events);
   }
 };

@@ -56,7 +56,8 @@ export function face(
       return trouble(trans.__('The server cannot be reached.'));
   }
   if (state?.trouble && state.summary === null) {
-    return trouble(state.trouble.message);
+    const { trouble: why, message } = state.trouble;
+    return trouble(why === 'offline' ? trans.__('The server cannot be reached.') : message);
   }
   const summary = state?.summary;
   if (!summary) {

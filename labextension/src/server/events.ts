@@ -42,10 +42,12 @@ export class CasaEvents implements IDisposable {
   /**
    * @param _stream - The server's event stream, which JupyterLab connects again by itself.
    * @param _server - Tells what was missed meanwhile.
+   * @param _ready - Whether it can be asked.
    */
   constructor(
     private readonly _stream: ISignal<unknown, Event.Emission>,
-    private readonly _server: Pick<CasaServer, 'changes'>
+    private readonly _server: Pick<CasaServer, 'changes'>,
+    private readonly _ready: () => boolean = () => true
   ) {
     this._stream.connect(this._onEmission);
     this._timer = setInterval(() => {
@@ -74,7 +76,7 @@ export class CasaEvents implements IDisposable {
 
   /** Asks for what has been missed. Never fails: it is tried again. */
   async look(): Promise<void> {
-    if (this._looking || this._isDisposed) {
+    if (this._looking || this._isDisposed || !this._ready()) {
       return;
     }
     this._looking = true;
@@ -135,6 +137,9 @@ export class CasaEvents implements IDisposable {
   };
 
   private _onEvent(event: ITaggedEvent): void {
+    if (!this._ready()) {
+      return; // it is asked for when it can be
+    }
     if (this._looking) {
       this._early.push(event);
     } else if (event.epoch !== this._epoch || event.revision > this._revision + 1) {

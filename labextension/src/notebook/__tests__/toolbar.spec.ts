@@ -39,6 +39,8 @@ describe('the button', () => {
     expect(said({ condition: 'offline' })[2]).toBe('The server cannot be reached.');
     const trouble = new CasaServerError('refused', 'the memory cannot be read');
     expect(said({}, state({ summary: null, trouble }))[2]).toBe('the memory cannot be read');
+    const away = new CasaServerError('offline', 'Failed to fetch');
+    expect(said({}, state({ summary: null, trouble: away }))[2]).toBe('The server cannot be reached.');
     expect(said({}, state({ summary: null }))).toEqual(['Re-run stale', null, 'Being planned …']);
   });
 

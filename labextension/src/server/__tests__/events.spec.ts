@@ -120,6 +120,20 @@ it('while the server is away nothing is asked in a hurry', async () => {
   expect(asked).toHaveLength(4);
 });
 
+it('asks nothing of a server that cannot answer, until it can', async () => {
+  const stream = new Signal<object, Event.Emission>({});
+  const changes = jest.fn(() => Promise.reject(new Error('missing')));
+  let ready = false;
+  const events = new CasaEvents(stream, { changes }, () => ready);
+  open.push(events);
+  stream.emit(cell(3, 'a'));
+  await jest.advanceTimersByTimeAsync(60_000);
+  expect(changes).not.toHaveBeenCalled();
+  ready = true;
+  await events.look();
+  expect(changes).toHaveBeenCalledTimes(1);
+});
+
 it('leaves what is not ours alone', async () => {
   const { seen, tell } = follow({ revision: 7, state });
   await rest();
