@@ -450,7 +450,9 @@ class Session:
                 self._notes.append(f"WARNING: what this cell did could not be noted: {problem}")
             self._place = None
         if self._names is not None and not recorded:
-            self._names.end(uuid.uuid4().hex, of_cell=place is not None)
+            chains = self._names.chains(self._uses)
+            parts = senses(chains, self._source, self._names.namespace, outputs, files=False, programs=False)
+            self._names.end(uuid.uuid4().hex, parts, of_cell=place is not None)
         self._ran.append(meaning(self._source) if place is not None else "")
         self._recorder = self._watch = self._state = None
         self._tell_notes(self._notes)
@@ -657,7 +659,9 @@ class Session:
 
     def _forget_stale_modules(self) -> None:
         """Modules of the user that changed since they were imported: the cell that imports them gets the new ones."""
-        for name in forget_changed(self._uses.imports):
+        there = self._names.namespace if self._names is not None else {}
+        others = (value for name, value in there.items() if name not in self._uses.binds)
+        for name in forget_changed(self._uses.imports, others):
             self._notes.append(f"module `{name}` has changed: it is imported anew")
 
     # what calls and Python files ask

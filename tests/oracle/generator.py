@@ -779,7 +779,7 @@ class Author:
 
     def _rerun(self) -> Step:
         if self._living:
-            return ("rerun", self.chance.choices(("browser", "new"), (9, 1))[0])
+            return ("rerun", self.chance.choices(("browser", "everything", "new"), (9, 0.5, 1))[0])
         return ("rerun", "new" if self.chance.random() < 0.3 else "living")
 
     def _edit(self, cells: Sequence[tuple[str, str]], made: Callable[[], Sequence[str]]) -> Iterator[Step]:
@@ -822,8 +822,10 @@ class Author:
         yield ("console", self.chance.choice(texts), self.chance.random() < 0.4)
 
     def _disturb(self, cells: Sequence[tuple[str, str]]) -> Iterator[Step]:
-        kind = self.chance.choice(("edit", "edit", "interrupt", "leave", "restart", "stop"))
+        kind = self.chance.choice(("edit", "edit", "interrupt", "leave", "restart", "stop", "die", "meddle"))
         step: Step = ("disturbed", self.chance.choice((1, 1, 2, 3)), kind)
+        if kind == "meddle" and cells:
+            step = (*step, "run", cells[self._pick(cells)][0])
         if kind != "edit":
             yield step
             return

@@ -52,6 +52,7 @@ class NaiveKernel:
         self,
         cells: Cells,
         to: str | None = None,
+        everything: bool = False,
         disturbance: Disturbance | None = None,
         ready: Callable[[str], None] = lambda identity: None,
     ) -> Rerun:

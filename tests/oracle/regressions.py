@@ -814,6 +814,70 @@ REGRESSIONS: dict[str, Story] = {
             ("rerun", "browser"),
         ),
     ),
+    "a console sets an environment variable before anything is run": Story(
+        cells=(("c5", "import os"), ("c12", "print(os.environ.get('CASA_ORACLE'))")),
+        steps=(("console", "import os\nos.environ['CASA_ORACLE'] = 'c'", False), ("rerun", "browser")),
+    ),
+    "what a cell has bound since something stirred the kernel is as the cell left it": Story(
+        cells=(
+            ("c1", "importuvfits(fitsfile='raw.fits', vis='b.ms')"),
+            ("c10", "par = 0"),
+            ("c11", "h = (x * 0 for x in range(5))"),
+            ("c24", "with open('b.ms/DATA', 'a') as s:\n    s.write('by hand 0')"),
+            ("c25", "flux = setjy(vis='b.ms', fluxdensity=[par * 1.5, 0.0, 0.0, 0.0])"),
+        ),
+        steps=(
+            ("rerun", "browser"),
+            ("set", "c25", "print(sorted((n for n in globals() if n in 'abcdefgh' or n[0] == 'f')))"),
+            ("console", "c = h", True),
+            ("run", "c24"),
+            ("rerun", "browser"),
+        ),
+    ),
+    "a module that was found from where a cell above had imported it": Story(
+        cells=(
+            ("c4", "import os"),
+            ("c7", "from helper import twice"),
+            ("c23", "os.makedirs('sub', exist_ok=True)\nos.chdir('sub')"),
+            ("c27", "import helper"),
+        ),
+        steps=(("rerun", "browser"),),
+    ),
+    "the working directory is gone with the cell that made it": Story(
+        cells=(("c1", "g += 9"), ("c2", "with open('x.txt', 'a') as s:\n    s.write(f'{g} 0\\n')")),
+        steps=(
+            ("set", "c1", "import os\nos.makedirs('sub', exist_ok=True)\nos.chdir('sub')"),
+            ("run", "c1"),
+            ("set", "c1", "code = Path('z.txt').write_text(f'{9} 3')"),
+            ("run", "c1"),
+            ("undo", 1),
+            ("rerun", "browser"),
+        ),
+    ),
+    "a widget changes how numpy prints, and a cell prints by hand": Story(
+        cells=(("c2", "import numpy as np\nprint(np.array([1 / 3]))"),),
+        steps=(
+            ("console", "import numpy as np\nnp.set_printoptions(precision=3)", True),
+            ("run", "c2"),
+            ("rerun", "browser"),
+        ),
+    ),
+    "a name that a cell may have bound, and did not, is left over": Story(
+        cells=(
+            ("c2", "stem = 'b'"),
+            ("c5", "a = [8, 7]"),
+            ("c6", "import json\nwith open('data.json', 'w') as s:\n    json.dump(a, s)"),
+            (
+                "c7",
+                "try:\n    with open('z.txt') as s:\n        b = s.read(9)\nexcept FileNotFoundError:\n    b = ''",
+            ),
+        ),
+        steps=(
+            ("disturbed", 1, "restart"),
+            ("set", "c2", "importuvfits(fitsfile='raw.fits', vis=f'{stem}.ms')"),
+            ("rerun", "browser"),
+        ),
+    ),
     "raw text modified in place below the cell to which it is run": Story(
         cells=(
             ("c1", "from helper import twice"),

@@ -138,8 +138,9 @@ class ShellKernel:
         state: Mapping[str, Mapping[str, str]] | None,
         ready: Callable[[], None] = lambda: None,
         only: str | None = None,
+        dies: bool = False,
     ) -> bool:
-        """``only``: the part of the source after which the user interrupts it."""
+        """``only``: the part of the source after which the user interrupts it, or the kernel ``dies``."""
         order = tuple(cell for cell, _ in cells)
         session = self.session
         try:
@@ -154,6 +155,11 @@ class ShellKernel:
         shown = plain.execute(source if only is None else only, self.namespace, self.directory)
         if only is not None:
             shown = Shown(False, shown.text, shown.error or "KeyboardInterrupt: ")
+        if dies:
+            if session._watch is not None:
+                session._watch.stop()
+            self.restart(True)
+            return False
         self._shown[identity] = shown
         self._outputs[identity] = _as_outputs(shown)
         session.end_cell(
@@ -197,6 +203,7 @@ class ShellKernel:
         self,
         cells: Cells,
         to: str | None = None,
+        everything: bool = False,
         disturbance: Disturbance | None = None,
         ready: Callable[[str], None] = lambda identity: None,
     ) -> Rerun:
@@ -209,6 +216,7 @@ class ShellKernel:
             self._sources(cells),
             SETTINGS,
             to=to,
+            everything=everything,
             held=lambda: self._session._names.holds() if self._session and self._session._names else {},
             casa=_CASA,
             outputs_limit=200,
@@ -235,20 +243,23 @@ class ShellKernel:
                         source, only = dict(cells)[identity], None
                         if disturbance is not None and count == disturbance.at:
                             match disturbance.kind:
+                                case "meddle":
+                                    disturbance.meanwhile()
                                 case "leave":
                                     return done
                                 case "restart":
                                     self.restart(True)
-                                case "interrupt":
+                                case "interrupt" | "die":
                                     only = _first_half(source)
                                 case "stop":
                                     stop = True
                         former = self._shown.get(identity)
                         done.executed.append(identity)
-                        ok = self._execute(cells, identity, source, step["state"], partial(ready, identity), only)
+                        dies = disturbance is not None and count == disturbance.at and disturbance.kind == "die"
+                        ok = self._execute(cells, identity, source, step["state"], partial(ready, identity), only, dies)
                         done.failed = None if ok else identity
                         if disturbance is not None and count == disturbance.at and disturbance.kind == "edit":
-                            disturbance.edit()
+                            disturbance.meanwhile()
                             news = self._sources(cells)
                     elif step["action"] == "settle":
                         self.session.settle(**step["state"]["settle"])

@@ -50,8 +50,8 @@ class Disturbance:
     """What happens to a walk at the ``at``-th cell that it executes."""
 
     at: int
-    kind: str  # "edit", "interrupt", "leave" (the browser is closed), "restart" (of the kernel), "stop"
-    edit: Callable[[], None] = lambda: None
+    kind: str  # "edit", "interrupt", "leave" (the browser is closed), "restart" or "die" (the kernel), "stop", "meddle"
+    meanwhile: Callable[[], None] = lambda: None
 
 
 class Kernel(Protocol):
@@ -67,6 +67,7 @@ class Kernel(Protocol):
         self,
         cells: Cells,
         to: str | None = None,
+        everything: bool = False,
         disturbance: Disturbance | None = None,
         ready: Callable[[str], None] = lambda identity: None,
     ) -> Rerun:
@@ -269,7 +270,7 @@ class Trial:
             self._without_unseeded_draws()
 
         try:
-            done = self.kernel.browse(self.cells, None, Disturbance(at, kind, change), ready)
+            done = self.kernel.browse(self.cells, disturbance=Disturbance(at, kind, change), ready=ready)
         except Exception as error:
             raise Difference("trouble", f"{type(error).__name__}: {error}") from error
         self._known.by_hand += [found[cell] for cell in done.executed if cell in found and cell != done.failed]
@@ -344,17 +345,21 @@ class Trial:
     def _rerun(self, how: str) -> None:
         if how == "new":
             self.kernel.restart(False)
-        rerun = self.kernel.browse if how == "browser" else self.kernel.rerun
+        ways: dict[str, Callable[[Cells], Rerun]] = {
+            "browser": self.kernel.browse,
+            "everything": lambda cells: self.kernel.browse(cells, everything=True),
+        }
+        rerun = ways.get(how, self.kernel.rerun)
         self._without_unseeded_draws()
         reference = self._reference()
         if reference.failed is not None:
-            self._compare(reference, rerun)
+            self._compare(reference, rerun, everything=how == "everything")
             self._tally.failures += 1
             while reference.failed is not None:  # the person mends the notebook
                 self._delete(reference.failed)
                 self._without_unseeded_draws()
                 reference = self._reference()
-        self._compare(reference, rerun)
+        self._compare(reference, rerun, everything=how == "everything")
         self._made = [name for name in reference.files if name not in self.raw]
 
     def _reference(self) -> Reference:
@@ -370,14 +375,16 @@ class Trial:
                     self._delete(identity)
                 seeded = seeded or sown is not None
 
-    def _compare(self, reference: Reference, rerun: Callable[[Cells], Rerun], to: bool = False) -> None:
+    def _compare(
+        self, reference: Reference, rerun: Callable[[Cells], Rerun], to: bool = False, everything: bool = False
+    ) -> None:
         must = self._known.must_run(reference)
         living = rerun != self.kernel.rerun
         try:
             done = rerun(self.cells)
         except Exception as error:
             raise Difference("trouble", f"{type(error).__name__}: {error}") from error
-        if not self._unlucky:  # else what was lost had to be made again
+        if not self._unlucky and not everything:  # else what was lost had to be made again
             self._tally.count(done.executed, must)
         self._known.executed(reference, [cell for cell in done.executed if cell in reference.inputs])
         if len(set(done.executed)) < len(done.executed) and not self._unlucky:

@@ -50,9 +50,10 @@ async def test_any_request_is_answered_as_described(
     kernel = await start("busy/nb.ipynb")  # in a workspace of its own: it has it all the time
     await kernel.run(DRAW)
     known = [row["id"] for row in (await ask("versions", path="work"))["versions"]]
-    for name in ("other", "third"):
-        (workspace.parent / name).mkdir()
-    begun = [await ask("walks", path=f"{name}/nb.ipynb", body={"cells": []}) for name in ("other", "third")]
+    begun = {}
+    for name in ("", "step", "stop"):
+        (workspace.parent / f"walk-{name}").mkdir()
+        begun[name] = (await ask("walks", path=f"walk-{name}/nb.ipynb", body={"cells": []}))["id"]
     address = f"http://127.0.0.1:{jp_http_port}{jp_base_url}jupyterlab-casa/api"
     headers = {"Authorization": f"token {jp_serverapp.identity_provider.token}"}
     schema = schemathesis.openapi.from_dict(DOCUMENT)
@@ -62,7 +63,7 @@ async def test_any_request_is_answered_as_described(
 
     def ask_for(method: str, route: str) -> None:
         operation = schema[route][method]
-        parts["walk"] = [begun[method == "DELETE"]["id"]]
+        parts["walk"] = [begun.get(route.rpartition("/")[2], begun[""])]
         queries = [{"path": path} for path in PATHS] + [{"before": known[0], "after": known[1], "path": "work"}]
         fitting = {key: values for key, values in parts.items() if f"{{{key}}}" in route}
         deep = st.sampled_from(queries).flatmap(

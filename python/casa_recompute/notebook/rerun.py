@@ -187,7 +187,8 @@ class Rerun:
                 lost = needed(wanting, self._facts)
             for resource, maker in lost.items():
                 held = self._memory.get(resource[2:], "") if resource.startswith("n:") else ""
-                if own(held) == own(wanting.before[resource]) or maker in late or maker not in position:
+                # One that has it in common with others, has it alone when these are bound anew.
+                if wanting.before[resource] in (held, own(held)) or maker in late or maker not in position:
                     continue
                 late.add(maker)
                 run = next(run for cell, run, _ in self._behind if cell == maker)

@@ -123,6 +123,7 @@ class NameTracker:
         """A cell is about to run; the names that it may read."""
         self._uses = uses
         self._notice_strangers()
+        self._notice_drift()
         self._look_again(self.reach(uses))
         self._reach = self.reach(uses)
         self._before = dict(self.versions)
@@ -250,7 +251,6 @@ class NameTracker:
         """Whether these are still what they were, if that is in doubt."""
         if self._stirred:
             doubtful = (self._partners(names) | set(names)) & self._stirred & self._digests.keys()
-            self._stirred -= doubtful
             key = uuid.uuid4().hex
             for name in doubtful:
                 self._digest(name, key)
@@ -274,6 +274,7 @@ class NameTracker:
         value = self.namespace[name]
         found = digest(value, self.namespace, self._budget)
         self._vague.discard(name)
+        self._stirred.discard(name)
         if not found.complete:
             seen = _reachable(value, self.namespace)
             if seen is None:
@@ -455,9 +456,8 @@ class NameTracker:
         """
         if self._uses is None:
             self._notice_strangers()
+            self._notice_drift()
             self._look_again(wanted)
-            if place is not None:
-                self._notice_drift()
         suspects = self._partners(wanted) | (wanted.keys() & self._digests.keys())
         if place is not None:  # whoever does not belong here leaves first: then the others may be right already
             self._send_away(suspects, wanted, place)
@@ -576,6 +576,7 @@ class NameTracker:
             self.namespace[name] = value
             self._digest(name, key)
             self.versions[name] = self._before[name] = version
+        self._by_cells |= back.keys()
         self._aside.clear()
         return set(back)
 
