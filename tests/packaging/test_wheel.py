@@ -92,7 +92,7 @@ def test_wheel_brings_kernel_extension_and_configuration(wheel: zipfile.ZipFile)
 
     assert json.loads(wheel.read(f"{lab}install.json"))["packageName"] == "jupyterlab-casa"
     built = json.loads(wheel.read(f"{lab}package.json"))["jupyterlab"]["_build"]
-    assert f"{lab}{built['load']}" in names
+    assert {f"{lab}{built['load']}", f"{lab}schemas/jupyterlab-casa/rerun.json"} <= names
     config = json.loads(wheel.read(f"{data}etc/jupyter/jupyter_server_config.d/jupyterlab_casa.json"))
     assert config["ServerApp"]["jpserver_extensions"] == {"jupyterlab_casa": True}
 

@@ -49,7 +49,7 @@ export interface IDoing {
 export type Plans = Pick<CasaServer, 'plan' | 'outputs'>;
 
 /** Milliseconds after the last change until cells are posted. */
-const WAIT_MS = 80;
+const WAIT_MS = 50;
 /** The same for outputs: they come in pieces. */
 const OUTPUTS_WAIT_MS = 400;
 /** After a refusal that passes, the next attempt; each is twice as late as the one before. */

@@ -335,6 +335,7 @@ class NotebookUi {
       Notification.dismiss(told); // of the last time
     }
     const { sessionContext } = panel;
+    await sessionContext.ready; // else it would get a second kernel
     if (sessionContext.hasNoKernel) {
       await sessionContext.startKernel();
     }

@@ -119,11 +119,11 @@ it('posts edits before they are saved, a moment after the last of them', async (
   const { server, state, cell } = open('a');
   await pass(0);
   cell(0).setSource('st');
-  await pass(60);
+  await pass(30);
   cell(0).updateSource(2, 2, 'ale');
-  await pass(60);
+  await pass(30);
   expect(server.posted).toHaveLength(1);
-  await pass(60);
+  await pass(30);
   expect(server.posted).toHaveLength(2);
   expect(marks(state)).toEqual(['stale']);
 });
