@@ -35,7 +35,7 @@ WALK = {
     "type": "object",
     "required": ["cells"],
     "properties": {
-        **CELLS["properties"],  # type: ignore[dict-item]
+        **CELLS["properties"],
         "kernel": _ID,
         "to": _ID,
         "everything": {"type": "boolean"},
@@ -44,7 +44,7 @@ WALK = {
 """What is posted to begin with; as in openapi.yaml."""
 STEP = {
     "type": "object",
-    "properties": {**CELLS["properties"], "ok": {"type": ["boolean", "null"]}, "stop": {"type": "boolean"}},  # type: ignore[dict-item]
+    "properties": {**CELLS["properties"], "ok": {"type": ["boolean", "null"]}, "stop": {"type": "boolean"}},
 }
 """What is posted with each step; as in openapi.yaml."""
 _valid_walk, _valid_step = fastjsonschema.compile(WALK), fastjsonschema.compile(STEP)
