@@ -68,23 +68,28 @@ function toUnits(text: string, characters: number): number {
 /**
  * Gives the inspector a source of ours for each notebook.
  *
- * @param shown - Called when another widget comes to the fore, after JupyterLab has set its own source.
+ * @param rendermime - Draws help; a notebook's own may be older than our renderer.
+ * @param shown - Called when another widget comes to the fore, and after JupyterLab has set its own source.
  */
 export function inspectTasks(
   inspector: IInspector,
   tracker: INotebookTracker,
   catalogue: Catalogue,
+  rendermime: IRenderMimeRegistry,
   shown: (callback: (current: unknown) => void) => void
 ): void {
   const handlers = new Map<NotebookPanel, InspectionHandler>();
   const follow = (panel: NotebookPanel) => {
-    const handler = new TaskHandler(new Connector(panel, catalogue), panel.content.rendermime);
+    const handler = new TaskHandler(new Connector(panel, catalogue), rendermime);
     handlers.set(panel, handler);
     const attach = () => {
       const cell = panel.content.activeCell;
       void cell?.ready.then(() => {
         if (!cell.isDisposed && cell === panel.content.activeCell) {
           handler.editor = cell.editor;
+          if (panel === tracker.currentWidget) {
+            inspector.source = handler;
+          }
         }
       });
     };
