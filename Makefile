@@ -29,7 +29,7 @@ YARN_BRIEF := | sed -u -e '/YN0013/d' -e '/YN0066/d' -e '/YN0002/d' -e '/explain
 
 PLAYWRIGHT := ui-tests/node_modules/.yarn-state.yml
 LABEXTENSION := python/jupyterlab_casa/labextension/package.json
-LABEXTENSION_SOURCES := labextension/tsconfig.json $(shell find labextension/src labextension/style -type f)
+LABEXTENSION_SOURCES := package.json labextension/tsconfig.json $(shell find labextension/src labextension/style labextension/schema -type f)
 # The install is editable: Python sources are used where they are, these are copied.
 COPIED := pyproject.toml install.json $(wildcard kernel/kernelspec/* python/jupyter-config/*)
 

@@ -1,5 +1,7 @@
 module.exports = {
   roots: ['<rootDir>/labextension/src'],
   testEnvironment: 'jsdom',
-  testRegex: '\\.spec\\.ts$'
+  setupFiles: ['<rootDir>/jest.setup.js'],
+  testRegex: '\\.spec\\.tsx?$',
+  transformIgnorePatterns: ['/node_modules/(?!@jupyter/ydoc/)'] // the only one of those that tests use that is no CommonJS
 };

@@ -6,6 +6,7 @@
  */
 import type { INotebookModel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
+import type { JSONObject } from '@lumino/coreutils';
 
 /** The name of the kernels that are told. */
 export const KERNEL_NAME = 'casa';
@@ -31,6 +32,31 @@ export function storyOf(path: string, cells: Iterable<Cell>): IStory {
   };
 }
 
+/** The part of a connection to a kernel that matters here. */
+type Connection = Pick<Kernel.IKernelConnection, 'name' | 'requestExecute'>;
+
+/** From which state cells are to run: what the next request for each of them takes along. */
+const states = new WeakMap<Connection, Map<string, JSONObject>>();
+
+/**
+ * Lets the next execution of a cell start from a state.
+ *
+ * @param kernel - A connection that tells the story.
+ * @param cell - The cell's id.
+ * @param state - For the kernel alone.
+ * @returns Whether the state has been taken along; it is asked when the cell has been executed, and forgets the state.
+ */
+export function startFrom(kernel: Connection, cell: string, state: JSONObject): () => boolean {
+  const waiting = states.get(kernel) ?? new Map<string, JSONObject>();
+  states.set(kernel, waiting);
+  waiting.set(cell, state);
+  return () => {
+    const left = waiting.get(cell) === state;
+    waiting.delete(cell);
+    return !left;
+  };
+}
+
 /**
  * Makes a connection to one of our kernels tell the story with each cell that it executes; leaves others alone.
  *
@@ -41,15 +67,19 @@ export function storyOf(path: string, cells: Iterable<Cell>): IStory {
  * @param kernel - A connection. It belongs to one notebook panel: other panels have connections of their own.
  * @param story - Called at each execution.
  */
-export function tellStory(kernel: Pick<Kernel.IKernelConnection, 'name' | 'requestExecute'>, story: () => IStory): void {
+export function tellStory(kernel: Connection, story: () => IStory): void {
   if (kernel.name !== KERNEL_NAME) {
     return;
   }
   const requestExecute = kernel.requestExecute.bind(kernel);
-  kernel.requestExecute = (content, disposeOnDone, metadata) =>
-    requestExecute(
-      content,
-      disposeOnDone,
-      metadata?.cellId === undefined ? metadata : { ...metadata, casa: { ...story() } }
-    );
+  kernel.requestExecute = (content, disposeOnDone, metadata) => {
+    const cell = metadata?.cellId;
+    if (typeof cell !== 'string') {
+      return requestExecute(content, disposeOnDone, metadata);
+    }
+    const state = states.get(kernel)?.get(cell);
+    states.get(kernel)?.delete(cell);
+    const casa: JSONObject = { ...story(), ...(state && { state }) };
+    return requestExecute(content, disposeOnDone, { ...metadata, casa });
+  };
 }

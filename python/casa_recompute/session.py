@@ -30,6 +30,7 @@ from casa_recompute.notebook.simulate import history, listing
 from casa_recompute.notebook.source import EVERYTHING, meaning, uses
 from casa_recompute.products import ABSENT, around, product_path
 from casa_recompute.runner import Worker
+from casa_recompute.runner.siteconfig import site_config
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.shared import Shared
 from casa_recompute.story import (
@@ -63,19 +64,6 @@ Show = Callable[[Sequence[str]], Sequence[Mapping[str, Any]] | None]
 
 _CASA_PACKAGES = ("casatasks", "casatools", "casadata")
 
-_SITE_CONFIG = """\
-import importlib.util
-spec = importlib.util.find_spec("casadata")
-if spec is not None and spec.submodule_search_locations:
-    measurespath = spec.submodule_search_locations[0] + "/__data__"
-    datapath = [measurespath]
-measures_auto_update = False
-data_auto_update = False
-nogui = True
-log2term = False
-logfile = {log!r}
-"""
-
 
 class Session:
     """One use of a workspace. Not thread safe."""
@@ -89,9 +77,7 @@ class Session:
             WorkspaceError, StoreError, SettingsError: each says what to do.
         """
         self.settings = settings if settings is not None else load_settings()
-        self.workspace = Workspace(
-            Path(workspace), self.settings.store, self.settings.budget, self.settings.readable
-        )
+        self.workspace = Workspace(Path(workspace), self.settings.store, self.settings.budget, self.settings.readable)
         self.shared = Shared(self.settings.shared)
         self.casa = Installation(self.settings)
         self.watcher: Watcher = watcher if watcher is not None else SilentWatcher()
@@ -159,7 +145,7 @@ class Session:
         config = os.environ.get("CASASITECONFIG")
         own = self.workspace.home / "casasiteconfig.py"
         if not config or config == str(own):
-            own.write_text(_SITE_CONFIG.format(log=str(self.workspace.home / "log" / "casa-kernels.log")))
+            own.write_text(site_config(self.workspace.home / "log" / "casa-kernels.log"))
             config = str(own)
         variables = {}
         rc = self.workspace.home / "casarc"

@@ -99,6 +99,20 @@ async def test_outputs_that_are_not_sent_are_taken_to_be_shown(ask, casa: Casa, 
     assert set(states(answer).values()) == {"fresh", "restorable"} and states(answer)["clean"] == "restorable"
 
 
+async def test_identities_stand_for_outputs(ask, refused, casa: Casa, workspace: Path) -> None:
+    casa("run", "nb.ipynb")
+    cells = posted(workspace / "nb.ipynb")["cells"]
+    shown = (await ask("outputs", body={"cells": [{"id": c["id"], "outputs": c["outputs"]} for c in cells]}))["shown"]
+    assert shown.keys() == {cell["id"] for cell in cells}
+    bare = [{"id": cell["id"], "source": cell["source"], "shown": shown[cell["id"]]} for cell in cells]
+    assert (await ask("plan", path="work/nb.ipynb", body={"cells": bare}))["fresh"]
+    other = [cell | {"shown": "0" * 64} if cell["id"] == "clean" else cell for cell in bare]
+    answer = await ask("plan", path="work/nb.ipynb", body={"cells": other})
+    assert {id: state for id, state in states(answer).items() if state != "fresh"} == {"clean": "restorable"}
+    for wrong in ({}, {"cells": [{"id": "a"}]}, {"cells": [{"id": "a", "outputs": [{"output_type": "stream"}]}]}):
+        assert (await refused("outputs", body=wrong))[0] == 400
+
+
 async def test_what_a_kernel_does_meanwhile_is_seen(ask, casa: Casa, workspace: Path) -> None:
     body = posted(workspace / "nb.ipynb")
     for cell in body["cells"]:

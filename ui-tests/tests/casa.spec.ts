@@ -1,38 +1,11 @@
 import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
-import type { JupyterFrontEnd } from '@jupyterlab/application';
-
-declare global {
-  interface Window {
-    jupyterapp: JupyterFrontEnd;
-  }
-}
+import { endKernels, openNotebook } from './helpers';
 
 // Galata's mock of the kernels API answers a restart with another status than the server does.
 test.use({ kernels: null });
 test.afterEach(async ({ page }) => {
-  await page.evaluate(() => window.jupyterapp.serviceManager.sessions.shutdownAll());
+  await endKernels(page);
 });
-
-/** Opens a notebook on a kernel; its code cells have the ids c0, c1 ... and there is one text cell on top. */
-async function openNotebook(page: IJupyterLabPageFixture, path: string, kernel: string, sources: string[]) {
-  const cells = sources.map((source, index) => ({
-    cell_type: 'code',
-    id: `c${String(index)}`,
-    source,
-    metadata: {},
-    outputs: [],
-    execution_count: null
-  }));
-  const notebook = {
-    cells: [{ cell_type: 'markdown', id: 'm0', source: '# Story', metadata: {} }, ...cells],
-    metadata: { kernelspec: { name: kernel, display_name: kernel, language: 'python' } },
-    nbformat: 4,
-    nbformat_minor: 5
-  };
-  await page.contents.uploadContent(JSON.stringify(notebook), 'text', path);
-  await page.notebook.openByPath(path);
-  await page.notebook.activate(path);
-}
 
 const outputs = (page: IJupyterLabPageFixture) => page.locator('.jp-OutputArea-output pre');
 

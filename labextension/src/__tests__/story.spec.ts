@@ -1,10 +1,10 @@
 import type { Kernel } from '@jupyterlab/services';
-import { storyOf, tellStory } from '../story';
+import { startFrom, storyOf, tellStory } from '../story';
 
 const story = { notebook: 'a.ipynb', cells: ['one', 'two'] };
 
 const connection = (name: string) => {
-  const sent = jest.fn();
+  const sent = jest.fn<unknown, unknown[]>();
   const kernel = { name, requestExecute: sent } as unknown as Kernel.IKernelConnection;
   return { kernel, sent };
 };
@@ -51,4 +51,25 @@ it('leaves other kernels as they are', () => {
   tellStory(kernel, () => story);
   kernel.requestExecute({ code: '' }, false, { cellId: 'two' });
   expect(sent).toHaveBeenCalledWith({ code: '' }, false, { cellId: 'two' });
+});
+
+it('takes a state along once, with its cell only', () => {
+  const { kernel, sent } = connection('casa');
+  tellStory(kernel, () => story);
+  const taken = startFrom(kernel, 'two', { names: {} });
+  kernel.requestExecute({ code: '' }, false, { cellId: 'one' });
+  expect(sent.mock.lastCall?.[2]).toEqual({ cellId: 'one', casa: story });
+  kernel.requestExecute({ code: '' }, false, { cellId: 'two' });
+  expect(sent.mock.lastCall?.[2]).toEqual({ cellId: 'two', casa: { ...story, state: { names: {} } } });
+  kernel.requestExecute({ code: '' }, false, { cellId: 'two' });
+  expect(sent.mock.lastCall?.[2]).toEqual({ cellId: 'two', casa: story });
+  expect(taken()).toBe(true);
+});
+
+it('a state that nobody took along is forgotten', () => {
+  const { kernel, sent } = connection('casa');
+  tellStory(kernel, () => story);
+  expect(startFrom(kernel, 'two', {})()).toBe(false);
+  kernel.requestExecute({ code: '' }, false, { cellId: 'two' });
+  expect(sent.mock.lastCall?.[2]).toEqual({ cellId: 'two', casa: story });
 });

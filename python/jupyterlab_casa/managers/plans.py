@@ -40,6 +40,8 @@ _KEPT = 1 << 20
 """Bytes of a posted notebook up to which it is held, to be recognised."""
 _SLICE_S = 0.01
 """Seconds for which is prepared at once."""
+_TELL_AFTER = 0.01
+"""Seconds after a plan until it is told: who has asked for it is answered first."""
 _RUNS = 64
 """Runs of a cell that are told."""
 T = TypeVar("T")
@@ -48,7 +50,7 @@ Heard = Callable[[Path, str, Plan, str], None]
 
 
 KERNEL = {"type": ["string", "null"], "pattern": "^[!-~]{1,256}$"}
-CELLS = {
+CELLS: dict[str, Any] = {
     "type": "object",
     "required": ["cells"],
     "properties": {
@@ -63,6 +65,7 @@ CELLS = {
                     "index": {"type": "integer", "minimum": 0, "maximum": 1000000},
                     "source": {"type": "string"},
                     "outputs": {"type": "array", "items": {"type": "object", "required": ["output_type"]}},
+                    "shown": {"type": "string", "pattern": "^([0-9a-f]{64})?$"},
                 },
             },
         },
@@ -70,7 +73,26 @@ CELLS = {
     },
 }
 """What is posted; as in openapi.yaml."""
+OUTPUTS = {
+    "type": "object",
+    "required": ["cells"],
+    "properties": {
+        "cells": {
+            "type": "array",
+            "maxItems": 10000,
+            "items": {
+                "type": "object",
+                "required": ["id", "outputs"],
+                "properties": {
+                    name: CELLS["properties"]["cells"]["items"]["properties"][name] for name in ("id", "outputs")
+                },
+            },
+        }
+    },
+}
+"""What is posted to have outputs identified; as in openapi.yaml."""
 _valid = fastjsonschema.compile(CELLS)
+_valid_outputs = fastjsonschema.compile(OUTPUTS)
 
 
 class _Open:
@@ -178,7 +200,7 @@ class Plans(Manager):
             if (key := (planner.directory, planner.notebook)) in self._open:
                 self._open[key].posted = time.monotonic()
             if planner.newest is not None:
-                loop.call_soon_threadsafe(self._tell, *key, planner.newest, "asked")
+                self._tell_soon(loop, *key, planner.newest, "asked")
             return text
 
         return await self._asked("plan", path, sent, plan)
@@ -203,9 +225,14 @@ class Plans(Manager):
         def plan(one: _Open) -> None:
             one.look_at_kernel()
             found = one.planner.plan(one.planner.cells, *self._casa_now())
-            loop.call_soon_threadsafe(self._tell, directory, name, found, because)
+            self._tell_soon(loop, directory, name, found, because)
 
         await self._in_turn(one, directory, name, "again", plan)
+
+    def _tell_soon(
+        self, loop: asyncio.AbstractEventLoop, directory: Path, name: str, plan: Plan, because: str
+    ) -> None:
+        loop.call_soon_threadsafe(loop.call_later, _TELL_AFTER, self._tell, directory, name, plan, because)
 
     def _tell(self, directory: Path, name: str, plan: Plan, because: str) -> None:
         for heard in self.heard:
@@ -219,6 +246,16 @@ class Plans(Manager):
             return json.dumps(as_json(build(plan, runs, said)))
 
         return await self._asked("graph", path, sent, graph)
+
+    async def shown(self, sent: bytes) -> dict[str, Any]:
+        """The identities of outputs, which a plan takes instead of them: ``{"schema": 1, "shown": {cell: identity}}``.
+
+        Raises:
+            BadRequest: what was sent is no JSON, or not as it should be.
+            Overloaded: too much is waiting already.
+        """
+        cells = await self.work(lambda: {cell["id"]: _shown(cell) for cell in posted(sent, _valid_outputs)["cells"]})
+        return {"schema": SCHEMA, "shown": cells}
 
     async def runs(self, path: str, cell: str) -> dict[str, Any]:
         """What is known of a cell: its part of the plan, and its runs, newest first.
@@ -384,16 +421,24 @@ def sources(cells: Sequence[Mapping[str, Any]], before: Sequence[CellSource]) ->
     found = []
     for place, cell in enumerate(cells):
         if cell["source"].strip():
-            try:
-                shown = digest(cell["outputs"]) if "outputs" in cell else None
-            except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-                raise BadRequest(f"the outputs of cell {cell['id']} are none") from error
+            shown = _shown(cell) if "outputs" in cell else cell.get("shown")
             index, old = cell.get("index", place), known.get(cell["id"])
             same = old is not None and (old.source, old.index, old.shown) == (cell["source"], index, shown)
             found.append(old if same and old else CellSource(cell["id"], index, cell["source"], shown))
     if len({cell.id for cell in found}) < len(found):
         raise BadRequest("two cells have the same id")
     return found
+
+
+def _shown(cell: Mapping[str, Any]) -> str:
+    """
+    Raises:
+        BadRequest: its outputs are none.
+    """
+    try:
+        return digest(cell["outputs"])
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise BadRequest(f"the outputs of cell {cell['id']} are none") from error
 
 
 def _saved(path: Path) -> list[CellSource]:

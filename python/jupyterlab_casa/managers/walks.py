@@ -34,7 +34,7 @@ WALK = {
     "type": "object",
     "required": ["cells"],
     "properties": {
-        **CELLS["properties"],  # type: ignore[dict-item]
+        **CELLS["properties"],
         "to": KERNEL,
         "everything": {"type": "boolean"},
     },
@@ -43,7 +43,7 @@ WALK = {
 STEP = {
     "type": "object",
     "properties": {
-        "cells": CELLS["properties"]["cells"],  # type: ignore[index]
+        "cells": CELLS["properties"]["cells"],
         "ok": {"type": ["boolean", "null"]},
         "stop": {"type": "boolean"},
     },

@@ -78,6 +78,16 @@ class GraphHandler(NotebookHandler):
         await self.reply(self.managers["plans"].graph(self.argument("path"), self.sent()))
 
 
+class OutputsHandler(NotebookHandler):
+    """What cells show."""
+
+    @tornado.web.authenticated
+    @authorized("read")  # type: ignore[untyped-decorator]
+    async def post(self) -> None:
+        """Answer the identities of outputs."""
+        await self.reply(self.managers["plans"].shown(self.sent()))
+
+
 class CellHandler(CasaHandler):
     """A cell."""
 

@@ -9,7 +9,8 @@ from jupyterlab_casa.rest.displays import WindowHandler, WindowsHandler
 from jupyterlab_casa.rest.events import ChangesHandler
 from jupyterlab_casa.rest.kernels import InterruptHandler, KernelHandler, KernelsHandler, KillCallHandler
 from jupyterlab_casa.rest.logs import LogHandler, LogsHandler
-from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, PlanHandler, RunHandler
+from jupyterlab_casa.rest.measurements import MeasurementSetHandler
+from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, OutputsHandler, PlanHandler, RunHandler
 from jupyterlab_casa.rest.products import CompareHandler, RestoreHandler, VersionHandler, VersionsHandler
 from jupyterlab_casa.rest.status import StatusHandler
 from jupyterlab_casa.rest.store import CollectionHandler, StoreHandler
@@ -20,6 +21,7 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/status", StatusHandler),
     ("/tasks", TasksHandler),
     ("/tasks/{name}", TaskHandler),
+    ("/ms", MeasurementSetHandler),
     ("/plan", PlanHandler),
     ("/graph", GraphHandler),
     ("/walks", WalksHandler),
@@ -28,6 +30,7 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/walks/{walk}/stop", StopHandler),
     ("/cells/{cell}", CellHandler),
     ("/runs/{number}", RunHandler),
+    ("/outputs", OutputsHandler),
     ("/versions", VersionsHandler),
     ("/versions/{version}", VersionHandler),
     ("/versions/{version}/restore", RestoreHandler),

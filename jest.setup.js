@@ -1,0 +1,4 @@
+// jsdom has no DragEvent, which Lumino's widgets are built on.
+if (globalThis.MouseEvent) {
+  globalThis.DragEvent ??= class DragEvent extends MouseEvent {};
+}
