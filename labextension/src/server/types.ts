@@ -587,6 +587,28 @@ export interface IKernel {
   call: IRunningCall | null;
 }
 
+/** The process of a kernel's call was ended. */
+export interface IKilled {
+  /** Of the kernel. */
+  id: string;
+  task: string;
+}
+
+/** A window of a graphical task; places are in pixels. */
+export interface IWindow {
+  id: number;
+  title: string;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** The windows on a kernel's display. */
+export interface IWindows {
+  windows: IWindow[];
+}
+
 /** The kernels of the server. */
 export interface IKernels {
   kernels: IKernel[];
