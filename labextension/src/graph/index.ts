@@ -114,10 +114,8 @@ class Graph {
       import('./panel'),
       import('./layouts'),
       import('./worker'),
-      this._registry?.load(ID) ?? null
+      this._settings()
     ]);
-    const { level, names, direction } = settings?.composite ?? {};
-    state.set({ level: (level as Level | undefined) ?? 'cells', names: names !== false });
     const panel = new GraphPanel({
       state,
       layouts: new Layouts(startWorker, async request => (await import('./layout')).layOut(request)),
@@ -130,11 +128,19 @@ class Graph {
       explain: () => this._explain(),
       remember: options => {
         for (const [name, value] of Object.entries(options)) {
-          void settings?.set(name, value);
+          // where settings cannot be written, it is so until the page is closed
+          settings?.set(name, value).catch(() => undefined);
         }
       }
     });
-    panel.direction = (direction as Direction | undefined) ?? 'down';
+    const read = () => {
+      const { level = 'cells', names, direction = 'down' } = settings?.composite ?? {};
+      state.set({ level: level as Level, names: names !== false });
+      panel.direction = direction as Direction;
+    };
+    settings?.changed.connect(read);
+    panel.disposed.connect(() => settings?.changed.disconnect(read));
+    read();
     this._panel = panel;
     this._connect(panel, state);
     if (!panel.isAttached) {
@@ -143,6 +149,15 @@ class Graph {
     }
     await this.panels.add(panel);
     return panel;
+  }
+
+  /** What the user has set; null: there are no settings. */
+  private async _settings(): Promise<ISettingRegistry.ISettings | null> {
+    try {
+      return (await this._registry?.load(ID)) ?? null;
+    } catch {
+      return null; // an installation without our schemas
+    }
   }
 
   /** Follows the notebook in front while the panel is open. */

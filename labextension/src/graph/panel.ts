@@ -9,7 +9,7 @@ import { roughly } from '../notebook/words';
 import type { Direction, ILayoutRequest } from './layout';
 import type { Layouts } from './layouts';
 import type { IDiagram, Level } from './model';
-import type { Change, GraphState } from './state';
+import type { Change, GraphState, IGraphOptions } from './state';
 import { GraphView } from './view';
 import { summaryOf } from './words';
 
@@ -68,6 +68,7 @@ export class GraphPanel extends Widget {
   set direction(direction: Direction) {
     if (direction !== this._direction) {
       this._direction = direction;
+      this._press();
       void this._draw(true);
     }
   }
@@ -130,9 +131,6 @@ export class GraphPanel extends Widget {
   protected onActivateRequest(_: Message): void {
     if (!this.node.contains(document.activeElement)) {
       this._view.focus();
-      if (!this.node.contains(document.activeElement)) {
-        this._search.focus();
-      }
     }
   }
 
@@ -198,59 +196,66 @@ export class GraphPanel extends Widget {
   // -- what stands around it ----------------------------------------------------------------------------------------
 
   private _bar(): HTMLElement {
-    const { state, trans, commands, exports } = this._options;
+    const { state, trans } = this._options;
     const bar = element('div', 'jp-casa-graph-bar');
     bar.setAttribute('role', 'toolbar');
     bar.setAttribute('aria-label', trans.__('How the graph is drawn'));
-    const levels = element('div', 'jp-casa-graph-levels');
-    levels.setAttribute('role', 'radiogroup');
-    levels.setAttribute('aria-label', trans.__('What is drawn'));
-    const names: { readonly [level in Level]: string } = {
-      sections: trans.__('Sections'),
-      cells: trans.__('Cells'),
-      products: trans.__('Products')
-    };
-    for (const level of ['sections', 'cells', 'products'] as const) {
-      const button = this._button(names[level], '', () => {
-        state.set({ level });
-        this._remember();
-        this._press();
-      });
-      button.setAttribute('role', 'radio');
-      this._levels.set(level, button);
-      levels.append(button);
-    }
-    levels.addEventListener('keydown', this._onLevelKey);
     this._names = this._button(trans.__('Names'), trans.__('Python names that pass between cells'), () => {
-      state.set({ names: !state.options.names });
-      this._remember();
-      this._press();
+      this._choose({ names: !state.options.names });
     });
     this._chain = this._button(
       trans.__('Longest chain'),
       trans.__('The cells that take longest one after another: no run of the notebook can be faster'),
       () => {
-        state.set({ chain: !state.options.chain });
-        this._press();
+        this._choose({ chain: !state.options.chain });
       }
     );
-    const turn = this._button(trans.__('⤵'), trans.__('Draw it from left to right, or from the top down'), () => {
+    this._turn = this._sign('', trans.__('Draw it from left to right, or from the top down'), () => {
       this.direction = this._direction === 'down' ? 'right' : 'down';
-      this._remember();
-      this._press();
+      this._choose({});
     });
-    turn.setAttribute('aria-label', turn.title);
-    this._turn = turn;
+    const end = element('div', 'jp-casa-graph-end');
+    end.append(this._zooms(), this._turn, this._save());
+    bar.append(this._levelButtons(), this._names, this._chain, this._find(), end);
+    this._press();
+    return bar;
+  }
+
+  private _levelButtons(): HTMLElement {
+    const { trans } = this._options;
+    const group = element('div', 'jp-casa-graph-levels');
+    group.setAttribute('role', 'radiogroup');
+    group.setAttribute('aria-label', trans.__('What is drawn'));
+    const names = [
+      ['sections', trans.__('Sections')],
+      ['cells', trans.__('Cells')],
+      ['products', trans.__('Products')]
+    ] as const;
+    for (const [level, name] of names) {
+      const button = this._button(name, '', () => {
+        this._choose({ level });
+      });
+      button.setAttribute('role', 'radio');
+      this._levels.set(level, button);
+      group.append(button);
+    }
+    group.addEventListener('keydown', this._onLevelKey);
+    return group;
+  }
+
+  private _find(): HTMLElement {
+    const { state, trans } = this._options;
     this._search.type = 'search';
     this._search.placeholder = trans.__('Search');
     this._search.setAttribute('aria-label', trans.__('Search cells, tasks and products'));
     this._search.addEventListener('input', () => {
       state.query = this._search.value;
+      this._at = 0;
       this._step(0, false);
     });
     this._search.addEventListener('keydown', event => {
       if (event.key === 'Enter') {
-        this._step(event.shiftKey ? -1 : 1, event.ctrlKey || event.metaKey);
+        this._step(event.shiftKey ? -1 : 1, false);
       } else if (event.key === 'ArrowDown') {
         this._step(0, true);
       } else if (event.key === 'Escape' && this._search.value) {
@@ -263,45 +268,54 @@ export class GraphPanel extends Widget {
     });
     const find = element('div', 'jp-casa-graph-find');
     find.append(this._search, this._count);
+    return find;
+  }
+
+  private _zooms(): HTMLElement {
+    const { trans } = this._options;
     const zooms = element('div', 'jp-casa-graph-zooms');
-    const zoom = (text: string, title: string, act: () => void) => {
-      const button = this._button(text, title, act);
-      button.setAttribute('aria-label', title);
-      return button;
-    };
     this._zoom.setAttribute('aria-hidden', 'true');
     zooms.append(
-      zoom('−', trans.__('Smaller (-)'), () => {
+      this._sign('−', trans.__('Smaller (-)'), () => {
         this._view.zoom(1 / ZOOM);
       }),
       this._zoom,
-      zoom('+', trans.__('Larger (+)'), () => {
+      this._sign('+', trans.__('Larger (+)'), () => {
         this._view.zoom(ZOOM);
       }),
-      zoom(trans.__('Fit'), trans.__('Show all of it (0)'), () => {
+      this._sign(trans.__('Fit'), trans.__('Fit: show all of it (0)'), () => {
         this._view.fit();
       })
     );
-    const save = this._button('', trans.__('Save the graph as a file'), () => {
+    return zooms;
+  }
+
+  /** Opens the menu that writes files. */
+  private _save(): HTMLElement {
+    const { trans, commands, exports } = this._options;
+    const save = this._sign('', trans.__('Save the graph as a file'), () => {
       const menu = new MenuSvg({ commands });
       exports.forEach(command => menu.addItem({ command }));
-      const { left, bottom } = save.getBoundingClientRect();
       menu.aboutToClose.connect(() => {
         requestAnimationFrame(() => {
           save.focus();
         });
       });
+      const { left, bottom } = save.getBoundingClientRect();
       menu.open(left, bottom);
     });
-    save.setAttribute('aria-label', save.title);
     save.setAttribute('aria-haspopup', 'menu');
     downloadIcon.element({ container: save });
     save.append(caretDownEmptyIcon.element({ tag: 'span' }));
-    const end = element('div', 'jp-casa-graph-end');
-    end.append(zooms, turn, save);
-    bar.append(levels, this._names, this._chain, find, end);
+    return save;
+  }
+
+  /** Draws it otherwise, and remembers that. */
+  private _choose(options: Partial<IGraphOptions>): void {
+    const { state, remember } = this._options;
+    state.set(options);
+    remember({ level: state.options.level, names: state.options.names, direction: this._direction });
     this._press();
-    return bar;
   }
 
   private _button(label: string, title: string, act: () => void): HTMLButtonElement {
@@ -309,6 +323,13 @@ export class GraphPanel extends Widget {
     button.type = 'button';
     button.title = title;
     button.addEventListener('click', act);
+    return button;
+  }
+
+  /** A button whose label says little. */
+  private _sign(label: string, title: string, act: () => void): HTMLButtonElement {
+    const button = this._button(label, title, act);
+    button.setAttribute('aria-label', title);
     return button;
   }
 
@@ -323,7 +344,10 @@ export class GraphPanel extends Widget {
     }
     this._names?.setAttribute('aria-pressed', String(state.options.names));
     this._chain?.setAttribute('aria-pressed', String(state.options.chain));
-    this._turn?.setAttribute('aria-pressed', String(this._direction === 'right'));
+    if (this._turn) {
+      this._turn.setAttribute('aria-pressed', String(this._direction === 'right'));
+      this._turn.textContent = this._direction === 'right' ? '→' : '↓';
+    }
   }
 
   /** Arrow keys choose among levels, as radio buttons have it. */
@@ -345,17 +369,25 @@ export class GraphPanel extends Widget {
     return foot;
   }
 
-  /** Goes to the next node that was found, or the one before; 0: to the first. */
+  /** Goes to the next node that was found, or the one before; 0: to the same. */
   private _step(by: number, focus: boolean): void {
-    const { state, trans } = this._options;
+    const { state } = this._options;
     const found = state.diagram.nodes.filter(({ id }) => state.found.has(id));
-    this._at = by === 0 || !found.length ? 0 : (this._at + by + found.length) % found.length;
+    this._at = found.length ? (this._at + by + found.length) % found.length : 0;
     const node = found[this._at];
     if (node) {
       this._view.go(node.id, focus);
     }
-    const place = trans.__('%1 of %2', this._at + 1, found.length);
-    this._count.textContent = state.query.trim() ? (node ? place : trans.__('nothing found')) : '';
+    this._sayFound();
+  }
+
+  /** Which of how many nodes that were found. */
+  private _sayFound(): void {
+    const { state, trans } = this._options;
+    const { size } = state.found;
+    this._at = Math.min(this._at, Math.max(0, size - 1));
+    const place = size ? trans.__('%1 of %2', this._at + 1, size) : trans.__('nothing found');
+    this._count.textContent = state.query.trim() ? place : '';
   }
 
   private _say(state: GraphState): void {
@@ -379,9 +411,7 @@ export class GraphPanel extends Widget {
     if (this._chain) {
       this._chain.disabled = chain.seconds < 0.05;
     }
-    if (!state.query) {
-      this._count.textContent = '';
-    }
+    this._sayFound();
   }
 
   /** Why there is nothing to be drawn. */
@@ -396,11 +426,6 @@ export class GraphPanel extends Widget {
         : trans.__('There is no graph of this notebook: %1', trouble.message);
     }
     return trans.__('Looking what depends on what …');
-  }
-
-  private _remember(): void {
-    const { level, names } = this._options.state.options;
-    this._options.remember({ level, names, direction: this._direction });
   }
 
   private readonly _view: GraphView;

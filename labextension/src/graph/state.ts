@@ -90,8 +90,11 @@ export class GraphState implements IDisposable {
 
   /** Draws it otherwise. */
   set(options: Partial<IGraphOptions>): void {
-    this._options = { ...this._options, ...options };
-    this._renew();
+    const former = this._options;
+    this._options = { ...former, ...options };
+    if (JSON.stringify(former) !== JSON.stringify(this._options)) {
+      this._renew();
+    }
   }
 
   /** What the server told last; null: nothing. */

@@ -55,6 +55,12 @@ export class GraphView implements IDisposable {
     private readonly _open: (cell: string, enter: boolean) => void
   ) {
     this.node.className = 'jp-casa-graph-view';
+    this._svg.setAttribute('role', 'group');
+    this._svg.setAttribute('tabindex', '-1');
+    this._svg.setAttribute(
+      'aria-label',
+      _trans.__('Graph: arrow keys go from one to the next, Enter goes to the cell, plus, minus and 0 change the size')
+    );
     this._svg.append(this._port);
     this._port.append(this._edges, this._nodes);
     this._map.setAttribute('aria-hidden', 'true');
@@ -69,7 +75,7 @@ export class GraphView implements IDisposable {
     this._svg.addEventListener('keydown', this._onKeyDown);
     this._svg.addEventListener('focusin', this._onFocusIn);
     this._svg.addEventListener('focusout', () => {
-      hideHover();
+      this._hover(null);
     });
     this._map.addEventListener('pointerdown', this._onMap);
     this._map.addEventListener('pointermove', this._onMap);
@@ -123,13 +129,12 @@ export class GraphView implements IDisposable {
       this._current = this._state.home(this._state.active)?.id ?? diagram.nodes[0]?.id ?? null;
     }
     const held = anchor && this._drawn.get(anchor.id);
-    if (held) {
+    if (first || !held || this._untouched) {
+      this.begin();
+    } else {
       // what was in the middle stays where it is
       this._x = anchor.x - held.area.x * this._scale;
       this._y = anchor.y - held.area.y * this._scale;
-    }
-    if (first || !held) {
-      this.begin();
     }
     this._render();
     if (focused) {
@@ -157,7 +162,7 @@ export class GraphView implements IDisposable {
 
   /** The place has another size. */
   resize(): void {
-    if (this._layout && !this._begun) {
+    if (this._layout && this._untouched) {
       this.begin();
     }
     this._render();
@@ -169,7 +174,7 @@ export class GraphView implements IDisposable {
     if (!this._layout || width < 1 || height < 1) {
       return;
     }
-    this._begun = true;
+    this._untouched = true;
     const fit = this._fitting();
     if (fit >= SCALES.readable) {
       this.fit();
@@ -203,6 +208,7 @@ export class GraphView implements IDisposable {
       this._scale = Math.min(1, this._fitting());
       this._x = (width - this._layout.width * this._scale) / 2;
       this._y = (height - this._layout.height * this._scale) / 2;
+      this._untouched = true;
       this._changed();
     }
   }
@@ -216,6 +222,7 @@ export class GraphView implements IDisposable {
     this._x = x - (x - this._x) * by;
     this._y = y - (y - this._y) * by;
     this._scale = scale;
+    this._untouched = false;
     this._changed();
   }
 
@@ -223,6 +230,7 @@ export class GraphView implements IDisposable {
   pan(dx: number, dy: number): void {
     this._x += dx;
     this._y += dy;
+    this._untouched = false;
     this._changed();
   }
 
@@ -236,6 +244,7 @@ export class GraphView implements IDisposable {
     const { area } = drawable;
     const [left, top] = [area.x * this._scale + this._x, area.y * this._scale + this._y];
     const [right, bottom] = [left + area.width * this._scale, top + area.height * this._scale];
+    const before = [this._x, this._y, this._scale].join();
     if (this._scale < SCALES.near) {
       this._scale = SCALES.readable;
       this._center(area);
@@ -249,7 +258,10 @@ export class GraphView implements IDisposable {
         this._center(area);
       }
     }
-    this._changed();
+    if ([this._x, this._y, this._scale].join() !== before) {
+      this._untouched = false;
+      this._changed();
+    }
   }
 
   /** Makes a node the one that the keyboard is at, and brings it into sight. */
@@ -272,6 +284,8 @@ export class GraphView implements IDisposable {
     this._render();
     if (this._drawn?.size) {
       this._focus(this._current);
+    } else {
+      this._svg.focus(); // until there is a node
     }
   }
 
@@ -736,6 +750,12 @@ export class GraphView implements IDisposable {
       case 'End':
         this._goTo(nodes.at(-1)?.id);
         return true;
+      case 'n':
+        this._goTo(nodes[this._place() + 1]?.id);
+        return true;
+      case 'p':
+        this._goTo(nodes[this._place() - 1]?.id);
+        return true;
       case 'PageUp':
         this.pan(0, this._sight().height * 0.8);
         return true;
@@ -768,6 +788,11 @@ export class GraphView implements IDisposable {
       default:
         return false;
     }
+  }
+
+  /** Where in the story the keyboard is. */
+  private _place(): number {
+    return this._state.diagram.nodes.findIndex(({ id }) => id === this._current);
   }
 
   private _next(way: Way): string | null {
@@ -815,7 +840,8 @@ export class GraphView implements IDisposable {
   private _hovered: SVGGElement | null = null;
   /** The node that the keyboard is at. */
   private _current: string | null = null;
-  private _begun = false;
+  /** Where all is seen is not the user's choice. */
+  private _untouched = true;
   private _scale = 1;
   private _x = 0;
   private _y = 0;
