@@ -1,16 +1,10 @@
 import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
-import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { NotebookPanel } from '@jupyterlab/notebook';
-
-declare global {
-  interface Window {
-    jupyterapp: JupyterFrontEnd;
-  }
-}
+import { endKernels } from './helpers';
 
 test.use({ kernels: null });
 test.afterEach(async ({ page }) => {
-  await page.evaluate(() => window.jupyterapp.serviceManager.sessions.shutdownAll());
+  await endKernels(page);
 });
 
 const CELLS = [
@@ -166,9 +160,11 @@ test('help is beside the form, over a name, and in Contextual Help, also while t
   if (!box) {
     throw new Error('not to be seen');
   }
-  await page.mouse.move(box.x + 20, box.y + 6);
-  await page.mouse.move(box.x + 34, box.y + 8, { steps: 3 });
-  await expect(page.locator('.jp-casa-hover')).toContainText('Changes vis');
+  await expect(async () => {
+    await page.mouse.move(box.x + 20, box.y + 60);
+    await page.mouse.move(box.x + 34, box.y + 8, { steps: 3 });
+    await expect(page.locator('.jp-casa-hover')).toContainText('Changes vis', { timeout: 2000 });
+  }).toPass(); // the list of tasks may not have come yet
   await page.screenshot({ path: 'test-results/hover.png' });
   await page.mouse.move(box.x + 300, box.y + 300);
 

@@ -4,6 +4,7 @@ import { caretDownEmptyIcon, downloadIcon, MenuSvg } from '@jupyterlab/ui-compon
 import type { CommandRegistry } from '@lumino/commands';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
+import { graphIcon } from '../icons';
 import { element } from '../notebook/hover';
 import { roughly } from '../notebook/words';
 import type { Direction, ILayoutRequest } from './layout';
@@ -43,6 +44,7 @@ export class GraphPanel extends Widget {
     this.addClass('jp-casa-graph');
     this.title.label = trans.__('CASA graph');
     this.title.caption = trans.__('Cells, calls and data products of the notebook');
+    this.title.icon = graphIcon;
     this.title.closable = true;
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', this.title.caption);

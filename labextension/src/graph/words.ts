@@ -86,6 +86,18 @@ export function nameOf(node: INode, trans: TranslationBundle): string {
   }
 }
 
+/** The same within a sentence. */
+function mentioned(node: INode, trans: TranslationBundle): string {
+  switch (node.kind) {
+    case 'cell':
+      return trans.__('cell %1', node.number);
+    case 'section':
+      return trans.__('section %1', node.title);
+    case 'product':
+      return node.title;
+  }
+}
+
 /** What is read out of a node. */
 export function labelOf(node: INode, into: readonly IEdge[], out: readonly IEdge[], known: Known, trans: TranslationBundle): string {
   const { title, note } = faceOf(node, known, trans);
@@ -95,9 +107,10 @@ export function labelOf(node: INode, into: readonly IEdge[], out: readonly IEdge
       : node.kind === 'section'
         ? [nameOf(node, trans), note]
         : [trans.__('Data product %1', title), productNote(node, trans)];
-  const count = (edges: readonly IEdge[], one: string, many: string) =>
-    edges.length ? trans._n(one, many, edges.length) : '';
-  parts.push(count(into, 'uses %1 other', 'uses %1 others'), count(out, 'used by %1 other', 'used by %1 others'));
+  parts.push(
+    into.length ? trans._n('uses %1 other', 'uses %1 others', into.length) : '',
+    out.length ? trans._n('used by %1 other', 'used by %1 others', out.length) : ''
+  );
   return parts.filter(Boolean).join(', ');
 }
 
@@ -123,21 +136,21 @@ export function nodeWords(
   const names = new Map(known.diagram.nodes.map(other => [other.id, other]));
   const name = (id: string) => {
     const other = names.get(id);
-    return other ? nameOf(other, trans) : '';
+    return other ? mentioned(other, trans) : '';
   };
   if (node.kind === 'product') {
     const lines = [
       ...(node.paths.length > 1 ? [enumerate(node.paths, trans)] : []),
       ...(node.number ? [trans.__('Made by cell %1.', node.number)] : []),
-      ...(productNote(node, trans) ? [sentenceCase(productNote(node, trans))] : []),
-      ...(out.length ? [trans.__('Used by: %1.', enumerate(out.map(edge => lower(name(edge.target))), trans))] : []),
+      ...productLines(node, trans),
+      ...(out.length ? [trans.__('Used by: %1.', enumerate(out.map(edge => name(edge.target)), trans))] : []),
       ...staleLines(node, known, trans)
     ];
     return { title: node.title, reasons: [], lines };
   }
   const flows = [
-    ...into.map(edge => trans.__('From %1: %2', lower(name(edge.source)), told(edge.flows, trans))),
-    ...out.map(edge => trans.__('To %1: %2', lower(name(edge.target)), told(edge.flows, trans)))
+    ...into.map(edge => trans.__('From %1: %2', name(edge.source), told(edge.flows, trans))),
+    ...out.map(edge => trans.__('To %1: %2', name(edge.target), told(edge.flows, trans)))
   ];
   const few = flows.slice(0, MOST);
   if (flows.length > MOST) {
@@ -157,6 +170,15 @@ export function nodeWords(
     reasons,
     lines: [...lines, ...(isPriced || mark.call ? [] : took), ...few]
   };
+}
+
+/** What is so of a product, in sentences. */
+function productLines({ turn, role }: INode, trans: TranslationBundle): string[] {
+  return [
+    ...(turn ? [trans.__('It is state %1 of %2.', ...turn)] : []),
+    ...(role === 'input' ? [trans.__('It comes from outside the notebook.')] : []),
+    ...(role === 'final' ? [trans.__('It is left at the end.')] : [])
+  ];
 }
 
 function staleLines(node: INode, known: Known, trans: TranslationBundle): string[] {
@@ -204,14 +226,6 @@ function enumerate(items: readonly string[], trans: TranslationBundle): string {
   const few = [...new Set(items)];
   const rest = few.length > MOST ? `, ${trans.__('and %1 more', few.length - MOST)}` : '';
   return few.slice(0, MOST).join(', ') + rest;
-}
-
-function lower(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
-}
-
-function sentenceCase(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
 
 /** How it is with the whole: `24 cells: 3 stale, 2 maybe, 19 fresh`. */

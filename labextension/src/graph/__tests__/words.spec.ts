@@ -94,7 +94,7 @@ describe('what is said', () => {
   });
 
   it('of a product tells who makes and who uses it', () => {
-    expect(words('p:x.ms@a').lines).toEqual(['Made by cell 1.', 'State 1 of 2.', 'Used by: cell 2.']);
+    expect(words('p:x.ms@a').lines).toEqual(['Made by cell 1.', 'It is state 1 of 2.', 'Used by: cell 2.']);
     expect(words('p:x.ms@b').lines).toContain('It is going to be made anew, as this cell is stale.');
   });
 
