@@ -29,3 +29,10 @@ export const formIcon = drawn(
   '<path d="M3 4h7v2H3zm0 7h7v2H3zm0 7h7v2H3z"/>' +
     '<path d="M12 2.5h9.5v5H12zM13.5 4v2H20V4zM12 9.5h9.5v5H12zm1.5 1.5v2H20v-2zM12 16.5h9.5v5H12zm1.5 1.5v2H20v-2z" fill-rule="evenodd"/>'
 );
+
+/** Boxes, joined by lines. */
+export const graphIcon = drawn(
+  'graph',
+  '<path d="M8 2.5h8v5H8zM2.5 16.5h8v5h-8zm11 0h8v5h-8z"/>' +
+    '<path d="M11.2 7.5h1.6v4h5.5v5h-1.6v-3.4H7.3v3.4H5.7v-5h5.5z"/>'
+);

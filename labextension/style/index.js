@@ -3,3 +3,4 @@ import './log.css';
 import './marks.css';
 import './rerun.css';
 import './tasks.css';
+import './graph.css';

@@ -139,12 +139,12 @@ def test_json_leaves_nothing_out() -> None:
         "cells": [
             {
                 "id": "a", "index": 0, "title": "field = 0", "state": "fresh",
-                "impure": [], "outside": [], "calls": [],
+                "seconds": 1.0, "impure": [], "outside": [], "calls": [],
             },
             {
                 "id": "b", "index": 1, "title": "tclean()", "state": "stale",
-                "impure": ["the clock"], "outside": ["/x"],
-                "calls": [{"task": "tclean", "key": "9f", "action": "ran", "seconds": 2.5}],
+                "seconds": 1.0, "impure": ["the clock"], "outside": ["/x"],
+                "calls": [{"task": "tclean", "key": "9f", "action": "ran", "seconds": 2.5, "took_s": 2.5}],
             },
         ],
         "products": [],
@@ -258,3 +258,14 @@ def test_the_plan_in_one_sentence(found: Plan, said: str) -> None:
 def test_words() -> None:
     assert [about(s) for s in (0.04, 9.94, 41.4, 192)] == ["0.0 s", "9.9 s", "41 s", "3 min 12 s"]
     assert title("\n  # a\nb") == "# a" and title("x" * 60, 5) == "xxxx…" and title("") == ""
+
+
+def test_what_a_cell_takes_does_not_become_less_when_its_calls_are_restored() -> None:
+    calls = (CallUse("tclean", "k1", "restored", 0.0), CallUse("imstat", "k2", "ran", 2.0))
+    run = CellRun(1, "a", "nb", "s", "s", 0.0, 3.0, "ok", calls=calls)
+    plan = Plan("nb.ipynb", 1, True, 0.0, (CellPlan("a", 0, "fresh"), CellPlan("b", 1, "stale")))
+    cells = [CellSource("a", 0, "s", ""), CellSource("b", 1, "t", "")]
+    ran, never = as_json(build(plan, [run, None], cells, {"k1": 27.0}))["cells"]
+    assert ran["seconds"] == 30.0
+    assert [(call["seconds"], call["took_s"]) for call in ran["calls"]] == [(0.0, 27.0), (2.0, 2.0)]
+    assert never["seconds"] == 0.0

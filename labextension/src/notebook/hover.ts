@@ -11,7 +11,15 @@ const ID = 'jp-casa-hover';
 const GAP = 4;
 
 let timer: ReturnType<typeof setTimeout> | undefined;
-let shown: { node: HTMLElement; anchor: HTMLElement } | null = null;
+let shown: { node: HTMLElement; anchor: Element } | null = null;
+
+/** How words are shown. */
+export interface IHoverOptions {
+  /** What a click does; empty: nothing. */
+  hint: string;
+  /** Where the pointer is, if the words stand there and not below the element. */
+  at?: { readonly x: number; readonly y: number };
+}
 
 /**
  * Shows words beside an element, in a moment; what was shown before is gone.
@@ -19,13 +27,19 @@ let shown: { node: HTMLElement; anchor: HTMLElement } | null = null;
  * @param anchor - The element.
  * @param words - Tells what is so when it is shown; null: nothing.
  * @param trans - Our texts.
+ * @param options - By default the hint is that of a cell's mark.
  */
-export function showHover(anchor: HTMLElement, words: () => ICellWords | null, trans: TranslationBundle): void {
+export function showHover(
+  anchor: Element,
+  words: () => ICellWords | null,
+  trans: TranslationBundle,
+  options: IHoverOptions = { hint: trans.__('Click: what has changed') }
+): void {
   hideHover();
   timer = setTimeout(() => {
     const said = words();
     if (anchor.isConnected && said) {
-      show(anchor, said, trans);
+      show(anchor, contents(said, trans, options.hint), options.at);
     }
   }, REST_MS);
 }
@@ -34,7 +48,7 @@ export function showHover(anchor: HTMLElement, words: () => ICellWords | null, t
 export function updateHover(anchor: HTMLElement, words: ICellWords | null, trans: TranslationBundle): void {
   if (shown?.anchor === anchor) {
     if (words) {
-      shown.node.replaceChildren(...contents(words, trans));
+      shown.node.replaceChildren(...contents(words, trans, trans.__('Click: what has changed')));
     } else {
       hideHover();
     }
@@ -53,8 +67,8 @@ export function hideHover(): void {
   }
 }
 
-function contents(words: ICellWords, trans: TranslationBundle): HTMLElement[] {
-  return [...describe(words, trans), element('div', 'jp-casa-hover-hint', trans.__('Click: what has changed'))];
+function contents(words: ICellWords, trans: TranslationBundle, hint: string): HTMLElement[] {
+  return [...describe(words, trans), ...(hint ? [element('div', 'jp-casa-hover-hint', hint)] : [])];
 }
 
 function onKey(event: KeyboardEvent): void {
@@ -63,13 +77,13 @@ function onKey(event: KeyboardEvent): void {
   }
 }
 
-function show(anchor: HTMLElement, words: ICellWords, trans: TranslationBundle): void {
+function show(anchor: Element, said: HTMLElement[], pointer?: { readonly x: number; readonly y: number }): void {
   const node = element('div', 'jp-casa-hover');
   node.id = ID;
   node.setAttribute('role', 'tooltip');
-  node.append(...contents(words, trans));
+  node.append(...said);
   document.body.append(node);
-  const at = anchor.getBoundingClientRect();
+  const at = pointer ? new DOMRect(pointer.x, pointer.y, 0, 12) : anchor.getBoundingClientRect();
   const size = node.getBoundingClientRect();
   const below = at.bottom + GAP;
   const top = below + size.height <= window.innerHeight ? below : at.top - GAP - size.height;

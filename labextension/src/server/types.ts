@@ -279,6 +279,12 @@ export interface IRunCall extends ICall {
   memory_bytes: number | null;
 }
 
+/** A call in a graph. */
+export interface IGraphCall extends ICall {
+  /** What it took when it ran, also if it was restored since. */
+  took_s: number;
+}
+
 /** A cell in a graph. */
 export interface IGraphCell {
   id: string;
@@ -286,9 +292,11 @@ export interface IGraphCell {
   /** Its first line. */
   title: string;
   state: CellState;
+  /** What it takes to run it, as it did: restored calls count as they took when they ran. */
+  seconds: number;
   impure: string[];
   outside: string[];
-  calls: ICall[];
+  calls: IGraphCall[];
 }
 
 /** A data product in a graph. */

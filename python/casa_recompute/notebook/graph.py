@@ -23,6 +23,8 @@ class CellNode:
     title: str
     plan: CellPlan
     calls: tuple[CallUse, ...]
+    took: tuple[float, ...] = ()  # seconds of each call when it ran, also if it was restored since
+    seconds: float = 0.0  # to run it as it did, nothing being restored
 
 
 @dataclass(frozen=True)
@@ -113,20 +115,27 @@ def price(cell: CellPlan) -> str:
     return about(cell.estimate_s) if runs else ""
 
 
-def build(plan: Plan, runs: Sequence[CellRun | None], cells: Sequence[CellSource]) -> Graph:
+def build(
+    plan: Plan, runs: Sequence[CellRun | None], cells: Sequence[CellSource], took: Mapping[str, float] | None = None
+) -> Graph:
     """The graph of a notebook.
 
     Args:
         plan: its plan.
         runs: for each cell of the plan, the run that stands behind it; None where there is none.
         cells: the cells of the plan.
+        took: seconds of calls that were restored, when they ran, by key.
     """
     there = {cell.id for cell in plan.cells}
     makers: dict[str, str] = {}  # resource -> the last cell so far that left it as it is
     edges: list[Edge] = []
     nodes: list[CellNode] = []
     for number, (planned, run, cell) in enumerate(zip(plan.cells, runs, cells, strict=True), 1):
-        nodes.append(CellNode(planned.id, number, title(cell.source, 120), planned, run.calls if run else ()))
+        calls = run.calls if run else ()
+        spent = tuple([call.seconds or (took or {}).get(call.key or "", 0.0) for call in calls])
+        again = sum(spent) - sum([call.seconds for call in calls])
+        seconds = run.seconds + again if run else 0.0
+        nodes.append(CellNode(planned.id, number, title(cell.source, 120), planned, calls, spent, seconds))
         if run is None:
             continue
         read: dict[str, Edge] = {}
@@ -202,7 +211,11 @@ def as_json(graph: Graph) -> dict[str, Any]:
                 "state": node.plan.state,
                 "impure": list(node.plan.impure),
                 "outside": list(node.plan.outside),
-                "calls": [{"task": c.task, "key": c.key, "action": c.action, "seconds": c.seconds} for c in node.calls],
+                "seconds": round(node.seconds, 3),
+                "calls": [
+                    {"task": c.task, "key": c.key, "action": c.action, "seconds": c.seconds, "took_s": round(took, 3)}
+                    for c, took in zip(node.calls, node.took, strict=True)
+                ],
             }
             for node in graph.cells
         ],

@@ -578,6 +578,12 @@ def behind(judged: Iterable[Judged], facts: PlanFacts) -> list[CellRun | None]:
     return [one.verdict.run or one.verdict.likely or facts.last_run(one.verdict.cell.id) for one in judged]
 
 
+def took(runs: Iterable[CellRun | None], facts: PlanFacts) -> dict[str, float]:
+    """What the calls of runs that were restored took when they ran, in seconds, by key."""
+    restored = {call.key for run in runs if run for call in run.calls if call.key and not call.seconds}
+    return {key: record.seconds for key in restored if (record := facts.call(key)) is not None}
+
+
 def environment(casa: Installation) -> dict[str, str]:
     """Versions that decide whether a recorded run counts."""
     try:
@@ -606,8 +612,8 @@ def plan_notebook(
 
 def trace_notebook(
     directory: Path, notebook: str, cells: Sequence[CellSource], settings: Settings | None = None
-) -> tuple[Plan, list[CellRun | None]]:
-    """The plan, and for each cell the recorded run that stands behind it, else its last one.
+) -> tuple[Plan, list[CellRun | None], dict[str, float]]:
+    """The plan; for each cell the recorded run that stands behind it, else its last one; what restored calls took.
 
     Raises:
         LedgerError: the workspace's memory cannot be read, or belongs to a newer version of this software.
@@ -615,6 +621,7 @@ def trace_notebook(
     desk = Desk(directory, notebook, cells, settings)
     try:
         found = desk.survey()
-        return desk.plan(found), behind(found.judged, desk.lookups)
+        runs = behind(found.judged, desk.lookups)
+        return desk.plan(found), runs, took(runs, desk.lookups)
     finally:
         desk.lookups.close()

@@ -29,6 +29,7 @@ from casa_recompute.notebook.plan import (
     pass_by,
     plan_cell,
     put_together,
+    took,
 )
 from casa_recompute.notebook.simulate import ALL, HISTORY, PRODUCTS, UNKNOWN, State, judge, shared
 from casa_recompute.notebook.source import uses
@@ -102,8 +103,8 @@ class Planner:
 
     def trace(
         self, cells: Sequence[CellSource], settings: Settings, casa: Installation
-    ) -> tuple[Plan, list[CellRun | None]]:
-        """The plan, and for each cell the recorded run that stands behind it, else its last one.
+    ) -> tuple[Plan, list[CellRun | None], dict[str, float]]:
+        """The plan; for each cell the recorded run that stands behind it, else its last one; what restored calls took.
 
         Raises:
             LedgerError: the workspace's memory cannot be read, or belongs to a newer version of this software.
@@ -112,7 +113,8 @@ class Planner:
         with self._reading() as space:
             self._take(list(cells), space, settings, casa)
             assert self._plan is not None and self._desk is not None
-            return self._plan, behind([look.judged for look in self._looks], self._desk.lookups)
+            runs = behind([look.judged for look in self._looks], self._desk.lookups)
+            return self._plan, runs, took(runs, self._desk.lookups)
 
     def text(self, cells: Sequence[CellSource], settings: Settings, casa: Installation) -> str:
         """The plan as JSON, see :meth:`Plan.as_json`.

@@ -44,10 +44,10 @@ def graph(arguments: argparse.Namespace) -> int:
     """Say, or draw, what depends on what."""
     path, cells = _cells(arguments.notebook)
     try:
-        found, runs = trace_notebook(path.parent, path.name, cells)
+        found, runs, took = trace_notebook(path.parent, path.name, cells)
     except CANNOT_PLAN as error:
         raise CommandError(str(error)) from error
-    made = build(found, runs, cells)
+    made = build(found, runs, cells, took)
     if arguments.form == "json":
         emit(as_json(made))
     elif arguments.form == "dot":

@@ -242,8 +242,8 @@ class Plans(Manager):
         """The graph of a notebook, as ``jupyter casa graph --json`` gives it; arguments and errors as of ``plan``."""
 
         def graph(planner: Planner, said: list[CellSource]) -> str:
-            plan, runs = planner.trace(said, *self._casa_now())
-            return json.dumps(as_json(build(plan, runs, said)))
+            plan, runs, took = planner.trace(said, *self._casa_now())
+            return json.dumps(as_json(build(plan, runs, said, took)))
 
         return await self._asked("graph", path, sent, graph)
 

@@ -90,7 +90,7 @@ const CONTRACT: Record<string, ISchema> = {
   ICellPlan: member(plan, 'cells', '[]'),
   IGraph: graph,
   IGraphCell: member(graph, 'cells', '[]'),
-  ICall: member(graph, 'cells', '[]', 'calls', '[]'),
+  IGraphCall: member(graph, 'cells', '[]', 'calls', '[]'),
   IGraphProduct: member(graph, 'products', '[]'),
   IGraphName: member(graph, 'names', '[]'),
   IGraphEdge: member(graph, 'edges', '[]'),
