@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections.abc import Coroutine
 from typing import Any
 
 import tornado.web
@@ -30,27 +31,14 @@ class LogsHandler(CasaHandler):
         await self.reply(self.managers["logs"].list(self.argument("path")))
 
 
-class LogHandler(CasaHandler):
-    """One log."""
+class _OfLogHandler(CasaHandler):
+    """What takes a while to find in a log."""
 
     auth_resource = "casa-logs"
     _answer: asyncio.Future[Any] | None = None
 
-    @tornado.web.authenticated
-    @authorized
-    async def get(self, session: str) -> None:
-        """Answer a window of it, or what is found in it."""
-        path = self.argument("path")
-        numbers = {"first": "from", "count": "count", "until": "until", "call": "call"}
-        given: dict[str, Any] = {key: self._integer(name) for key, name in numbers.items()}
-        given |= {name: self.optional(name) for name in _TEXTS}
-        priorities = self.optional("priority")
-        if priorities:
-            if not _PRIORITIES.fullmatch(priorities):
-                raise HTTPError(400, "priority is one, or several with commas between them, as WARN,SEVERE")
-            given["priorities"] = frozenset(priorities.split(","))
-        asked = {name: value for name, value in given.items() if value not in (None, "")}
-        self._answer = asyncio.ensure_future(self.managers["logs"].get(path, session, **asked))
+    async def _tell(self, answer: Coroutine[Any, Any, bytes]) -> None:
+        self._answer = asyncio.ensure_future(answer)
         with contextlib.suppress(asyncio.CancelledError):  # nobody is there to hear
             await self.reply(self._answer)
 
@@ -67,3 +55,36 @@ class LogHandler(CasaHandler):
         if not _INTEGER.fullmatch(text):
             raise HTTPError(400, f"{name} is a whole number")
         return int(text)
+
+
+class LogHandler(_OfLogHandler):
+    """One log."""
+
+    @tornado.web.authenticated
+    @authorized
+    async def get(self, session: str) -> None:
+        """Answer a window of it, or what is found in it."""
+        path = self.argument("path")
+        numbers = {"first": "from", "count": "count", "until": "until", "call": "call"}
+        given: dict[str, Any] = {key: self._integer(name) for key, name in numbers.items()}
+        given |= {name: self.optional(name) for name in _TEXTS}
+        priorities = self.optional("priority")
+        if priorities:
+            if not _PRIORITIES.fullmatch(priorities):
+                raise HTTPError(400, "priority is one, or several with commas between them, as WARN,SEVERE")
+            given["priorities"] = frozenset(priorities.split(","))
+        asked = {name: value for name, value in given.items() if value not in (None, "")}
+        await self._tell(self.managers["logs"].get(path, session, **asked))
+
+
+class LogCallsHandler(_OfLogHandler):
+    """Which lines of a log belong to which call."""
+
+    @tornado.web.authenticated
+    @authorized
+    async def get(self, session: str) -> None:
+        """Answer calls with their lines."""
+        path = self.argument("path")
+        given = {"first": self._integer("from"), "count": self._integer("count")}
+        asked = {name: value for name, value in given.items() if value is not None}
+        await self._tell(self.managers["logs"].calls(path, session, **asked))

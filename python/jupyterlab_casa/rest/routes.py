@@ -8,7 +8,7 @@ from jupyterlab_casa.rest.base import PREFIX, CasaHandler
 from jupyterlab_casa.rest.displays import WindowHandler, WindowsHandler
 from jupyterlab_casa.rest.events import ChangesHandler
 from jupyterlab_casa.rest.kernels import InterruptHandler, KernelHandler, KernelsHandler, KillCallHandler
-from jupyterlab_casa.rest.logs import LogHandler, LogsHandler
+from jupyterlab_casa.rest.logs import LogCallsHandler, LogHandler, LogsHandler
 from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, OutputsHandler, PlanHandler, RunHandler
 from jupyterlab_casa.rest.products import CompareHandler, RestoreHandler, VersionHandler, VersionsHandler
 from jupyterlab_casa.rest.status import StatusHandler
@@ -32,6 +32,7 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/store/collection", CollectionHandler),
     ("/logs", LogsHandler),
     ("/logs/{session}", LogHandler),
+    ("/logs/{session}/calls", LogCallsHandler),
     ("/changes", ChangesHandler),
     ("/kernels", KernelsHandler),
     ("/kernels/{kernel}", KernelHandler),

@@ -16,6 +16,7 @@ interface ISchema {
   properties?: Record<string, ISchema>;
   additionalProperties?: ISchema | boolean;
   items?: ISchema;
+  parameters?: { in?: string; name?: string; schema?: ISchema }[];
 }
 
 const document = load(readFileSync(join(REST, 'openapi.yaml'), 'utf8')) as ISchema;
@@ -34,6 +35,16 @@ function at(...path: string[]): ISchema {
 const json = ['content', 'application/json', 'schema'];
 const answer = (route: string, method = 'get') => at('paths', route, method, 'responses', '200', ...json);
 const asked = (route: string) => at('paths', route, 'post', 'requestBody', ...json);
+/** What may be asked for in an address, but for the workspace. */
+const query = (route: string): ISchema => {
+  const given = at('paths', route, 'get').parameters ?? [];
+  return {
+    type: 'object',
+    properties: Object.fromEntries(
+      given.flatMap(({ in: where, name, schema }) => (where === 'query' && name && schema ? [[name, schema]] : []))
+    )
+  };
+};
 const member = (schema: ISchema, ...names: string[]): ISchema =>
   names.reduce((part, name) => {
     const { properties, items } = resolve(part);
