@@ -199,7 +199,7 @@ class Spans:
             return [(b, e) for n, c, b, e in parts if call in (None, n) and (cell is None or c == code)]
 
     def parts(self, first: int, count: int) -> tuple[list[tuple[int, int, int]], bool]:
-        """Calls from a number on (below 0: the last so many), and where their parts begin and end; whether more follow."""
+        """Calls from a number on (below 0: the last so many), where their parts begin and end; whether more follow."""
         with self._lock:
             begin = max(0, len(self._calls) + first) if first < 0 else bisect_left(self._calls, first)
             end = len(self._calls) if first < 0 else max(begin, min(len(self._calls), begin + count))
