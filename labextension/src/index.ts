@@ -6,6 +6,7 @@ import { notebooks, rerun } from './notebook/plugins';
 import { CasaServer } from './server/client';
 import { ServerCondition } from './server/condition';
 import { storyOf, tellStory } from './story';
+import tasks from './tasks';
 import { ICasaServer } from './tokens';
 
 /** Tells CASA kernels where in the notebook each executed cell stands. */
@@ -48,4 +49,4 @@ const server: JupyterFrontEndPlugin<ICasaServer> = {
   }
 };
 
-export default [story, server, notebooks, rerun];
+export default [story, server, notebooks, rerun, ...tasks];

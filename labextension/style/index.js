@@ -1,4 +1,5 @@
+import './compare.css';
 import './log.css';
 import './marks.css';
-import './compare.css';
 import './rerun.css';
+import './tasks.css';

@@ -16,9 +16,11 @@ from jupyterlab_casa.managers.displays import Displays
 from jupyterlab_casa.managers.events import Events
 from jupyterlab_casa.managers.kernels import Kernels
 from jupyterlab_casa.managers.logs import Logs
+from jupyterlab_casa.managers.measurements import MeasurementSets
 from jupyterlab_casa.managers.plans import Plans
 from jupyterlab_casa.managers.products import Products
 from jupyterlab_casa.managers.store import Store
+from jupyterlab_casa.managers.walks import Walks
 from jupyterlab_casa.rest.routes import ROUTES, pattern
 
 
@@ -35,8 +37,12 @@ class CasaApp(ExtensionApp):
     kernels_class = Type(Kernels, klass=Kernels, help="Who tells what kernels do, and stops it.").tag(config=True)
     displays_class = Type(Displays, klass=Displays, help="Who looks at kernels' X displays.").tag(config=True)
     catalogue_class = Type(Tasks, klass=Tasks, help="Who lists and describes tasks.").tag(config=True)
+    measurements_class = Type(MeasurementSets, klass=MeasurementSets, help="Who describes MeasurementSets.").tag(
+        config=True
+    )
     products_class = Type(Products, klass=Products, help="Who tells, compares and restores versions.").tag(config=True)
     store_class = Type(Store, klass=Store, help="Who looks after the stores of workspaces.").tag(config=True)
+    walks_class = Type(Walks, klass=Walks, help="Who tells what to re-run next, and from which state.").tag(config=True)
     turns = Float(
         0.0005,
         min=0.0,

@@ -30,6 +30,7 @@ from jupyterlab_casa.rest.displays import SCREEN
 from tests.cli.conftest import Done
 from tests.server.contract import DOCUMENT, operations
 from tests.server.test_kernels import DRAW
+from tests.server.test_measurements import TABLES, make
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 PATHS = ["work", "work/nb.ipynb", "", "work/a.ms", f"work/{HOME}", "work/../work", "/", "work/nb.ipynb\0", "a" * 5000]
@@ -54,7 +55,12 @@ async def test_any_request_is_answered_as_described(
     (busy / "raw.fits").write_bytes(b"raw data" * 1000)
     kernel = await start("busy/nb.ipynb")  # in a workspace of its own: it has it all the time
     await kernel.run(DRAW)
+    make(workspace / "raw.ms", TABLES)
     known = [row["id"] for row in (await ask("versions", path="work"))["versions"]]
+    begun = {}
+    for name in ("", "step", "stop"):
+        (workspace.parent / f"walk-{name}").mkdir()
+        begun[name] = (await ask("walks", path=f"walk-{name}/nb.ipynb", body={"cells": []}))["id"]
     sessions = [row["session"] for row in (await ask("logs", path="work"))["logs"]]
     address = f"http://127.0.0.1:{jp_http_port}{jp_base_url}jupyterlab-casa/api"
     headers = {"Authorization": f"token {jp_serverapp.identity_provider.token}"}
@@ -65,8 +71,9 @@ async def test_any_request_is_answered_as_described(
 
     def ask_for(method: str, route: str) -> None:
         operation = schema[route][method]
-        fit = {"before": known[0], "after": known[1], "path": "work/nb.ipynb"}
-        queries = [{"path": path} for path in PATHS] + [fit] * len(PATHS)
+        parts["walk"] = [begun.get(route.rpartition("/")[2], begun[""])]
+        fit = {"before": known[0], "after": known[1], "path": "work/nb.ipynb", "ms": "raw.ms"}
+        queries = [{"path": path, "ms": "raw.ms"} for path in PATHS] + [fit] * len(PATHS)
         fitting = {key: values for key, values in parts.items() if f"{{{key}}}" in route}
         deep = st.sampled_from(queries).flatmap(
             lambda query: st.fixed_dictionaries({k: st.sampled_from(v) for k, v in fitting.items()}).flatmap(

@@ -31,8 +31,8 @@ from tests.server.contract import conforms, example, operations, permission
 
 READ_ONLY = ("/plan", "/graph", "/outputs")
 """Posted, though nothing is changed."""
-AT_ONCE = ("/status", "/changes")
-"""Answered from memory, without waiting for anything."""
+AT_ONCE = ("/status", "/changes", "/walks/{walk}")
+"""Answered from memory; to end a walk, once, waits for nothing but what it does just now."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -227,7 +227,7 @@ async def test_each_route_is_bounded(send, workspace: Path, jp_serverapp) -> Non
         if route in AT_ONCE:
             continue
         assert "429" in operations()[method, route]["responses"], "whoever adds a route says how it is bounded"
-        if "{kernel}" not in route:  # which is looked for first
+        if "{kernel}" not in route and "{walk}" not in route:  # which are looked for first
             assert (response.code, response.headers["Retry-After"]) == (429, "1"), (method, address)
     for manager in app.managers.values():
         manager._waiting = 0
@@ -362,7 +362,8 @@ PARTS += ["~", "%2e%2e", "%2f", "..%2f..", "\\..\\..", "a\0", "x" * 300, "\ud800
 )
 def test_no_path_leads_out_of_the_root(tree: Path, parts: list[str], before: str) -> None:
     root, path = Root(tree), before + "/".join(parts)
-    for look in (root.place, root.workspace, lambda p: root.notebook(p)[0]):
+    within = root.workspace("a")
+    for look in (root.place, root.workspace, lambda p: root.notebook(p)[0], lambda p: root.named(within, p)):
         try:
             place = look(path)
         except NotThere:
@@ -426,6 +427,16 @@ async def test_no_spelling_of_an_address_leads_out(send, workspace: Path, jp_ser
             response = await send("GET", address, None, headers)
             assert response.code in (400, 404), (address, response.body)
             assert b"outside" not in response.body and str(secret).encode() not in response.body
+
+
+def test_what_a_task_names_is_found_as_the_task_finds_it(tree: Path) -> None:
+    root = Root(tree)
+    within = root.workspace("a")
+    for name in ("b", "in", "./b/", "../a/b", "in/../b", f"{tree}/a/b", f"{tree}/../root/a/in", "../out/../root/a/b"):
+        assert root.named(within, name) == tree / "a" / "b"
+    for name in ("../../secret", "../out", "/", f"{tree}/..", f"{tree}ed", "a\0"):
+        with pytest.raises(NotThere, match="there is no .* below the server's root"):
+            root.named(within, name)
 
 
 async def test_nobody_learns_what_is_outside(ask, refused, workspace: Path, tmp_path: Path) -> None:

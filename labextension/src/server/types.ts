@@ -26,6 +26,8 @@ export interface ITaskSummary {
   summary: string;
   categories: string[];
   package: string;
+  /** Their names. */
+  parameters: string[];
 }
 
 /** All tasks of the CASA that kernels use; `version` is that of casatasks. */
@@ -65,6 +67,80 @@ export interface ICondition {
   defaults: { [name: string]: Json };
 }
 
+/** What a task does to the data that some of its parameters name. */
+export interface IUse {
+  /** `continue`: it goes on from what is there under that name, or begins it. */
+  access: 'read' | 'modify' | 'write' | 'may write' | 'continue' | 'annotate';
+  /** What, and when. */
+  rule: string;
+  parameters: string[];
+}
+
+/** What a task does to data. */
+export interface IEffects {
+  /** False: it is watched, and never remembered. */
+  trusted: boolean;
+  /** Whether it may ask the network. */
+  network: boolean;
+  notes: string;
+  uses: IUse[];
+}
+
+/** How long the last runs of a task took in a workspace. */
+export interface IDurations {
+  /** Restored calls not counted. */
+  runs: number;
+  /** The median. */
+  typical_s: number | null;
+  shortest_s: number | null;
+  longest_s: number | null;
+}
+
+/** A field of a MeasurementSet. */
+export interface IField {
+  id: number;
+  name: string;
+}
+
+/** A spectral window; in Hz. */
+export interface ISpectralWindow {
+  id: number;
+  name: string;
+  channels: number;
+  frequency: number;
+  bandwidth: number;
+}
+
+/** An antenna. */
+export interface IAntenna {
+  id: number;
+  name: string;
+  station: string;
+}
+
+/** A scan, with the ids of its fields; times as CASA's selections have them. */
+export interface IScan {
+  number: number;
+  fields: number[];
+  begin: string;
+  end: string;
+}
+
+/** What is in a MeasurementSet or a calibration table. */
+export interface IMeasurementSet {
+  schema: 1;
+  /** False: there is none, and all else is empty. */
+  exists: boolean;
+  rows: number;
+  fields: IField[];
+  spws: ISpectralWindow[];
+  antennas: IAntenna[];
+  intents: string[];
+  correlations: string[];
+  /** Null: there was no time to read them all. */
+  scans: IScan[] | null;
+}
+
 /** A task with its parameters and docs. */
 export interface ITask {
   schema: 1;
@@ -78,6 +154,9 @@ export interface ITask {
   conditions: ICondition[];
   docs: IDocsPiece[];
   example: IDocsPiece[];
+  effects: IEffects;
+  /** In the workspace that was asked about. */
+  here?: IDurations;
 }
 
 /** An output of a cell, as nbformat 4 has it. */
@@ -192,6 +271,14 @@ export interface ICall {
   seconds: number;
 }
 
+/** A call that a run of a cell made. */
+export interface IRunCall extends ICall {
+  /** CPU time, child processes included; null: it did not run, or nobody knows. */
+  cpu_s: number | null;
+  /** The most memory that it had at a time. */
+  memory_bytes: number | null;
+}
+
 /** A cell in a graph. */
 export interface IGraphCell {
   id: string;
@@ -248,7 +335,7 @@ export interface IRunSummary {
   seconds: number;
   outcome: 'ok' | 'error' | 'interrupted';
   error: string | null;
-  calls: ICall[];
+  calls: IRunCall[];
 }
 
 /** A cell: why it is stale, and its runs, the newest first. */
@@ -612,6 +699,28 @@ export interface IKernel {
   /** Number of its last event. */
   revision: number;
   call: IRunningCall | null;
+}
+
+/** The process of a kernel's call was ended. */
+export interface IKilled {
+  /** Of the kernel. */
+  id: string;
+  task: string;
+}
+
+/** A window of a graphical task; places are in pixels. */
+export interface IWindow {
+  id: number;
+  title: string;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** The windows on a kernel's display. */
+export interface IWindows {
+  windows: IWindow[];
 }
 
 /** The kernels of the server. */

@@ -98,6 +98,14 @@ class LedgerReader:
             rows = self._db.execute(f"SELECT {columns} FROM run WHERE id > ? ORDER BY id", (number,))
             return [Run(*row) for row in rows]
 
+    def durations(self, task: str, count: int) -> tuple[int, list[float]]:
+        """How often a task ran, restored calls not counted, and the seconds that the last ``count`` runs took."""
+        ran = "FROM run WHERE task = ? AND action IN ('ran', 'watched')"
+        with self._reading():
+            total = self._db.execute(f"SELECT count(*) {ran}", (task,)).fetchone()[0]
+            rows = self._db.execute(f"SELECT seconds {ran} ORDER BY id DESC LIMIT ?", (task, count)).fetchall()
+        return total, [seconds for (seconds,) in rows]
+
     def meta(self, name: str) -> str | None:
         """A remembered fact of the workspace."""
         with self._reading():

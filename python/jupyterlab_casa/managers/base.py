@@ -121,6 +121,24 @@ class Root:
             links = []
         return all(Path(os.path.realpath(place)).is_relative_to(self.directory) for place in (home, *links))
 
+    def named(self, workspace: Path, path: str) -> Path:
+        """The real place of what a task in a workspace names; unlike :meth:`place`, also absolute, or with "..".
+
+        Raises:
+            NotThere: it leads out of the root.
+        """
+        refusal = NotThere(f"there is no {path[:200]!r} below the server's root")
+        try:
+            if "\0" in path or len(path.encode()) > _LONGEST:
+                raise refusal
+            real = os.path.realpath(workspace / path)
+        except (UnicodeEncodeError, OSError) as error:
+            raise refusal from error
+        inside = os.path.relpath(real, self.directory)
+        if inside.split("/")[0] == "..":
+            raise refusal
+        return self.place(inside)
+
     def notebook(self, path: str) -> tuple[Path, str]:
         """The workspace and the name of a notebook, which need not have been saved yet.
 

@@ -6,17 +6,32 @@ import inspect
 import json
 import math
 import re
+import statistics
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from casa_recompute.installation import Installation
 from casa_recompute.runner import CasaNotLoaded
 from casa_recompute.settings import Settings, SettingsError
-from casa_recompute.tasks import CasaNotFound, Catalogue
+from casa_recompute.tasks import CasaNotFound, Catalogue, effects, rules
 from casa_recompute.tasks.model import Condition, Parameter, Task
-from jupyterlab_casa.managers.base import Conflict, Manager, NotThere
+from jupyterlab_casa.managers.base import Conflict, Manager, NotThere, reading
+from jupyterlab_casa.managers.products import told
 
 SCHEMA = 1
 """Version of the JSON objects."""
+_ACCESSES = {
+    "reads": "read",
+    "modifies": "modify",
+    "writes": "write",
+    "may_write": "may write",
+    "prefix": "continue",
+    "annotates": "annotate",
+}
+"""Rules of the effects table, and what they say of the data that parameters name."""
+_LAST = 50
+"""Runs of a task that tell how long it usually takes."""
 _LAYOUT = re.compile(r"\S {2,}\S|\t|^\s*([-*#>]|\w+\s*(=|--|:\s))", re.MULTILINE)
 """What says that lines are to stay as they are: columns, lists, assignments."""
 
@@ -30,26 +45,43 @@ class Tasks(Manager):
         self._told: dict[str, bytes] = {}
 
     async def list(self) -> dict[str, Any]:
-        """All tasks: name, summary, categories.
+        """All tasks: name, summary, categories, names of parameters.
 
         Raises:
             Conflict: there is no CASA.
         """
         return await self.once("list", self._list)
 
-    async def get(self, name: str) -> bytes:
-        """One task with its parameters, conditions and docs, as JSON.
+    async def get(self, name: str, path: str | None = None) -> dict[str, Any] | bytes:
+        """One task with its parameters, conditions, docs and effects, as JSON.
+
+        Args:
+            name: of the task.
+            path: of a workspace, or of a notebook in it: then also how long the task took there.
 
         Raises:
-            NotThere: there is no such task.
-            Conflict: there is no CASA.
+            NotThere: there is no such task, or no such place.
+            Conflict: there is no CASA, or the workspace's memory cannot be read.
         """
-        return await self.once(name, lambda: self._get(name))
+        if path is None:
+            return await self.once(name, lambda: self._get(name))
+        directory = self.root.workspace(path)
+
+        def found() -> dict[str, Any]:
+            return {**json.loads(self._get(name)), "here": told(directory, lambda: durations(directory, name))}
+
+        return await self.once((name, directory), found)
 
     def _list(self) -> dict[str, Any]:
         catalogue = self._catalogue()
         tasks = [
-            {"name": task.name, "summary": task.summary, "categories": [*task.categories], "package": task.package}
+            {
+                "name": task.name,
+                "summary": task.summary,
+                "categories": [*task.categories],
+                "package": task.package,
+                "parameters": [parameter.name for parameter in task.parameters],
+            }
             for task in map(catalogue.__getitem__, sorted(catalogue))
         ]
         return {"schema": SCHEMA, "version": catalogue.version, "tasks": tasks}
@@ -85,7 +117,29 @@ def described(task: Task) -> dict[str, Any]:
         "conditions": [_condition(condition) for condition in task.conditions],
         "docs": blocks(task.description),
         "example": blocks(task.example),
+        "effects": _effects(task.name),
     }
+
+
+def durations(directory: Path, task: str) -> dict[str, Any]:
+    """How often a task ran in a workspace, and how long its last runs took, in seconds."""
+    try:
+        with closing(reading(directory)) as ledger:
+            count, seconds = ledger.durations(task, _LAST)
+    except NotThere:
+        count, seconds = 0, []
+    ends = {"shortest_s": min(seconds, default=None), "longest_s": max(seconds, default=None)}
+    return {"runs": count, "typical_s": statistics.median(seconds) if seconds else None, **ends}
+
+
+def _effects(name: str) -> dict[str, Any]:
+    entry = effects.table().get(name, effects.Entry())
+    uses = [
+        {"access": access, "rule": text, "parameters": sorted(rules.target_names(rules.parse(text).target))}
+        for field, access in _ACCESSES.items()
+        for text in getattr(entry, field)
+    ]
+    return {"trusted": entry.trusted, "network": bool(entry.network), "notes": entry.notes, "uses": uses}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

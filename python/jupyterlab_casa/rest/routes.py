@@ -9,18 +9,25 @@ from jupyterlab_casa.rest.displays import WindowHandler, WindowsHandler
 from jupyterlab_casa.rest.events import ChangesHandler
 from jupyterlab_casa.rest.kernels import InterruptHandler, KernelHandler, KernelsHandler, KillCallHandler
 from jupyterlab_casa.rest.logs import LogCallsHandler, LogHandler, LogsHandler
+from jupyterlab_casa.rest.measurements import MeasurementSetHandler
 from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, OutputsHandler, PlanHandler, RunHandler
 from jupyterlab_casa.rest.products import CompareHandler, RestoreHandler, VersionHandler, VersionsHandler
 from jupyterlab_casa.rest.status import StatusHandler
 from jupyterlab_casa.rest.store import CollectionHandler, StoreHandler
 from jupyterlab_casa.rest.tasks import TaskHandler, TasksHandler
+from jupyterlab_casa.rest.walks import StepHandler, StopHandler, WalkHandler, WalksHandler
 
 ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/status", StatusHandler),
     ("/tasks", TasksHandler),
     ("/tasks/{name}", TaskHandler),
+    ("/ms", MeasurementSetHandler),
     ("/plan", PlanHandler),
     ("/graph", GraphHandler),
+    ("/walks", WalksHandler),
+    ("/walks/{walk}", WalkHandler),
+    ("/walks/{walk}/step", StepHandler),
+    ("/walks/{walk}/stop", StopHandler),
     ("/cells/{cell}", CellHandler),
     ("/runs/{number}", RunHandler),
     ("/outputs", OutputsHandler),

@@ -28,5 +28,5 @@ class TaskHandler(CasaHandler):
     @tornado.web.authenticated
     @authorized
     async def get(self, name: str) -> None:
-        """Answer its parameters, conditions and docs."""
-        await self.reply(self.managers["catalogue"].get(name))
+        """Answer its parameters, conditions, docs and effects, and how long it takes in a workspace."""
+        await self.reply(self.managers["catalogue"].get(name, self.optional("path")))
