@@ -5,9 +5,10 @@ import { version } from '../../package.json';
 import { notebooks, rerun } from './notebook/plugins';
 import { CasaServer } from './server/client';
 import { ServerCondition } from './server/condition';
+import { CasaEvents } from './server/events';
 import { storyOf, tellStory } from './story';
 import tasks from './tasks';
-import { ICasaServer } from './tokens';
+import { ICasaEvents, ICasaServer } from './tokens';
 
 /** Tells CASA kernels where in the notebook each executed cell stands. */
 const story: JupyterFrontEndPlugin<void> = {
@@ -49,4 +50,18 @@ const server: JupyterFrontEndPlugin<ICasaServer> = {
   }
 };
 
-export default [story, server, notebooks, rerun, ...tasks];
+/** Hears what happens on the server. */
+const events: JupyterFrontEndPlugin<ICasaEvents> = {
+  id: 'jupyterlab-casa:events',
+  description: 'Turns the event stream of the server into signals.',
+  autoStart: true,
+  requires: [ICasaServer],
+  provides: ICasaEvents,
+  activate: (app: JupyterFrontEnd, { api, state }: ICasaServer): ICasaEvents => {
+    const events = new CasaEvents(app.serviceManager.events.stream, api, () => state.condition === 'ready');
+    state.changed.connect(() => void events.look());
+    return events;
+  }
+};
+
+export default [story, server, events, notebooks, rerun, ...tasks];

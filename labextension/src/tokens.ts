@@ -5,6 +5,7 @@ import type { ISignal } from '@lumino/signaling';
 import type { NotebookState } from './notebook/model';
 import type { CasaServer } from './server/client';
 import type { ServerCondition } from './server/condition';
+import type { CasaEvents } from './server/events';
 
 /** The domain of our texts, for `ITranslator`. */
 export const DOMAIN = 'jupyterlab_casa';
@@ -21,6 +22,15 @@ export interface ICasaServer {
 export const ICasaServer = new Token<ICasaServer>(
   'jupyterlab-casa:ICasaServer',
   'The server extension of JupyterLab-CASA.'
+);
+
+/** What happens on the server. */
+export type ICasaEvents = CasaEvents;
+
+/** What happens on the server. */
+export const ICasaEvents = new Token<ICasaEvents>(
+  'jupyterlab-casa:ICasaEvents',
+  'What happens to CASA kernels, calls, data products and stores, as signals.'
 );
 
 /** The open notebooks whose kernel is ours, and what is known of them. */

@@ -7,8 +7,7 @@ import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { MenuSvg } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
-import { CasaEvents } from '../server/events';
-import { DOMAIN, ICasaNotebooks, ICasaServer } from '../tokens';
+import { DOMAIN, ICasaEvents, ICasaNotebooks, ICasaServer } from '../tokens';
 import { CellComparison } from './compare';
 import { PanelHands } from './hands';
 import { CellMarks } from './marks';
@@ -39,14 +38,10 @@ export const notebooks: JupyterFrontEndPlugin<ICasaNotebooks> = {
   id: 'jupyterlab-casa:notebooks',
   description: 'Knows which cells of the open CASA notebooks are stale, and what runs.',
   autoStart: true,
-  requires: [INotebookTracker, ICasaServer],
+  requires: [INotebookTracker, ICasaServer, ICasaEvents],
   provides: ICasaNotebooks,
-  activate: (app: JupyterFrontEnd, tracker: INotebookTracker, server: ICasaServer) => {
-    const { api, state } = server;
-    const events = new CasaEvents(app.serviceManager.events.stream, api, () => state.condition === 'ready');
-    state.changed.connect(() => void events.look());
-    return new CasaNotebooks(tracker, server, events);
-  }
+  activate: (_: JupyterFrontEnd, tracker: INotebookTracker, server: ICasaServer, events: ICasaEvents) =>
+    new CasaNotebooks(tracker, server, events)
 };
 
 /** What belongs to one open notebook. */
