@@ -2,6 +2,7 @@ import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/applica
 import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
 import { version } from '../../package.json';
+import { logs } from './logs/plugins';
 import { notebooks, rerun } from './notebook/plugins';
 import { CasaServer } from './server/client';
 import { ServerCondition } from './server/condition';
@@ -64,4 +65,4 @@ const events: JupyterFrontEndPlugin<ICasaEvents> = {
   }
 };
 
-export default [story, server, events, notebooks, rerun, ...tasks];
+export default [story, server, events, notebooks, rerun, ...tasks, logs];

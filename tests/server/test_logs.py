@@ -148,6 +148,24 @@ async def test_calls_are_told_with_their_lines(ask: Ask, refused: Ask, logs: Pat
     assert (await refused("logs", "c3", "calls", path="work"))[0] == 404
 
 
+async def test_a_log_is_had_as_a_file(
+    jp_fetch: Any, refused: Ask, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def whole(session: str) -> Any:
+        return await jp_fetch("jupyterlab-casa", "api", "logs", session, "file", params={"path": "work"})
+
+    monkeypatch.setattr(module, "_CHUNK", 1000)
+    response = await whole("a1")
+    assert response.body == (logs / "casa-a1.log").read_bytes() and len(response.body) > 10_000
+    assert response.headers["Content-Type"] == "text/plain; charset=UTF-8"
+    assert response.headers["Content-Disposition"] == 'attachment; filename="casa-a1.log"'
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    (logs / "casa-e0.log").touch()
+    assert (await whole("e0")).body == b""
+    for session in ("c3", "..%2Fledger", '"x'):
+        assert (await refused("logs", session, "file", path="work"))[0] == 404
+
+
 async def test_conditions_and_search(ask: Ask, logs: Path) -> None:
     async def found(**wanted: str) -> list[int]:
         return numbers(await ask("logs", "a1", path="work", **{"from": "1", "count": "1000", **wanted}))

@@ -1,4 +1,4 @@
-/** The lines of a log that a filter finds: the newest first, older ones while there is time, new ones as they come. */
+/** The lines of a log that a filter finds: first those that are near, others while there is time, new ones as they come. */
 import type { ILogCall, ILogLine, ILogQuery, ILogWindow } from '../server/types';
 
 /** Lines that are asked for first, and afterwards. */
@@ -47,40 +47,39 @@ export class Matches {
     return this._searching;
   }
 
-  /** Whether there may be older ones that nobody looks for until {@link more} is asked for. */
+  /** Whether there may be others before or after them, which nobody looks for until {@link more} is asked for. */
   get hasMore(): boolean {
-    return this._low > 1 && !this._searching;
+    return !this._searching && this._isOpen;
   }
 
-  /** Looks for the newest ones, and goes on until there are enough. */
-  async start(): Promise<void> {
-    await this._back(FIRST);
+  /**
+   * Looks for those nearest to a line, and goes on until there are enough.
+   *
+   * @param around - The number of the line; where it begins to be looked, backwards and forwards.
+   * @param total - How many lines there are.
+   */
+  async start(around: number, total: number): Promise<void> {
+    this._total = total;
+    this._low = this._high = Math.min(Math.max(1, around), total + 1);
+    await this._search(FIRST);
   }
 
-  /** Looks for older ones. */
+  /** Looks for others. */
   async more(): Promise<void> {
     this._goal = this._lines.length + this._enough;
-    await this._back(MORE);
+    await this._search(MORE);
   }
 
-  /** The log has lines up to that number: looks through those that are new. */
+  /** The log has lines up to that number: those that are new are looked through, if all before them were. */
   async grow(total: number): Promise<void> {
+    const caughtUp = this._high > this._total;
     this._total = Math.max(this._total, total);
-    if (this._growing || this._high === 0) {
-      return;
+    if (caughtUp && this._low > 0 && !this._searching) {
+      this._goal = Math.max(this._goal, this._lines.length + 1);
+      this._searching = true;
+      await this._forwards();
+      this._searching = false;
     }
-    this._growing = true;
-    while (this._high <= this._total && !this._stopped) {
-      const found = await this._find({ from: this._high, count: MORE });
-      if (!found || this._gone()) {
-        break;
-      }
-      this._take(found.calls);
-      this._lines.push(...found.lines);
-      this._high = found.next ?? found.total + 1;
-      this._changed();
-    }
-    this._growing = false;
   }
 
   /** The place among the lines found of the last one that is not after a number; -1: there is none. */
@@ -102,50 +101,73 @@ export class Matches {
     this._stopped = true;
   }
 
-  private async _back(count: number): Promise<void> {
+  /** Whether there are lines that nobody has looked at. */
+  private get _isOpen(): boolean {
+    return this._low > 1 || this._high <= this._total;
+  }
+
+  private async _search(first: number): Promise<void> {
     if (this._searching) {
       return;
     }
     this._searching = true;
     this._changed();
-    for (let ask = count; this._low !== 1 && this._lines.length < this._goal && !this._stopped; ask = MORE) {
-      const found = await this._find({ from: -ask, ...(this._low > 0 ? { until: this._low } : {}) });
-      if (!found || this._gone()) {
-        break;
-      }
-      if (this._low === 0 && !found.complete) {
-        break; // it is being read for the first time; who started starts again
-      }
-      this._take(found.calls);
-      this._lines.unshift(...found.lines);
-      this._high = this._high || found.total + 1;
-      this._low = found.previous ?? 1;
-      this._changed();
+    let [forwards, more] = [true, true];
+    for (let ask = first; more && this._isOpen && this._lines.length < this._goal; ask = MORE) {
+      forwards = this._low === 1 || (!forwards && this._high <= this._total);
+      more = forwards ? await this._look(ask) : await this._lookBack(ask);
+    }
+    if (more && this._high + MORE > this._total) {
+      await this._forwards(); // what has come meanwhile
     }
     this._searching = false;
     if (!this._stopped) {
       this._changed();
-      await this.grow(this._total);
     }
+  }
+
+  /** Looks through all that follows. */
+  private async _forwards(): Promise<void> {
+    while (this._high <= this._total && (await this._look(MORE))) {
+      // and so on
+    }
+  }
+
+  private async _look(count: number): Promise<boolean> {
+    const found = await this._find({ from: this._high, count });
+    if (!found || this._stopped) {
+      return false;
+    }
+    this._lines.push(...found.lines);
+    this._total = Math.max(this._total, found.total);
+    this._high = found.next ?? found.total + 1;
+    this._take(found.calls);
+    return true;
+  }
+
+  private async _lookBack(count: number): Promise<boolean> {
+    const found = await this._find({ from: -count, until: this._low });
+    if (!found || this._stopped) {
+      return false;
+    }
+    this._lines.unshift(...found.lines);
+    this._low = found.previous ?? 1;
+    this._take(found.calls);
+    return true;
   }
 
   private _take(calls: readonly ILogCall[]): void {
     for (const call of calls) {
       this.calls.set(call.call, call);
     }
-  }
-
-  /** Whether it was stopped while somebody was asked. */
-  private _gone(): boolean {
-    return this._stopped;
+    this._changed();
   }
 
   private readonly _lines: ILogLine[] = [];
-  private _low = 0; // 0: nothing was looked at yet
+  private _low = 0; // it has not begun
   private _high = 0;
   private _total = 0;
   private _goal: number;
   private _searching = false;
-  private _growing = false;
   private _stopped = false;
 }

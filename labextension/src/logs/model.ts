@@ -123,6 +123,8 @@ export class LogModel implements IDisposable {
     if (directoryOf(former) !== directoryOf(source)) {
       this._logs = [];
       this._open(null);
+    } else {
+      this._pick();
     }
     this._changed.emit();
     void this.refresh();
@@ -158,6 +160,11 @@ export class LogModel implements IDisposable {
   }
 
   // -- what is known of it ------------------------------------------------------------------------------------------
+
+  /** Counts the logs that were shown, one after another. */
+  get era(): number {
+    return this._era;
+  }
 
   /** How many lines it has; all have numbers from 1 on. */
   get total(): number {
@@ -243,10 +250,8 @@ export class LogModel implements IDisposable {
     this._build();
   }
 
-  /** Whether not all lines are shown. */
-  get isFiltered(): boolean {
-    return Object.keys(this._query()).length > 0;
-  }
+  /** The number of the line that is on top, if the end is not followed: a filter looks there first. */
+  around = Infinity;
 
   /** What the filter has found; null: there is none. */
   get matches(): Matches | null {
@@ -285,12 +290,12 @@ export class LogModel implements IDisposable {
     return this._matches ? (this._matches.lines[line]?.number ?? 0) : line + 1;
   }
 
-  /** The row of a line by its number, or that before it if it is not shown; -1: there is none. */
-  rowOf(number: number): number {
+  /** Which of the lines that are shown (from 0) has a number, or is before it; -1: there is none. */
+  placeOf(number: number): number {
     if (!this._matches) {
-      return this._rows.rowOf(Math.min(number, this._total) - 1);
+      return Math.min(number, this._total) - 1;
     }
-    return this._rows.rowOf(Math.max(0, this._matches.placeOf(number)));
+    return this._matches.lines.length ? Math.max(0, this._matches.placeOf(number)) : -1;
   }
 
   /** A line by its number; null: it is not here, see {@link want}. */
@@ -311,19 +316,13 @@ export class LogModel implements IDisposable {
    * @param from - Number of a line: it is looked for after it, or before it.
    * @returns the number of the line that matches; null: there is none, or it cannot be told.
    */
-  async find(from: number, backwards: boolean): Promise<number | null> {
-    const query = { ...this._query(), ...this._pattern() };
-    let place = from;
-    for (;;) {
-      const given = backwards ? { from: -1, until: Math.max(1, place) } : { from: place + 1, count: 1 };
-      const found = await this._window({ ...query, ...given });
-      const [line] = found?.lines ?? [];
-      const next = backwards ? found?.previous : found?.next;
-      if (line || next == null || !found?.complete) {
-        return line?.number ?? null;
-      }
-      place = backwards ? next : next - 1;
-    }
+  find(from: number, backwards: boolean): Promise<number | null> {
+    return this._nearest({ ...this._query(), ...this._pattern() }, from, backwards);
+  }
+
+  /** The number of the last error of a call; null: there is none, or it cannot be told. */
+  lastError(call: number): Promise<number | null> {
+    return this._nearest({ call, priority: this._priorities(new Set(['severe'])) }, this._total + 1, true);
   }
 
   /** Lines by what is shown (from 0), asked for if they are not here; null: they cannot be had. */
@@ -358,6 +357,7 @@ export class LogModel implements IDisposable {
       this._active = active;
       clearTimeout(this._timer);
       if (active) {
+        this._loading = this._source !== null && this._logs.length === 0;
         void this.refresh();
       }
     }
@@ -376,13 +376,16 @@ export class LogModel implements IDisposable {
     this._grow(total);
   }
 
-  /** A kernel has begun or ended something: there may be other logs, or another call. */
-  onSession(session: string, ended: boolean): void {
-    if (session === this._session && !ended) {
+  /** A call of the session has begun or ended. */
+  callsChanged(): void {
+    if (this._active) {
       this._askCallsSoon();
-    } else {
-      void this.refresh();
     }
+  }
+
+  /** Whether it is being found out what there is; it may be asked again when this has come to an end. */
+  get isBusy(): boolean {
+    return this._refreshing || this._known < 1 || this._earlier;
   }
 
   /** Looks what there is. Never fails. */
@@ -438,7 +441,7 @@ export class LogModel implements IDisposable {
     const mine =
       logs.find(({ session }) => session === choice) ??
       logs.find(({ kernel, alive }) => alive && kernel !== null && kernel === source?.kernel) ??
-      logs.find(({ notebook, session }) => notebook === name && session !== TOOLS);
+      logs.find(({ notebook }) => notebook !== null && PathExt.basename(notebook) === name);
     if ((mine?.session ?? null) !== this._session) {
       this._open(mine?.session ?? null);
     }
@@ -454,7 +457,7 @@ export class LogModel implements IDisposable {
     this._known = 1;
     this._loading = this._active && (session !== null || this._logs.length === 0);
     this._parts = [];
-    this._earlier = null;
+    this._earlier = false;
     this._folded.clear();
     this._filter = { ...this._filter, cell: null, call: null };
     this._cache.clear();
@@ -469,17 +472,18 @@ export class LogModel implements IDisposable {
     if (!found) {
       return;
     }
+    const wasKnown = this._known === 1;
     this._loading = false;
     this._alive = found.alive;
-    this._known = found.complete ? 1 : found.indexed / Math.max(1, found.size);
+    this._known = found.complete ? 1 : Math.min(0.99, found.indexed / Math.max(1, found.size));
     this._cache.put(found.lines);
     if (!found.complete) {
       this._timer = setTimeout(() => void this.refresh(), AGAIN_MS.reading);
     }
-    const first = this._total === 0;
     this._grow(found.total);
-    if (first && found.complete) {
+    if (!wasKnown && found.complete) {
       this._search();
+      this._build();
     }
     this._cache.retry();
     await this._askCalls();
@@ -489,8 +493,11 @@ export class LogModel implements IDisposable {
     if (total <= this._total) {
       return;
     }
+    const first = this._total === 0;
     this._total = total;
-    if (this._known === 1) {
+    if (this._known === 1 && first) {
+      this._search();
+    } else if (this._known === 1) {
       void this._matches?.grow(total);
       void this._alerts?.grow(total);
     }
@@ -520,36 +527,41 @@ export class LogModel implements IDisposable {
     const last = this._parts.at(-1)?.call;
     const told = await this._asked(this._server.logCalls(session, source.path, last));
     this._asking = false;
-    if (era !== this._era || !told || this._replaced(told)) {
+    if (era !== this._era) {
+      await this._askCalls(); // of the log that is shown now
+      return;
+    }
+    if (!told || this._replaced(told)) {
       return;
     }
     const kept = last === undefined ? [] : this._parts.slice(0, partOf(this._parts, last));
     this._parts = [...kept, ...told.calls];
-    if (last === undefined) {
-      this._earlier = told.previous;
-    }
     this._grow(told.total);
     this._build();
     if (told.next !== null) {
       this._askCallsSoon();
-    } else if (this._earlier !== null) {
-      await this._askEarlierCalls(session, source.path, era);
+    }
+    if (last === undefined && told.previous !== null) {
+      await this._askEarlierCalls(session, source.path, era, told.previous);
     }
   }
 
-  /** Asks for all calls before those that are known. */
-  private async _askEarlierCalls(session: string, path: string, era: number): Promise<void> {
-    while (this._earlier !== null && this._earlier > 1) {
-      const before = this._earlier;
-      const from = Math.max(1, before - CALLS);
+  /** Asks for all calls before one. */
+  private async _askEarlierCalls(session: string, path: string, era: number, before: number): Promise<void> {
+    this._earlier = true;
+    for (let first = before; first > 1; ) {
+      const from = Math.max(1, first - CALLS);
       const told = await this._asked(this._server.logCalls(session, path, from, CALLS));
-      if (era !== this._era || !told) {
+      if (era !== this._era) {
         return;
       }
-      this._parts = [...told.calls.filter(({ call }) => call < before), ...this._parts];
-      this._earlier = from > 1 ? from : null;
+      if (!told) {
+        break; // their lines are shown as if they were of no call
+      }
+      this._parts = [...told.calls.filter(({ call }) => call < first), ...this._parts];
+      first = from;
     }
-    this._earlier = null;
+    this._earlier = false;
     this._build();
   }
 
@@ -571,7 +583,7 @@ export class LogModel implements IDisposable {
         ALERTS
       );
       this._alerts = alerts;
-      void alerts.start();
+      void alerts.start(this._total + 1, this._total);
     }
     if (Object.keys(query).length > 0) {
       const matches = new Matches(
@@ -583,8 +595,8 @@ export class LogModel implements IDisposable {
         }
       );
       this._matches = matches;
-      if (this._session !== null && this._known === 1) {
-        void matches.start();
+      if (this._total > 0 && this._known === 1) {
+        void matches.start(this.around, this._total);
       }
     }
   }
@@ -627,6 +639,20 @@ export class LogModel implements IDisposable {
   private _priorities(levels: ReadonlySet<Level>): string {
     const known = Object.keys(this.summary?.counts ?? {}).filter(name => levels.has(levelOfPriority(name)));
     return [...new Set([...[...levels].flatMap(level => NAMES[level]), ...known])].join();
+  }
+
+  /** The number of the nearest line that a query wants, after a line or before it. */
+  private async _nearest(query: ILogQuery, from: number, backwards: boolean): Promise<number | null> {
+    for (let place = from; ; ) {
+      const given = backwards ? { from: -1, until: Math.max(1, place) } : { from: place + 1, count: 1 };
+      const found = await this._window({ ...query, ...given });
+      const [line] = found?.lines ?? [];
+      const next = backwards ? found?.previous : found?.next;
+      if (line || next == null || !found?.complete) {
+        return line?.number ?? null;
+      }
+      place = backwards ? next : next - 1;
+    }
   }
 
   /** Asks for lines of the log that is shown; null: there is no answer, or it is not that log any more. */
@@ -707,8 +733,8 @@ export class LogModel implements IDisposable {
   private _alerts: Matches | null = null;
   private _grouped = true;
   private _parts: readonly ILogPart[] = [];
-  /** The first call that is known, if there may be others before it. */
-  private _earlier: number | null = null;
+  /** Whether earlier calls than those that are known are asked for. */
+  private _earlier = false;
   private _rows = new Rows([], false);
   private _active = false;
   private _isDisposed = false;

@@ -89,6 +89,11 @@ export class VirtualScroll {
     }
   }
 
+  /** The browser has gone where it was told, as near as it can. */
+  arrived(place: number): void {
+    this._place = place;
+  }
+
   /** The browser has scrolled to a place. */
   onScroll(place: number): void {
     const step = place - this._place;

@@ -237,6 +237,12 @@ export class CasaServer {
     return this._ask(`logs/${encode(session)}/calls`, { path, from, count });
   }
 
+  /** The address of the log as a file; a browser that is logged in gets it. */
+  logFile(session: string, path: string): string {
+    const query = new URLSearchParams({ path }).toString();
+    return `${URLExt.join(this.settings.baseUrl, API)}/logs/${encode(session)}/file?${query}`;
+  }
+
   /** What has happened since an event (`<epoch>.<revision>`), or what is so now. */
   changes(since?: string): Promise<IChanges> {
     return this._ask('changes', { since });

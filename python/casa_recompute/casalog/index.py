@@ -392,9 +392,17 @@ class LogIndex:
                     self._spans.update(number)  # after the lines: a call is told of before it writes
                     return not more
 
+    def open(self) -> int:
+        """Open the log to read it; the file descriptor.
+
+        Raises:
+            OSError: it cannot be had.
+        """
+        return open_log(self.path, self._within)
+
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:
-        number = open_log(self.path, self._within)
+        number = self.open()
         try:
             yield number
         finally:

@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ _PIECE_S = 0.02
 _LISTED = 1000
 """Logs of a workspace that are listed."""
 _TRIES = 5
+_CHUNK = 1 << 18
+"""Bytes of a log that are sent at a time."""
 _CALLS = 1000
 """Calls of a log that are told at once."""
 KERNELS = "kernels"
@@ -129,6 +131,32 @@ class Logs(Manager):
             pass  # others that wait for a thread have their turn
         return answer
 
+    async def whole(self, path: str, session: str) -> AsyncIterator[bytes]:
+        """The log of a session as it is now, piece by piece; there is at least one, which may be empty.
+
+        Args:
+            path: of a workspace or a notebook in it, relative to the server's root.
+            session: whose log.
+
+        Raises:
+            NotThere: there is no such log.
+            Overloaded: too much is waiting already.
+        """
+        directory = self.root.workspace(path)
+        try:
+            number = await self.work(lambda: self._index(directory, session).open())
+        except OSError as error:
+            raise _none(session) from error
+        try:
+            place, size = 0, os.fstat(number).st_size
+            while data := await self.work(lambda: os.pread(number, min(_CHUNK, size - place), place)):
+                place += len(data)
+                yield data
+            if not place:
+                yield b""
+        finally:
+            os.close(number)
+
     async def news(self, directory: Path, since: Mapping[str, int]) -> dict[str, dict[str, Any]]:
         """New lines of the logs of a workspace.
 
@@ -203,7 +231,7 @@ class Logs(Manager):
             except OSError as error:
                 if alive and isinstance(error, FileNotFoundError):
                     yield nothing(LogIndex(Path(os.devnull)))
-                raise NotThere(f"there is no log of a session {session[:40]!r} that could be read") from error
+                raise _none(session) from error
         raise Conflict("the log is being replaced again and again")
 
     def _calls(self, index: LogIndex, session: str, alive: bool, first: int, count: int) -> Iterator[bytes | None]:
@@ -297,6 +325,10 @@ class Logs(Manager):
 
 
 _EVERYTHING = Wanted()
+
+
+def _none(session: str) -> NotThere:
+    return NotThere(f"there is no log of a session {session[:40]!r} that could be read")
 
 
 def _read_on(index: LogIndex, alive: bool, end: float) -> Generator[None, None, bool]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import tornado.web
 from jupyter_server.auth.decorator import authorized
+from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
 from jupyterlab_casa.rest.base import CasaHandler
@@ -75,6 +76,30 @@ class LogHandler(_OfLogHandler):
             given["priorities"] = frozenset(priorities.split(","))
         asked = {name: value for name, value in given.items() if value not in (None, "")}
         await self._tell(self.managers["logs"].get(path, session, **asked))
+
+
+class LogFileHandler(CasaHandler):
+    """One log as a file."""
+
+    auth_resource = "casa-logs"
+
+    @tornado.web.authenticated
+    @authorized
+    async def get(self, session: str) -> None:
+        """Send all of it, however long it is, a piece after the other has gone."""
+        pieces = self.managers["logs"].whole(self.argument("path"), session)
+        first = await self.answered(anext(pieces))
+        kind = "text/plain; charset=UTF-8"
+        self.set_header("Content-Type", kind)
+        self.set_header("Content-Disposition", f'attachment; filename="casa-{session}.log"')
+        self.set_header("Cache-Control", "no-store")
+        with contextlib.suppress(StreamClosedError):  # nobody is there to take it
+            async with contextlib.aclosing(pieces):
+                self.write(first)
+                async for piece in pieces:
+                    await self.flush()
+                    self.write(piece)
+                await self.finish(set_content_type=kind)
 
 
 class LogCallsHandler(_OfLogHandler):

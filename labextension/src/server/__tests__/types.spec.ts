@@ -126,6 +126,14 @@ const CONTRACT: Record<string, ISchema> = {
   ICandidate: member(schemas('Collection'), 'candidates', '[]'),
   IRefusal: schemas('Error'),
   IRunCall: member(schemas('RunSummary'), 'calls', '[]'),
+  ILogs: answer('/logs'),
+  ILogSummary: member(answer('/logs'), 'logs', '[]'),
+  ILogWindow: answer('/logs/{session}'),
+  ILogLine: schemas('LogLine'),
+  ILogCall: schemas('LogCall'),
+  ILogCalls: answer('/logs/{session}/calls'),
+  ILogPart: member(schemas('LogCalls'), 'calls', '[]'),
+  ILogQuery: query('/logs/{session}'),
   IKernels: answer('/kernels'),
   IKernel: schemas('Kernel'),
   IRunningCall: schemas('Call'),
@@ -254,6 +262,6 @@ it.each(Object.entries(CONTRACT))('%s', (name, given) => {
 });
 
 it('has nothing that is not in the contract', () => {
-  const inner = ['IOutputJson', 'IEvent', 'ITaggedEvent']; // the latter two: what events have in common
+  const inner = ['IOutputJson', 'IEvent', 'ITaggedEvent', 'ILogState']; // what events, and answers, have in common
   expect([...interfaces.keys()].filter(name => !(name in CONTRACT) && !inner.includes(name))).toEqual([]);
 });
