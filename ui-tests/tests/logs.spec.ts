@@ -277,7 +277,7 @@ test('a million lines scroll without a stutter', async ({ page, tmpPath }) => {
     node.scrollTop = node.scrollHeight / 2;
   });
   await expect(lines(page).nth(3)).toContainText(/line (499|500)\d{3}: <b>peak<\/b>/);
-  await expect(panel(page).locator('.jp-casa-logs-body b')).toHaveCount(0);
+  await expect(panel(page).locator('.jp-casa-logs-message b')).toHaveCount(0);
   await shot(page, 'million');
   expect(await panel(page).locator('.jp-casa-logs-row').count()).toBeLessThan(60);
 
@@ -324,8 +324,7 @@ test('it says quietly why there is no log', async ({ page, tmpPath }) => {
   await openNotebook(page, `${tmpPath}/casa.ipynb`, 'casa', ['a = 1']);
   await expect(empty(page)).toHaveText(/CASA has not logged anything/);
   await page.route('**/jupyterlab-casa/api/logs*', route => route.abort());
-  await execute(page, 'jupyterlab-casa:show-log');
-  await page.evaluate(() => window.jupyterapp.commands.execute('application:activate-next-tab'));
+  await page.notebook.activate(`${tmpPath}/python.ipynb`);
   await page.notebook.activate(`${tmpPath}/casa.ipynb`);
   await expect(empty(page)).toHaveText(/The server cannot be reached/);
   await page.unroute('**/jupyterlab-casa/api/logs*');

@@ -127,8 +127,8 @@ export class VirtualScroll {
 
   /** Whether the browser cannot go on by small steps although there is more. */
   get isStuck(): boolean {
-    const before = this._place <= 0 && this._top > 0;
-    return before || (this._place >= this._scrolled - 1 && this._top < this.bottom);
+    const before = this._place < 1 && this._top >= 1;
+    return before || (this._place > this._scrolled - 1 && this._top <= this.bottom - 1);
   }
 
   /** The largest place. */
