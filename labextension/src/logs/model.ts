@@ -33,7 +33,7 @@ const NAMES: Readonly<Record<Level, readonly string[]>> = {
   debug: ['DEBUG', 'DEBUG1', 'DEBUG2'],
   info: ['INFO', 'INFO1', 'INFO2', 'INFO3', 'INFO4', 'INFO5'],
   warn: ['WARN'],
-  severe: ['SEVERE', 'ERROR', 'FATAL']
+  severe: ['SEVERE', 'ERROR']
 };
 
 /** The session that stands for the tools of all kernels. */

@@ -145,6 +145,22 @@ it('asks once at a time, and then for the newest', async () => {
   expect(marks(state)).toEqual(['stale']);
 });
 
+it('posts at once what is typed after a pause, and not too often while somebody types', async () => {
+  const { server, cell } = open('a');
+  await pass(1000);
+  const posts = () => server.posted.map(cells => cells[0]?.source);
+  cell(0).setSource('b');
+  await pass(0);
+  expect(posts()).toEqual(['a', 'b']);
+  for (const source of ['bc', 'bcd', 'bcde', 'bcdef']) {
+    cell(0).setSource(source);
+    await pass(30);
+  }
+  expect(posts()).toEqual(['a', 'b', 'bcdef']);
+  await pass(1000);
+  expect(posts()).toEqual(['a', 'b', 'bcdef']);
+});
+
 it('follows order, new and deleted cells, tags, and cells that become text', async () => {
   const { notebook, server, cell } = open('a', 'b', 'c');
   await pass(0);
