@@ -29,3 +29,9 @@ export const formIcon = drawn(
   '<path d="M3 4h7v2H3zm0 7h7v2H3zm0 7h7v2H3z"/>' +
     '<path d="M12 2.5h9.5v5H12zM13.5 4v2H20V4zM12 9.5h9.5v5H12zm1.5 1.5v2H20v-2zM12 16.5h9.5v5H12zm1.5 1.5v2H20v-2z" fill-rule="evenodd"/>'
 );
+
+/** Lines with their numbers. */
+export const logIcon = drawn(
+  'log',
+  '<path d="M3 4h2v2H3zm4 0h14v2H7zM3 9h2v2H3zm4 0h10v2H7zm-4 5h2v2H3zm4 0h14v2H7zm-4 5h2v2H3zm4 0h8v2H7z"/>'
+);

@@ -1,15 +1,6 @@
 /** The log panel: what is shown, the lines, and what is to be said when there are none. */
-import { Clipboard } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import {
-  caretDownIcon,
-  caretUpIcon,
-  copyIcon,
-  downloadIcon,
-  type LabIcon,
-  regexIcon
-} from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import { PanelLayout, Widget } from '@lumino/widgets';
 import { type Level, LEVELS } from '../log/model';
@@ -37,6 +28,8 @@ export interface ILogHost {
   openCell(call: ILogCall): void;
   /** The id of the active cell; null: there is none. */
   activeCell(): string | null;
+  /** Puts a text where it can be pasted from. */
+  copy(text: string): Promise<void>;
   /** Saves the log of the session that is shown as a file. */
   download(): void;
   /** Why there can be no log: the notebook's kernel is none of ours, for example; empty: there can be one. */
@@ -154,12 +147,7 @@ export class LogPanel extends Widget {
     if (!lines) {
       this.say(trans.__('Not all of these lines can be had just now.'));
     } else if (lines.length) {
-      const text = lines.map(line => `${words.plain(line)}\n`).join('');
-      try {
-        await navigator.clipboard.writeText(text);
-      } catch {
-        Clipboard.copyToSystem(text); // what browsers do without https, or without being allowed
-      }
+      await this._host.copy(lines.map(line => `${words.plain(line)}\n`).join(''));
       this.say(trans.__('Copied: %1', words.lines(lines.length, trans)));
     }
   }
@@ -269,9 +257,9 @@ export class LogPanel extends Widget {
     });
     const box = element('div', 'jp-casa-logs-search');
     box.append(search, this._regex, this._previous, this._next);
-    dress(this._regex, regexIcon, trans.__('Regular expression (RE2)'));
-    dress(this._previous, caretUpIcon, trans.__('Previous line that matches (Shift+Enter)'));
-    dress(this._next, caretDownIcon, trans.__('Next line that matches (Enter)'));
+    dress(this._regex, 'regex', trans.__('Regular expression (RE2)'));
+    dress(this._previous, 'up', trans.__('Previous line that matches (Shift+Enter)'));
+    dress(this._next, 'down', trans.__('Next line that matches (Enter)'));
     this._regex.addEventListener('click', () => {
       this._change({ regex: !model.filter.regex });
     });
@@ -297,8 +285,8 @@ export class LogPanel extends Widget {
     this._group.addEventListener('click', () => {
       model.grouped = !model.grouped;
     });
-    dress(this._copy, copyIcon, trans.__('Copy the selected lines, or all that are shown'));
-    dress(this._download, downloadIcon, trans.__('Download the whole log'));
+    dress(this._copy, 'copy', trans.__('Copy the selected lines, or all that are shown'));
+    dress(this._download, 'download', trans.__('Download the whole log'));
     this._copy.addEventListener('click', () => void this.copy());
     this._download.addEventListener('click', () => {
       this._host.download();
@@ -574,9 +562,8 @@ function press(button: HTMLElement, pressed: boolean): void {
 }
 
 /** A button with a picture instead of words. */
-function dress(button: HTMLElement, icon: LabIcon, title: string): void {
-  icon.element({ container: button, height: '16px', width: '16px', elementPosition: 'center' });
-  button.className = 'jp-casa-logs-icon';
+function dress(button: HTMLElement, icon: string, title: string): void {
+  button.dataset.icon = icon; // the style sheet draws it
   button.title = title;
   button.setAttribute('aria-label', title);
 }

@@ -1,11 +1,11 @@
 /** The log panel as a plugin: commands, which notebook it is about, and what happens on the server. */
 import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { ICommandPalette, WidgetTracker } from '@jupyterlab/apputils';
+import { Clipboard, ICommandPalette, WidgetTracker } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
 import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
-import { listIcon } from '@jupyterlab/ui-components';
+import { logIcon } from '../icons';
 import { isOurs } from '../notebook/notebooks';
 import type { CasaEvent } from '../server/events';
 import type { ILogCall } from '../server/types';
@@ -176,6 +176,14 @@ class LogUi implements ILogHost {
     }
   }
 
+  async copy(text: string): Promise<void> {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      Clipboard.copyToSystem(text); // without https, or without being allowed to
+    }
+  }
+
   download(): void {
     const model = this._panel?.model;
     if (model?.source && model.session !== null) {
@@ -239,7 +247,7 @@ class LogUi implements ILogHost {
       panel.followsCell = this._followsCell;
       panel.title.label = this._trans.__('CASA Log');
       panel.title.caption = this._trans.__('The CASA log of the current notebook');
-      panel.title.icon = listIcon;
+      panel.title.icon = logIcon;
       panel.title.closable = true;
       panel.disposed.connect(() => {
         this._panel = null;

@@ -15,6 +15,8 @@ class Host {
   said = '';
   openCell = jest.fn();
   download = jest.fn();
+  copied: string[] = [];
+  copy = (text: string) => Promise.resolve(void this.copied.push(text));
   cellName = ({ cell }: ILogCall) => (cell === null ? '' : `cell ${cell}`);
   nameOfCell = (id: string) => (id === '' ? '' : `cell ${id}`);
   activeCell = () => this.cell;
@@ -159,9 +161,7 @@ it('goes to the last error of a cell, whatever is filtered', async () => {
 
 it('copies what is selected, or all that is shown, as it stands in the file', async () => {
   const one = await shown();
-  const copied: string[] = [];
-  const clipboard = { writeText: (text: string) => Promise.resolve(void copied.push(text)) };
-  Object.defineProperty(navigator, 'clipboard', { configurable: true, value: clipboard });
+  const { copied } = one.host;
   one.panel.list.goTo(3);
   await one.panel.copy();
   expect(copied).toEqual(['2026-01-01 12:00:03\tINFO\ttclean::::casa\tmessage 3\n']);
