@@ -316,6 +316,14 @@ export class LogList extends Widget {
       case ' ':
         this._open(event.key === ' ');
         break;
+      case 'o': {
+        const row = this._active && this._model.rows.at(this._rowOf(this._active));
+        if (accel || event.altKey || !row) {
+          return;
+        }
+        this._only(row.section);
+        break;
+      }
       case 'a':
         if (!accel) {
           return;
@@ -371,6 +379,14 @@ export class LogList extends Widget {
     }
   }
 
+  /** Shows the lines of a call alone, or the others again. */
+  private _only({ call }: ISection): void {
+    const { filter } = this._model;
+    if (call !== null) {
+      this._model.filter = { ...filter, call: filter.call === call ? null : call, cell: null };
+    }
+  }
+
   private readonly _onClick = (event: MouseEvent): void => {
     const node = event.target instanceof Element ? event.target.closest<HTMLElement>('[data-row]') : null;
     if (!node || hasSelection()) {
@@ -384,6 +400,10 @@ export class LogList extends Widget {
       if (call) {
         this._host.openCell(call);
       }
+      return;
+    }
+    if (at && action === 'only') {
+      this._only(at.section);
       return;
     }
     if (at?.line === null && node.parentElement === this._layer) {
@@ -570,7 +590,8 @@ export class LogList extends Widget {
     const count = words.lines(section.lines, trans);
     const task = call ? call.task : section.call === null ? trans.__('outside of tasks') : trans.__('a task');
     const began = call ? new Date(call.began * 1000).toISOString().slice(0, 19).replace('T', ' ') : '';
-    const key = [section.folded, where, task, told, problems, count].join('\n');
+    const alone = section.call !== null && model.filter.call === section.call;
+    const key = [section.folded, where, task, told, problems, count, alone].join('\n');
     if (former === `${String(row)} ${key}`) {
       return key;
     }
@@ -605,6 +626,12 @@ export class LogList extends Widget {
     }
     if (problems) {
       cell.insertBefore(element('span', 'jp-casa-logs-problems', problems), cell.lastElementChild);
+    }
+    if (section.call !== null) {
+      const only = element('span', 'jp-casa-logs-link jp-casa-logs-only', alone ? trans.__('show all') : trans.__('only this'));
+      only.dataset.action = 'only';
+      only.title = trans.__('Show the lines of this call alone, or the others again (O)');
+      cell.append(only);
     }
     node.replaceChildren(cell);
     return key;

@@ -378,13 +378,16 @@ export class LogPanel extends Widget {
     this._only.hidden = filter.text === '';
     this._previous.disabled = this._next.disabled = filter.text === '';
     this._search.setAttribute('aria-invalid', String(model.complaint !== ''));
-    const chosen = filter.cell ?? (filter.call === null ? null : (model.call(filter.call)?.cell ?? null));
+    const call = filter.call === null ? null : model.call(filter.call);
+    const chosen = filter.cell !== null || filter.call !== null;
     const active = this._host.activeCell();
-    const name = this._host.nameOfCell(chosen ?? active ?? '');
+    const name = call
+      ? [this._host.cellName(call), call.task].filter(part => part).join(' › ')
+      : this._host.nameOfCell(filter.cell ?? active ?? '');
     set(this._cell, name ? trans.__('Only %1', name) : trans.__('Only this cell'));
     this._cell.title = trans.__('Show the lines of the active cell alone');
-    this._cell.disabled = chosen === null && active === null;
-    press(this._cell, chosen !== null);
+    this._cell.disabled = !chosen && active === null;
+    press(this._cell, chosen);
     press(this._follow, this._followsCell);
     press(this._group, model.grouped);
     this._copy.disabled = model.rows.length === 0;

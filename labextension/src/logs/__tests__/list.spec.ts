@@ -107,6 +107,12 @@ it('has headings that tell of cell, task and outcome, and can be folded by keybo
   expect(active(one)?.dataset.row).toBe('0');
   key(one, 'Enter');
   expect(one.host.openCell).toHaveBeenCalledWith(expect.objectContaining({ call: 1, cell: 'c0' }));
+  key(one, 'o');
+  await drawn();
+  expect([one.model.filter.call, rows(one).length]).toEqual([1, 7]);
+  rows(one)[0]?.querySelector('[data-action=only]')?.dispatchEvent(new MouseEvent('click', { bubbles: true }));
+  await drawn();
+  expect(rows(one)).toHaveLength(14);
   one.model.fold([1, 2], true);
   one.list.goTo(9);
   await drawn();
