@@ -216,7 +216,7 @@ export class LogList extends Widget {
     });
   }
 
-  /** Takes in that there are other rows, or another size; what is on top stays there. */
+  /** Takes in that there are other rows, or another size; what one looks at stays where it is. */
   private _fit(): void {
     const height = this._scroller.clientHeight;
     if (!this.isVisible || height === 0) {
@@ -226,13 +226,13 @@ export class LogList extends Widget {
     if (model.era !== this._era) {
       this._forget();
     }
-    const top = this._top;
+    const held = this._held;
     scroll.resize(model.rows.length, Math.max(ROW, height - HEADER));
     if (this._following) {
       scroll.moveTo(scroll.bottom);
-    } else if (top) {
-      const row = this._rowOf(top.place);
-      scroll.moveTo(Math.max(0, row) * ROW + (row < 0 ? 0 : top.beyond));
+    } else if (held) {
+      const row = this._rowOf(held.place);
+      scroll.moveTo(row < 0 ? 0 : row * ROW + held.beyond);
     }
     const chars = String(model.total).length;
     this.node.style.setProperty('--jp-casa-logs-digits', String(chars + Math.floor((chars - 1) / 3) * 0.6));
@@ -246,7 +246,7 @@ export class LogList extends Widget {
   /** Another log is shown. */
   private _forget(): void {
     this._era = this._model.era;
-    this._active = this._anchor = this._top = null;
+    this._active = this._anchor = this._held = null;
     this._following = true;
     this._chars = NARROW;
     this.node.style.removeProperty('--jp-casa-logs-chars');
@@ -435,16 +435,12 @@ export class LogList extends Widget {
     const { _scroll: scroll, _model: model } = this;
     const [first, end] = scroll.range;
     const [from, to] = [Math.max(0, first - SPARE), Math.min(scroll.rows, end + SPARE)];
-    const top = this._placeOfRow(first);
-    if (top) {
-      this._top = { place: top, beyond: scroll.top - first * ROW }; // where there is nothing, it may come back
-      model.around = this._following ? Infinity : top.number;
-    }
     if (Math.abs(scroll.top - this._origin) > FAR) {
       this._origin = Math.floor(scroll.top / ROW) * ROW;
     }
     const selection = this._selection();
     const active = this._active ? this._rowOf(this._active) : -1;
+    this._hold(active >= first && active < end ? active : first);
     const wanted: number[] = [];
     const free: IDrawn[] = [];
     for (const [row, drawn] of this._drawn) {
@@ -478,7 +474,7 @@ export class LogList extends Widget {
     for (let row = to - 1; row >= from; row--) {
       const node = this._drawn.get(row)?.node;
       if (node) {
-        if (node.nextSibling !== after) {
+        if (node.parentNode !== this._body || node.nextSibling !== after) {
           this._body.insertBefore(node, after);
         }
         after = node;
@@ -493,6 +489,15 @@ export class LogList extends Widget {
       this._scroller.removeAttribute('aria-activedescendant');
     }
     model.want(wanted);
+  }
+
+  /** This row stays where it is if other rows come or go; if there is none, they may come back. */
+  private _hold(row: number): void {
+    const place = this._placeOfRow(row);
+    if (place) {
+      this._held = { place, beyond: this._scroll.top - row * ROW };
+      this._model.around = this._following ? Infinity : place.number;
+    }
   }
 
   /** Where in the whole log warnings and errors are, beside the scroll bar. */
@@ -697,8 +702,8 @@ export class LogList extends Widget {
   private _chars = NARROW;
   private _frame = 0;
   private _timer: ReturnType<typeof setTimeout> | undefined;
-  /** What is on top, and by how many pixels it is above the upper edge. */
-  private _top: { place: IPlace; beyond: number } | null = null;
+  /** The row that is to stay where it is: the active one if it is in sight, or the first; and by how many pixels it is above the upper edge. */
+  private _held: { place: IPlace; beyond: number } | null = null;
   private _active: IPlace | null = null;
   /** Where the selection began; null: only the active row is selected. */
   private _anchor: IPlace | null = null;
