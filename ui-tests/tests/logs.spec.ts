@@ -51,10 +51,10 @@ const shot = (page: IJupyterLabPageFixture, name: string) =>
   page.screenshot({ path: `test-results/logs-${name}.png` });
 
 const execute = (page: IJupyterLabPageFixture, command: string, args = {}) =>
-  page.evaluate(
-    ([command, args]) => window.jupyterapp.commands.execute(command, args),
-    [command, args] as const
-  );
+  page.evaluate(([command, args]) => window.jupyterapp.commands.execute(command, args), [
+    command,
+    args
+  ] as const);
 
 /** Opens the panel, and makes it higher. */
 async function openLog(page: IJupyterLabPageFixture) {
@@ -108,7 +108,9 @@ test('the log is live, grouped by cell and call, and leads to cells and back', a
   await expect(headings(page).first()).toHaveText(/cell 1.*importuvfits.*ran in/i, { timeout: 60_000 });
   await expect(lines(page).last()).toContainText('####');
   await run(page, 1);
-  await expect(panel(page).locator('.jp-casa-logs-heading').filter({ hasText: 'listobs' }).first()).toBeVisible({
+  await expect(
+    panel(page).locator('.jp-casa-logs-heading').filter({ hasText: 'listobs' }).first()
+  ).toBeVisible({
     timeout: 60_000
   });
   await run(page, 2);
@@ -178,7 +180,9 @@ test('a restarted kernel has a new log, and the former one is there still', asyn
   const restart = execute(page, 'kernelmenu:restart');
   await page.locator('.jp-Dialog button.jp-mod-accept').click();
   await restart;
-  await expect(empty(page)).toHaveText('CASA has not logged anything in this session yet.', { timeout: 30_000 });
+  await expect(empty(page)).toHaveText('CASA has not logged anything in this session yet.', {
+    timeout: 30_000
+  });
   const sessions = panel(page).getByRole('combobox');
   await expect(sessions.locator('option')).toHaveText([/^restart.ipynb, running$/, /^restart.ipynb, ended/]);
   await sessions.selectOption({ index: 1 });

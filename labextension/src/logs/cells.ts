@@ -1,5 +1,5 @@
 /** The cells of open notebooks, as the log names them; links from cells that have failed to what the log says of it. */
-import type { CodeCell, ICodeCellModel } from '@jupyterlab/cells';
+import { CodeCell, type ICodeCellModel } from '@jupyterlab/cells';
 import { PathExt } from '@jupyterlab/coreutils';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
@@ -101,12 +101,12 @@ export class LoggedCells {
     }
     const ours = isOurs(panel);
     for (const cell of panel.content.widgets) {
-      if (cell.model.type !== 'code' || !cell.isAttached) {
+      if (!(cell instanceof CodeCell) || !cell.isAttached) {
         continue;
       }
-      const { node } = (cell as CodeCell).outputArea;
+      const { node } = cell.outputArea;
       const link = [...node.children].find(child => child.classList.contains(LINK));
-      const wanted = ours && hasFailedCall(cell.model as ICodeCellModel);
+      const wanted = ours && hasFailedCall(cell.model);
       if (link && !wanted) {
         link.remove();
       } else if (!link && wanted) {

@@ -1,6 +1,5 @@
 /** The lines of a log on the screen: only those that are seen are in the page, however many there are. */
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { Message } from '@lumino/messaging';
 import { type ISignal, Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 import { levelOf } from '../log/model';
@@ -78,7 +77,7 @@ export class LogList extends Widget {
     this._overview.setAttribute('preserveAspectRatio', 'none');
     this._overview.setAttribute('aria-hidden', 'true');
     this.node.append(scroller, this._overview);
-    _model.changed.connect(this._onChanged, this);
+    _model.changed.connect(this._onChanged);
     scroller.addEventListener('scroll', this._onScroll, { passive: true });
     scroller.addEventListener('keydown', this._onKey);
     scroller.addEventListener('click', this._onClick);
@@ -165,17 +164,18 @@ export class LogList extends Widget {
 
   dispose(): void {
     this._observer.disconnect();
+    this._model.changed.disconnect(this._onChanged);
     clearTimeout(this._timer);
     cancelAnimationFrame(this._frame);
     Signal.clearData(this);
     super.dispose();
   }
 
-  protected onAfterShow(_: Message): void {
+  protected onAfterShow(): void {
     this._fit();
   }
 
-  protected onActivateRequest(_: Message): void {
+  protected onActivateRequest(): void {
     this._scroller.focus();
   }
 
@@ -209,12 +209,12 @@ export class LogList extends Widget {
 
   // -- what happens -------------------------------------------------------------------------------------------------
 
-  private _onChanged(): void {
+  private readonly _onChanged = (): void => {
     this._frame ||= requestAnimationFrame(() => {
       this._frame = 0;
       this._fit();
     });
-  }
+  };
 
   /** Takes in that there are other rows, or another size; what one looks at stays where it is. */
   private _fit(): void {

@@ -399,8 +399,13 @@ export class LogModel implements IDisposable {
     do {
       this._again = false;
       await this._refresh();
-    } while (this._again);
+    } while (this._isDue());
     this._refreshing = false;
+  }
+
+  /** Whether somebody has asked meanwhile. */
+  private _isDue(): boolean {
+    return this._again;
   }
 
   get isDisposed(): boolean {

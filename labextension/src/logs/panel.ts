@@ -1,7 +1,6 @@
 /** The log panel: what is shown, the lines, and what is to be said when there are none. */
 import { PathExt } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { Message } from '@lumino/messaging';
 import { PanelLayout, Widget } from '@lumino/widgets';
 import { type Level, LEVELS } from '../log/model';
 import { element } from '../notebook/hover';
@@ -70,9 +69,9 @@ export class LogPanel extends Widget {
     this.list.node.append(this._empty, this._newest);
     this._said.setAttribute('role', 'status');
     this._buildBar();
-    model.changed.connect(this._onChanged, this);
-    this.list.moved.connect(this._onChanged, this);
-    _server.changed.connect(this._onChanged, this);
+    model.changed.connect(this._onChanged);
+    this.list.moved.connect(this._onChanged);
+    _server.changed.connect(this._onChanged);
     this._draw();
   }
 
@@ -172,27 +171,28 @@ export class LogPanel extends Widget {
   dispose(): void {
     clearTimeout(this._saidTimer);
     clearTimeout(this._typing);
+    this._server.changed.disconnect(this._onChanged);
     this.model.dispose();
     super.dispose();
   }
 
-  protected onAfterShow(_: Message): void {
+  protected onAfterShow(): void {
     this.model.isActive = true;
   }
 
-  protected onAfterAttach(_: Message): void {
+  protected onAfterAttach(): void {
     this.model.isActive = this.isVisible;
   }
 
-  protected onBeforeHide(_: Message): void {
+  protected onBeforeHide(): void {
     this.model.isActive = false;
   }
 
-  protected onBeforeDetach(_: Message): void {
+  protected onBeforeDetach(): void {
     this.model.isActive = false;
   }
 
-  protected onActivateRequest(_: Message): void {
+  protected onActivateRequest(): void {
     this.list.activate();
   }
 
@@ -349,14 +349,14 @@ export class LogPanel extends Widget {
 
   // -- drawing ------------------------------------------------------------------------------------------------------
 
-  private _onChanged(): void {
+  private readonly _onChanged = (): void => {
     this._frame ||= requestAnimationFrame(() => {
       this._frame = 0;
       if (!this.isDisposed) {
         this._draw();
       }
     });
-  }
+  };
 
   private _draw(): void {
     const { model, _trans: trans } = this;

@@ -1,6 +1,7 @@
 /** What jsdom lacks. */
-globalThis.structuredClone ??= <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
-globalThis.ResizeObserver ??= class {
+const world = globalThis as { structuredClone?: unknown; ResizeObserver?: unknown };
+world.structuredClone ??= <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
+world.ResizeObserver ??= class {
   observe() {
     return;
   }
@@ -10,7 +11,7 @@ globalThis.ResizeObserver ??= class {
   disconnect() {
     return;
   }
-} as unknown as typeof ResizeObserver;
+};
 
 /** Pixels that everything is high: 20 rows of the log, and the header. */
 Object.defineProperty(HTMLElement.prototype, 'clientHeight', { configurable: true, get: () => 424 });

@@ -164,7 +164,7 @@ it('a filter is looked at where one is', async () => {
   await drawn();
   one.model.filter = { ...EVERYTHING, levels: new Set(['severe']) };
   await drawn();
-  const numbers = rows(one).map(row => Number(row.querySelector('.jp-casa-logs-message')?.textContent?.slice(8)));
+  const numbers = rows(one).map(row => Number(row.querySelector('.jp-casa-logs-message')?.textContent.slice(8)));
   expect(numbers.some(number => Math.abs(number - 25_000) <= 50)).toBe(true);
   one.model.filter = EVERYTHING;
   await drawn();
