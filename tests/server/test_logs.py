@@ -148,9 +148,7 @@ async def test_calls_are_told_with_their_lines(ask: Ask, refused: Ask, logs: Pat
     assert (await refused("logs", "c3", "calls", path="work"))[0] == 404
 
 
-async def test_a_log_is_had_as_a_file(
-    jp_fetch: Any, refused: Ask, logs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_log_is_had_as_a_file(jp_fetch: Any, refused: Ask, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def whole(session: str) -> Any:
         return await jp_fetch("jupyterlab-casa", "api", "logs", session, "file", params={"path": "work"})
 
