@@ -36,3 +36,9 @@ export const graphIcon = drawn(
   '<path d="M8 2.5h8v5H8zM2.5 16.5h8v5h-8zm11 0h8v5h-8z"/>' +
     '<path d="M11.2 7.5h1.6v4h5.5v5h-1.6v-3.4H7.3v3.4H5.7v-5h5.5z"/>'
 );
+
+/** Lines with their numbers. */
+export const logIcon = drawn(
+  'log',
+  '<path d="M3 4h2v2H3zm4 0h14v2H7zM3 9h2v2H3zm4 0h10v2H7zm-4 5h2v2H3zm4 0h14v2H7zm-4 5h2v2H3zm4 0h8v2H7z"/>'
+);

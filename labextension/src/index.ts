@@ -3,6 +3,7 @@ import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
 import { version } from '../../package.json';
 import graph from './graph';
+import { logs } from './logs/plugins';
 import { notebooks, rerun } from './notebook/plugins';
 import { CasaServer } from './server/client';
 import { ServerCondition } from './server/condition';
@@ -65,4 +66,4 @@ const events: JupyterFrontEndPlugin<ICasaEvents> = {
   }
 };
 
-export default [story, server, events, notebooks, rerun, graph, ...tasks];
+export default [story, server, events, notebooks, rerun, ...tasks, graph, logs];

@@ -1,5 +1,6 @@
 import './compare.css';
 import './log.css';
+import './logs.css';
 import './marks.css';
 import './rerun.css';
 import './tasks.css';

@@ -155,6 +155,19 @@ def test_what_is_found_is_what_reading_it_all_finds(data: bytes, ended: bool, cu
             assert everything(late, **one) == expected
         told = [line.priority for line in naive(data, spans) if line.priority]
         assert index.counts == {name: told.count(name) for name in set(told)}
+        assert numbers_of_calls(index) == {one.number: one.call for one in naive(data, spans) if one.call}
+        whole = data if data.endswith(b"\n") or not data else data + b"\n"
+        for one in (index, LogIndex(path)):
+            assert one.update(ended=True) and one.update(ended=True)
+            assert everything(one) == naive(whole, spans) and one.indexed == one.size
+            assert numbers_of_calls(one) == {line.number: line.call for line in naive(whole, spans) if line.call}
+
+
+def numbers_of_calls(index: LogIndex) -> dict[int, int]:
+    """Number of a line -> that of its call."""
+    parts, more = index.calls(-1000, 1)
+    assert not more
+    return {number: part.call for part in parts for number in range(part.first, part.first + part.lines)}
 
 
 @settings(max_examples=60, deadline=None)
@@ -249,6 +262,33 @@ def test_a_line_that_is_being_written_is_none_yet(tmp_path: Path) -> None:
         index.update()
     assert [(line.number, len(line.message)) for line in everything(index)] == [(1, SMALL), (2, 5)]
     assert index.indexed < index.size
+    index.update(ended=True)
+    assert [line.message for line in everything(index)][1:] == ["short", "begun"]
+    assert index.indexed == index.size
+
+
+def test_a_last_line_without_an_end_may_be_longer_than_a_block(tmp_path: Path) -> None:
+    path = tmp_path / "casa-a1.log"
+    path.write_bytes(b"short\n" + b"x" * 3 * SMALL)
+    for seen in (False, True):
+        index = LogIndex(path)
+        if seen:
+            index.update()
+        assert index.update(ended=True)
+        assert [(line.number, len(line.message)) for line in everything(index)] == [(1, 5), (2, SMALL)]
+    with path.open("ab") as log:
+        log.write(b" and yet\nthere is more\n")
+    index.update(ended=True)
+    assert [line.message for line in everything(index)][2:] == [" and yet", "there is more"]
+
+
+def test_an_origin_ends_where_the_message_begins(tmp_path: Path) -> None:
+    path = tmp_path / "casa-a1.log"
+    path.write_text("2026-01-01 12:00:00\tINFO\ttclean::::casa\ta\tb\n")
+    index = LogIndex(path)
+    index.update()
+    assert everything(index, origin="::CASA")
+    assert not everything(index, origin="\t") and not everything(index, origin="casa\ta")
 
 
 def test_long_messages_are_cut_and_say_so(tmp_path: Path) -> None:
@@ -325,6 +365,10 @@ def test_lines_belong_to_the_call_that_wrote_them(tmp_path: Path) -> None:
         ("split", "three", None),
     ]
     assert about[0] is about[5] is None
+    parts = [module.Part(1, 2, 1), module.Part(2, 4, 1), module.Part(3, 6, 1), module.Part(4, 7, 1)]
+    assert index.calls(-2, 1) == (parts[2:], False)
+    assert index.calls(2, 2) == (parts[1:3], True)
+    assert index.calls(5, 9) == ([], False)
     assert about[1] is not None and about[1]["began"] <= about[1]["ended"] and about[1]["notebook"] == "nb.ipynb"
 
 

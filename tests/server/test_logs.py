@@ -70,6 +70,7 @@ async def test_lines_are_told_with_their_call_and_cell_while_the_session_lives_a
     monkeypatch.chdir(workspace)
     assert (await ask("logs", path="work"))["logs"][0]["lines"] == 0, "nothing has been said yet"
     assert (await ask("logs", session.id, path="work"))["total"] == 0
+    assert (await ask("logs", session.id, "calls", path="work"))["calls"] == []
     for cell in ("import", "flag", "import", "gain"):
         task, arguments = calls[cell]
         session.begin_cell(Cell(cell, order, "nb.ipynb", f"{task}()"))
@@ -118,6 +119,49 @@ async def test_a_window_from_a_line_or_from_the_end(ask: Ask, logs: Path) -> Non
     with (logs / "casa-a1.log").open("a") as log:
         log.write(line(301))
     assert numbers(await ask("logs", "a1", path="work", **{"from": "301"})) == [301]
+
+
+async def test_calls_are_told_with_their_lines(ask: Ask, refused: Ask, logs: Path) -> None:
+    writer = SpanWriter(logs / "casa-b2.log")
+    for cell in ("one", None, "two"):
+        writer.expect()
+        writer.begin("flagdata", cell, "nb.ipynb")
+        with (logs / "casa-b2.log").open("a") as log:
+            log.writelines(map(line, range(10)))
+        if cell != "two":
+            writer.end("flagdata", cell, "nb.ipynb", "ran" if cell else "failed")
+    with (logs / "casa-b2.log").open("a") as log:
+        log.write("killed in the middle of a")
+    told = await ask("logs", "b2", "calls", path="work")
+    found = [(one["call"], one["cell"], one["action"], one["first"], one["lines"]) for one in told["calls"]]
+    assert found == [(1, "one", "ran", 1, 10), (2, None, "failed", 11, 10), (3, "two", None, 21, 11)]
+    assert (told["total"], told["previous"], told["next"], told["alive"]) == (31, None, None, False)
+    last = await ask("logs", "b2", path="work", **{"from": "-1"})
+    assert last["lines"][0]["message"] == "killed in the middle of a" and last["generation"] == told["generation"]
+    part = await ask("logs", "b2", "calls", path="work", **{"from": "2", "count": "1"})
+    assert [one["call"] for one in part["calls"]] == [2] and (part["previous"], part["next"]) == (2, 3)
+    part = await ask("logs", "b2", "calls", path="work", **{"from": "-1"})
+    assert [one["call"] for one in part["calls"]] == [3] and (part["previous"], part["next"]) == (3, None)
+    assert (await ask("logs", "a1", "calls", path="work"))["calls"][0]["lines"] == 100
+    for name, value in (("from", "0"), ("from", "x"), ("count", "y")):
+        assert (await refused("logs", "b2", "calls", path="work", **{name: value}))[0] == 400
+    assert (await refused("logs", "c3", "calls", path="work"))[0] == 404
+
+
+async def test_a_log_is_had_as_a_file(jp_fetch: Any, refused: Ask, logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def whole(session: str) -> Any:
+        return await jp_fetch("jupyterlab-casa", "api", "logs", session, "file", params={"path": "work"})
+
+    monkeypatch.setattr(module, "_CHUNK", 1000)
+    response = await whole("a1")
+    assert response.body == (logs / "casa-a1.log").read_bytes() and len(response.body) > 10_000
+    assert response.headers["Content-Type"] == "text/plain; charset=UTF-8"
+    assert response.headers["Content-Disposition"] == 'attachment; filename="casa-a1.log"'
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    (logs / "casa-e0.log").touch()
+    assert (await whole("e0")).body == b""
+    for session in ("c3", "..%2Fledger", '"x'):
+        assert (await refused("logs", session, "file", path="work"))[0] == 404
 
 
 async def test_conditions_and_search(ask: Ask, logs: Path) -> None:

@@ -10,6 +10,10 @@ import type {
   IKernel,
   IKernels,
   IKilled,
+  ILogCalls,
+  ILogQuery,
+  ILogs,
+  ILogWindow,
   IMeasurementSet,
   IPlan,
   IPostedCell,
@@ -216,6 +220,27 @@ export class CasaServer {
   /** Gives a walk up where it is. */
   endWalk(id: string): Promise<IWalkEnded> {
     return this._ask(`walks/${encode(id)}`, {}, undefined, 'DELETE');
+  }
+
+  /** The logs of a workspace: `path` is a notebook, or its directory. */
+  logs(path: string): Promise<ILogs> {
+    return this._ask('logs', { path });
+  }
+
+  /** Lines of the log of a session. */
+  log(session: string, path: string, query: ILogQuery = {}): Promise<ILogWindow> {
+    return this._ask(`logs/${encode(session)}`, { path, ...query });
+  }
+
+  /** Which lines of it belong to which call: from the call `from` on (below 0: the last so many). */
+  logCalls(session: string, path: string, from?: number, count?: number): Promise<ILogCalls> {
+    return this._ask(`logs/${encode(session)}/calls`, { path, from, count });
+  }
+
+  /** The address of the log as a file; a browser that is logged in gets it. */
+  logFile(session: string, path: string): string {
+    const query = new URLSearchParams({ path }).toString();
+    return `${URLExt.join(this.settings.baseUrl, API)}/logs/${encode(session)}/file?${query}`;
   }
 
   /** What has happened since an event (`<epoch>.<revision>`), or what is so now. */

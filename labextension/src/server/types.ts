@@ -539,6 +539,128 @@ export interface ICollection {
   candidates: ICandidate[];
 }
 
+/** The log of a session: of one start of a kernel, or of a script. */
+export interface ILogSummary {
+  /** `kernels`: that of the tools (not the tasks) of all kernels of the workspace. */
+  session: string;
+  /** Jupyter's id; null: not known, or it has ended. */
+  kernel: string | null;
+  /** Its name. */
+  notebook: string | null;
+  /** Whether the session goes on. */
+  alive: boolean;
+  size: number;
+  /** Unix seconds. */
+  changed: number;
+  /** Null: it has not been read yet. */
+  lines: number | null;
+  /** How many lines have which priority; null: it has not been read yet. */
+  counts: { [priority: string]: number } | null;
+}
+
+/** The logs of a workspace, the one that changed last first. */
+export interface ILogs {
+  schema: 1;
+  logs: ILogSummary[];
+}
+
+/** A line of a log; `time`, `priority` and `origin` are empty for text that CASA did not format. */
+export interface ILogLine {
+  /** From 1 on. */
+  number: number;
+  /** `YYYY-MM-DD HH:MM:SS`, UTC. */
+  time: string;
+  /** INFO, WARN, SEVERE, DEBUG1 ... */
+  priority: string;
+  /** Ends with + where the message of the line before is continued. */
+  origin: string;
+  message: string;
+  /** The number of its call in the session; null: of none, or not known. */
+  call: number | null;
+  /** The id of the call's cell. */
+  cell: string | null;
+}
+
+/** A call that has written into a log. */
+export interface ILogCall {
+  /** Its number in the session. */
+  call: number;
+  task: string;
+  cell: string | null;
+  notebook: string;
+  /** Unix seconds. */
+  began: number;
+  /** Null: it runs, or its kernel died. */
+  ended: number | null;
+  /** Ran, restored, watched or failed; null: it runs, or its kernel died. */
+  action: string | null;
+}
+
+/** A call, and which lines are its. */
+export interface ILogPart extends ILogCall {
+  /** The number of its first line. */
+  first: number;
+  lines: number;
+}
+
+/** What is told of a log with anything that is asked about it. */
+export interface ILogState {
+  schema: 1;
+  session: string;
+  /** Another one: the log was replaced, its lines have new numbers. Empty: it has no line yet. */
+  generation: string;
+  alive: boolean;
+  size: number;
+  /** Bytes that have been read. */
+  indexed: number;
+  /** False: it is being read for the first time; ask again. */
+  complete: boolean;
+  /** Lines that have been read. */
+  total: number;
+}
+
+/** Lines of a log that were asked for, or found. */
+export interface ILogWindow extends ILogState {
+  lines: ILogLine[];
+  /** To which these lines belong. */
+  calls: ILogCall[];
+  /** Lines before this one were not looked at; null: there are none. */
+  previous: number | null;
+  /** Lines from this one on were not looked at; null: there are none. */
+  next: number | null;
+}
+
+/** Which lines of a log belong to which call. */
+export interface ILogCalls extends ILogState {
+  calls: ILogPart[];
+  /** There may be calls before this one; null: there are none. */
+  previous: number | null;
+  /** Calls from this one on were left out; null: there are none. */
+  next: number | null;
+}
+
+/** Which lines of a log are wanted: all that is given has to apply. */
+export interface ILogQuery {
+  /** The first line to look at; below 0: the last so many. */
+  from?: number;
+  /** How many, where `from` is not below 0; at most 1000. */
+  count?: number;
+  /** The first line not to look at. */
+  until?: number;
+  /** One, or several with commas between them. */
+  priority?: string;
+  origin?: string;
+  call?: number;
+  cell?: string;
+  /** UTC: 2026-01-31, or with T23:59:59. */
+  after?: string;
+  before?: string;
+  /** In whatever case. */
+  text?: string;
+  /** As RE2 has them. */
+  regex?: string;
+}
+
 /** Why it was refused: a sentence for people. */
 export interface IRefusal {
   message: string;
@@ -730,7 +852,7 @@ export interface IProductEvent extends IEvent {
 export interface ILogEvent extends IEvent {
   /** Number of the first of these lines. */
   first: number;
-  lines: { [name: string]: Json }[];
+  lines: ILogLine[];
   total: number;
   /** New lines that are not among these. */
   skipped: number;

@@ -5,7 +5,7 @@ line, between which times its lines are, and which priorities they have (0.4 MB 
 only the blocks that can hold an answer. Texts and regular expressions are looked for by RE2, whose time is proportional
 to what it reads whatever the expression is, and which lets other threads run meanwhile.
 
-* Lines end with "\\n"; what comes after the last one is no line yet. Numbers begin with 1.
+* Lines end with "\\n"; what comes after the last one is no line yet, unless nothing more will. Numbers begin with 1.
 * A line that begins with a time has that time, another one that of the line before (continued messages, foreign text).
 * Of a line longer than a block, its first 128 KiB count.
 * A log that was emptied, cut or replaced is indexed anew; see ``LogIndex.generation``.
@@ -45,6 +45,7 @@ _DIGITS = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18])
 _WEIGHTS = 10 ** np.arange(13, -1, -1, dtype=np.int64)
 _MARKS = np.array([4, 7, 10, 13, 16, 19])
 _MARK_BYTES = np.frombuffer(b"-- ::\t", np.uint8)
+_NOTHING = r"[^\x00-\x{10FFFF}]"  # matches no character
 _PRIORITY = re.compile(rb"[A-Z][A-Z0-9]*")
 _TIME = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:[ T](\d\d):(\d\d):(\d\d)(?:\.\d*)?Z?)?", re.ASCII)
 _NOT_BY_LINE = re.compile(r"\\([AzZCQ])|\\.|\(\?[a-zA-Z]*-[a-zA-Z]*m|.", re.DOTALL)
@@ -72,6 +73,15 @@ class Line:
     call: int | None
     """The number of its call in the session; see spans.py. None: it belongs to none, or that is not known."""
     cell: str | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """The lines of a call: ``lines`` of them, from number ``first`` on."""
+
+    call: int
+    first: int
+    lines: int
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,9 @@ class Wanted:
             self.patterns.append(_compiled(regex))
         if text:
             self.patterns.append(_literal("", text))
-        if origin:
+        if "\t" in origin:  # it is what ends one
+            self.patterns.append(_regexp(_NOTHING))
+        elif origin:
             self.patterns.append(_literal(r"^[^\t\n]*\t[^\t\n]*\t[^\t\n]*", origin, r"[^\t\n]*\t"))
 
 
@@ -242,6 +254,34 @@ class _View:
     spans: Spans
 
 
+class _Places:
+    """Which line begins at a place of a log, or after it; asked for places in order, it reads each block once."""
+
+    def __init__(self, view: _View, number: int) -> None:
+        self._view, self._number = view, number
+        self._block, self._data = -1, b""
+
+    def line_at(self, place: int) -> int:
+        """The number of the first line that does not begin before a place.
+
+        Raises:
+            Replaced: the log has been cut.
+        """
+        view = self._view
+        if place >= view.end:
+            return view.lines + 1
+        block = int(np.searchsorted(view.table["offset"], place, "right")) - 1
+        offset = int(view.table["offset"][block])
+        if block != self._block:
+            end = int(view.table["offset"][block + 1]) if block + 1 < len(view.table) else view.end
+            data = os.pread(self._number, min(end - offset, BLOCK), offset)
+            if len(data) < min(end - offset, BLOCK):
+                raise Replaced
+            self._block, self._data = block, data
+        before = place - offset
+        return int(view.table["line"][block]) + (1 + self._data.count(b"\n", 0, before - 1) if before else 0)
+
+
 class LogIndex:
     """The index of one log. Thread safe; it holds no file open."""
 
@@ -301,13 +341,42 @@ class LogIndex:
         call = self._spans.last
         return None if call is None else self.about(call)
 
+    def calls(self, first: int, count: int) -> tuple[list[Part], bool]:
+        """Which lines belong to which call, among those that :meth:`update` has taken in.
+
+        Args:
+            first: the number of a call; below 0: the last so many calls.
+            count: how many calls, if ``first`` is not below 0.
+
+        Returns:
+            the calls, in order, and whether there are more after them.
+
+        Raises:
+            FileNotFoundError: there is no log any more.
+            Replaced: it was emptied, cut or replaced since the last :meth:`update`.
+            OSError: it cannot be read.
+        """
+        view = self._view()
+        found, more = view.spans.parts(first, count)
+        parts = []
+        with self._opened() as number:
+            info = os.fstat(number)
+            if (info.st_dev, info.st_ino) != view.identity:
+                raise Replaced
+            reader = _Places(view, number)
+            for call, begin, end in found:
+                line = reader.line_at(begin)
+                parts.append(Part(call, line, reader.line_at(end) - line))
+        return parts, more
+
     # -- taking in --------------------------------------------------------------------------------------------------
 
-    def update(self, until: float = float("inf")) -> bool:
+    def update(self, until: float = float("inf"), *, ended: bool = False) -> bool:
         """Take in what the log has got since.
 
         Args:
             until: by ``time.monotonic()``: stop then, if there is more.
+            ended: nobody writes into it any more: what comes after the end of the last line is a line, too.
 
         Returns:
             whether all that is there is known now.
@@ -321,14 +390,22 @@ class LogIndex:
                 self._recognise(number)
             while True:
                 with self._lock:  # others may have their turn between two blocks
-                    more = self._step(number)
+                    more = self._step(number, ended)
                 if not more or time.monotonic() > until:
                     self._spans.update(number)  # after the lines: a call is told of before it writes
                     return not more
 
+    def open(self) -> int:
+        """Open the log to read it; the file descriptor.
+
+        Raises:
+            OSError: it cannot be had.
+        """
+        return open_log(self.path, self._within)
+
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:
-        number = open_log(self.path, self._within)
+        number = self.open()
         try:
             yield number
         finally:
@@ -342,32 +419,37 @@ class LogIndex:
             self._reset(identity)
         self._stamp, self.size = stamp, info.st_size
 
-    def _step(self, number: int) -> bool:
+    def _step(self, number: int, ended: bool) -> bool:
         """Take in up to a block; whether there is more."""
         began = int(self._table["offset"][self._blocks - 1]) if not self._sealed else self._end
         if self._seen > self._end:
-            return self._skip(number)
+            return self._skip(number, ended)
         room = began + BLOCK - self._end
         data = os.pread(number, room, self._end)
         whole = data.rfind(b"\n") + 1
         if whole:
             self._absorb(data[:whole], whole, data[:whole])
         if len(data) < room:
+            rest = data[whole:]
+            if ended and rest:
+                self._absorb(rest + b"\n", len(rest), rest)
+                self._sealed = True  # a block holds no line after one that has no end
             return False
         if not whole and self._sealed:
             self._seen = self._end + len(data)  # a line longer than a block
         self._sealed = True
         return True
 
-    def _skip(self, number: int) -> bool:
+    def _skip(self, number: int, ended: bool) -> bool:
         """Look for the end of a line that is longer than a block, which it then has for itself."""
         data = os.pread(number, BLOCK, self._seen)
-        found = data.find(b"\n")
-        if found < 0:
+        size = data.find(b"\n") + 1 or len(data)
+        if not data.endswith(b"\n", 0, size) and not (ended and len(data) < BLOCK):
             self._seen += len(data)
             return len(data) == BLOCK
-        length = self._seen + found + 1 - self._end
-        self._absorb(os.pread(number, BLOCK, self._end) + b"\n", length, data[: found + 1])
+        length = self._seen + size - self._end
+        last = os.pread(number, _TAIL, self._end + length - _TAIL)
+        self._absorb(os.pread(number, BLOCK, self._end) + b"\n", length, last)
         self._sealed = True
         return True
 

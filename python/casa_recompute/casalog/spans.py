@@ -198,6 +198,14 @@ class Spans:
             parts = zip(self._calls, self._cell, self._from, self._to, strict=True)
             return [(b, e) for n, c, b, e in parts if call in (None, n) and (cell is None or c == code)]
 
+    def parts(self, first: int, count: int) -> tuple[list[tuple[int, int, int]], bool]:
+        """Calls from a number on (below 0: the last so many), where their parts begin and end; whether more follow."""
+        with self._lock:
+            begin = max(0, len(self._calls) + first) if first < 0 else bisect_left(self._calls, first)
+            end = len(self._calls) if first < 0 else max(begin, min(len(self._calls), begin + count))
+            parts = zip(self._calls[begin:end], self._from[begin:end], self._to[begin:end], strict=True)
+            return list(parts), end < len(self._calls)
+
     @property
     def last(self) -> int | None:
         """The number of the last call; None: there was none."""

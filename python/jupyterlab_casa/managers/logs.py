@@ -9,14 +9,14 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from traitlets import Float, Integer
 
 from casa_recompute import live
-from casa_recompute.casalog.index import Found, LogIndex, Replaced, Wanted
+from casa_recompute.casalog.index import Found, LogIndex, Part, Replaced, Wanted
 from casa_recompute.workspace import HOME
 from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotThere
 
@@ -27,6 +27,10 @@ _PIECE_S = 0.02
 _LISTED = 1000
 """Logs of a workspace that are listed."""
 _TRIES = 5
+_CHUNK = 1 << 18
+"""Bytes of a log that are sent at a time."""
+_CALLS = 1000
+"""Calls of a log that are told at once."""
 KERNELS = "kernels"
 """Stands for a session in the name of the log into which the tools of all kernels of a workspace write."""
 _LOG = re.compile(r"casa-([0-9a-f]{1,32}|kernels)\.log")
@@ -99,6 +103,60 @@ class Logs(Manager):
             pass  # others that wait for a thread have their turn
         return answer
 
+    async def calls(self, path: str, session: str, first: int = -_CALLS, count: int = _CALLS) -> bytes:
+        """Which lines of a log belong to which call; JSON, see ``LogCalls`` in openapi.yaml.
+
+        Args:
+            path: of a workspace or a notebook in it, relative to the server's root.
+            session: whose log.
+            first: number of the first call; below 0: the last so many.
+            count: how many, when ``first`` is not below 0.
+
+        Raises:
+            BadRequest: an argument cannot be used; the message says why.
+            NotThere: there is no such log.
+            Conflict: it is being replaced all the time.
+            Overloaded: too much is waiting already.
+        """
+        directory = self.root.workspace(path)
+        if first == 0:
+            raise BadRequest("calls are counted from 1, or from -1 backwards")
+        pieces = self._tries(
+            directory,
+            session,
+            lambda index, alive: self._calls(index, session, alive, first, count),
+            lambda index: _told_calls(session, index, True, True, [], False),
+        )
+        while (answer := await self.work(lambda: next(pieces))) is None:
+            pass  # others that wait for a thread have their turn
+        return answer
+
+    async def whole(self, path: str, session: str) -> AsyncIterator[bytes]:
+        """The log of a session as it is now, piece by piece; there is at least one, which may be empty.
+
+        Args:
+            path: of a workspace or a notebook in it, relative to the server's root.
+            session: whose log.
+
+        Raises:
+            NotThere: there is no such log.
+            Overloaded: too much is waiting already.
+        """
+        directory = self.root.workspace(path)
+        try:
+            number = await self.work(lambda: self._index(directory, session).open())
+        except OSError as error:
+            raise _none(session) from error
+        try:
+            place, size = 0, os.fstat(number).st_size
+            while data := await self.work(lambda: os.pread(number, min(_CHUNK, size - place), place)):
+                place += len(data)
+                yield data
+            if not place:
+                yield b""
+        finally:
+            os.close(number)
+
     async def news(self, directory: Path, since: Mapping[str, int]) -> dict[str, dict[str, Any]]:
         """New lines of the logs of a workspace.
 
@@ -147,26 +205,46 @@ class Logs(Manager):
             wanted = Wanted(**given)
         except ValueError as error:
             raise BadRequest(str(error)) from error
+        nothing = Found([], 1, 1, 0)
+        yield from self._tries(
+            directory,
+            session,
+            lambda index, alive: self._search(index, session, alive, wanted, first, until, count),
+            lambda index: _answer(session, index, True, True, nothing),
+        )
+
+    def _tries(
+        self,
+        directory: Path,
+        session: str,
+        ask: Callable[[LogIndex, bool], Iterator[bytes | None]],
+        nothing: Callable[[LogIndex], bytes],
+    ) -> Iterator[bytes | None]:
+        """What is answered of a log and whether its session lives, or if that lives and CASA has said nothing yet."""
         alive = any(one.alive and session in (one.session, KERNELS) for one in live.read(directory / HOME))
         for _ in range(_TRIES):
             try:
-                yield from self._search(self._index(directory, session), session, alive, wanted, first, until, count)
+                yield from ask(self._index(directory, session), alive)
                 return
             except Replaced:
                 continue
             except OSError as error:
-                if alive and isinstance(error, FileNotFoundError):  # CASA has said nothing yet
-                    yield _answer(session, LogIndex(Path(os.devnull)), alive, True, Found([], 1, 1, 0))
-                raise NotThere(f"there is no log of a session {session[:40]!r} that could be read") from error
+                if alive and isinstance(error, FileNotFoundError):
+                    yield nothing(LogIndex(Path(os.devnull)))
+                raise _none(session) from error
         raise Conflict("the log is being replaced again and again")
+
+    def _calls(self, index: LogIndex, session: str, alive: bool, first: int, count: int) -> Iterator[bytes | None]:
+        complete = yield from _read_on(index, alive, time.monotonic() + self.search_time)
+        parts, more = index.calls(max(first, -_CALLS), min(count, _CALLS))
+        yield _told_calls(session, index, alive, complete, parts, more)
 
     def _search(
         self, index: LogIndex, session: str, alive: bool, wanted: Wanted, first: int, until: int | None, count: int
     ) -> Iterator[bytes | None]:
         end = time.monotonic() + self.search_time
         backwards = first < 0
-        while not (complete := index.update(time.monotonic() + _PIECE_S)) and time.monotonic() <= end:
-            yield None
+        complete = yield from _read_on(index, alive, end)
         if backwards and until is None and not complete:
             yield _answer(session, index, alive, False, Found([], index.lines + 1, index.lines + 1, index.lines))
             return
@@ -218,7 +296,7 @@ class Logs(Manager):
     def _read(self, directory: Path, row: dict[str, Any], end: float) -> None:
         index = self._index(directory, row["session"])
         try:
-            if index.update(end):
+            if index.update(end, ended=not row["alive"]):
                 last = index.last_call()
                 row |= {"lines": index.lines, "counts": index.counts, "size": index.size}
                 row["notebook"] = row["notebook"] or (last["notebook"] or None if last else None)
@@ -249,6 +327,17 @@ class Logs(Manager):
 _EVERYTHING = Wanted()
 
 
+def _none(session: str) -> NotThere:
+    return NotThere(f"there is no log of a session {session[:40]!r} that could be read")
+
+
+def _read_on(index: LogIndex, alive: bool, end: float) -> Generator[None, None, bool]:
+    """Take in what a log has got since, in pieces; in the end, whether all is known."""
+    while not (complete := index.update(time.monotonic() + _PIECE_S, ended=not alive)) and time.monotonic() <= end:
+        yield None
+    return complete
+
+
 def _sessions(home: Path, root: Path) -> list[str]:
     """Sessions of which there is a log within the server's root."""
     try:
@@ -260,9 +349,8 @@ def _sessions(home: Path, root: Path) -> list[str]:
     return [match[1] for entry in entries if (match := _LOG.fullmatch(entry.name))]
 
 
-def _answer(session: str, index: LogIndex, alive: bool, complete: bool, found: Found) -> bytes:
-    calls = sorted({line.call for line in found.lines if line.call is not None})
-    told = {
+def _of_log(session: str, index: LogIndex, alive: bool, complete: bool) -> dict[str, Any]:
+    return {
         "schema": SCHEMA,
         "session": session,
         "generation": index.generation,
@@ -270,10 +358,29 @@ def _answer(session: str, index: LogIndex, alive: bool, complete: bool, found: F
         "size": index.size,
         "indexed": index.indexed,
         "complete": complete,
+    }
+
+
+def _answer(session: str, index: LogIndex, alive: bool, complete: bool, found: Found) -> bytes:
+    calls = sorted({line.call for line in found.lines if line.call is not None})
+    told = _of_log(session, index, alive, complete) | {
         "total": found.total,
         "lines": [vars(line) for line in found.lines],
         "calls": [about for about in map(index.about, calls) if about is not None],
         "previous": found.low if found.low > 1 else None,
         "next": found.high if found.high <= found.total or not complete else None,
+    }
+    return json.dumps(told).encode()
+
+
+def _told_calls(
+    session: str, index: LogIndex, alive: bool, complete: bool, parts: builtins.list[Part], more: bool
+) -> bytes:
+    calls = [about | vars(part) for part in parts if (about := index.about(part.call)) is not None]
+    told = _of_log(session, index, alive, complete) | {
+        "total": index.lines,
+        "calls": calls,
+        "previous": parts[0].call if parts and parts[0].call > 1 else None,
+        "next": parts[-1].call + 1 if parts and more else None,
     }
     return json.dumps(told).encode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import tornado.web
 from fastjsonschema import JsonSchemaValueException
@@ -15,6 +15,7 @@ from jupyterlab_casa.managers.base import BadRequest, Conflict, NotThere, Overlo
 
 PREFIX = "/jupyterlab-casa/api"
 """Of all our addresses, after the server's base URL."""
+T = TypeVar("T")
 _STATUS: Mapping[type[Refusal], int] = {BadRequest: 400, NotThere: 404, Conflict: 409, Overloaded: 429}
 
 
@@ -101,17 +102,25 @@ class CasaHandler(APIHandler):
         Raises:
             HTTPError: 400, 404, 409 or 429, with the sentence for people.
         """
-        try:
-            found = await answer
-        except Refusal as error:
-            if isinstance(error, Overloaded):
-                self.set_header("Retry-After", "1")
-            raise HTTPError(_STATUS[type(error)], str(error)) from error
+        found = await self.answered(answer)
         try:
             said = found if isinstance(found, bytes) else json.dumps(found, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise HTTPError(409, "the memory of the workspace is damaged: it cannot be told") from error
         await self.finish(said, set_content_type=kind)
+
+    async def answered(self, answer: Awaitable[T]) -> T:
+        """What a manager answers; a refusal becomes its status.
+
+        Raises:
+            HTTPError: 400, 404, 409 or 429, with the sentence for people.
+        """
+        try:
+            return await answer
+        except Refusal as error:
+            if isinstance(error, Overloaded):
+                self.set_header("Retry-After", "1")
+            raise HTTPError(_STATUS[type(error)], str(error)) from error
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Errors are JSON, too: ``{"message": str, "reason": str | null}``."""

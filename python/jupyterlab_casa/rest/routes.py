@@ -8,7 +8,7 @@ from jupyterlab_casa.rest.base import PREFIX, CasaHandler
 from jupyterlab_casa.rest.displays import WindowHandler, WindowsHandler
 from jupyterlab_casa.rest.events import ChangesHandler
 from jupyterlab_casa.rest.kernels import InterruptHandler, KernelHandler, KernelsHandler, KillCallHandler
-from jupyterlab_casa.rest.logs import LogHandler, LogsHandler
+from jupyterlab_casa.rest.logs import LogCallsHandler, LogFileHandler, LogHandler, LogsHandler
 from jupyterlab_casa.rest.measurements import MeasurementSetHandler
 from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, OutputsHandler, PlanHandler, RunHandler
 from jupyterlab_casa.rest.products import CompareHandler, RestoreHandler, VersionHandler, VersionsHandler
@@ -39,6 +39,8 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/store/collection", CollectionHandler),
     ("/logs", LogsHandler),
     ("/logs/{session}", LogHandler),
+    ("/logs/{session}/calls", LogCallsHandler),
+    ("/logs/{session}/file", LogFileHandler),
     ("/changes", ChangesHandler),
     ("/kernels", KernelsHandler),
     ("/kernels/{kernel}", KernelHandler),

@@ -17,6 +17,7 @@ interface ISchema {
   properties?: Record<string, ISchema>;
   additionalProperties?: ISchema | boolean;
   items?: ISchema;
+  parameters?: { in?: string; name?: string; schema?: ISchema }[];
 }
 
 const document = load(readFileSync(join(REST, 'openapi.yaml'), 'utf8')) as ISchema;
@@ -35,6 +36,16 @@ function at(...path: string[]): ISchema {
 const json = ['content', 'application/json', 'schema'];
 const answer = (route: string, method = 'get') => at('paths', route, method, 'responses', '200', ...json);
 const asked = (route: string) => at('paths', route, 'post', 'requestBody', ...json);
+/** What may be asked for in an address, but for the workspace. */
+const query = (route: string): ISchema => {
+  const given = at('paths', route, 'get').parameters ?? [];
+  return {
+    type: 'object',
+    properties: Object.fromEntries(
+      given.flatMap(({ in: where, name, schema }) => (where === 'query' && name && schema ? [[name, schema]] : []))
+    )
+  };
+};
 const member = (schema: ISchema, ...names: string[]): ISchema =>
   names.reduce((part, name) => {
     const { properties, items } = resolve(part);
@@ -115,6 +126,14 @@ const CONTRACT: Record<string, ISchema> = {
   ICandidate: member(schemas('Collection'), 'candidates', '[]'),
   IRefusal: schemas('Error'),
   IRunCall: member(schemas('RunSummary'), 'calls', '[]'),
+  ILogs: answer('/logs'),
+  ILogSummary: member(answer('/logs'), 'logs', '[]'),
+  ILogWindow: answer('/logs/{session}'),
+  ILogLine: schemas('LogLine'),
+  ILogCall: schemas('LogCall'),
+  ILogCalls: answer('/logs/{session}/calls'),
+  ILogPart: member(schemas('LogCalls'), 'calls', '[]'),
+  ILogQuery: query('/logs/{session}'),
   IKernels: answer('/kernels'),
   IKernel: schemas('Kernel'),
   IRunningCall: schemas('Call'),
@@ -243,6 +262,6 @@ it.each(Object.entries(CONTRACT))('%s', (name, given) => {
 });
 
 it('has nothing that is not in the contract', () => {
-  const inner = ['IOutputJson', 'IEvent', 'ITaggedEvent']; // the latter two: what events have in common
+  const inner = ['IOutputJson', 'IEvent', 'ITaggedEvent', 'ILogState']; // what events, and answers, have in common
   expect([...interfaces.keys()].filter(name => !(name in CONTRACT) && !inner.includes(name))).toEqual([]);
 });

@@ -1,0 +1,349 @@
+import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
+import { openNotebook } from './helpers';
+
+// Galata's mock of the kernels API answers a restart with another status than the server does.
+test.use({ kernels: null, viewport: { width: 1400, height: 900 } });
+
+interface IViolation {
+  id: string;
+  impact: string | null;
+  nodes: { target: unknown; failureSummary?: string }[];
+}
+
+declare global {
+  interface Window {
+    /** Milliseconds between frames; they are counted until there is a `stopFrames`. */
+    frames: number[];
+    stopFrames: boolean;
+  }
+}
+
+const complaints: string[] = [];
+test.beforeEach(({ page }) => {
+  complaints.length = 0;
+  page.on('console', message => {
+    // What the browser says by itself of a server that is away; the last one is JupyterLab's, when kernels restart.
+    const known = /^(Failed to load resource|Could not restore the debugger state)/;
+    if (message.type() === 'error' && !known.test(message.text())) {
+      complaints.push(message.text());
+    }
+  });
+  page.on('pageerror', error => complaints.push(error.message));
+});
+test.afterEach(async ({ page }) => {
+  await page.evaluate(() => window.jupyterapp.serviceManager.sessions.shutdownAll());
+  expect(complaints).toEqual([]);
+});
+
+const panel = (page: IJupyterLabPageFixture) => page.locator('.jp-casa-logs');
+const grid = (page: IJupyterLabPageFixture) => panel(page).getByRole('treegrid');
+const lines = (page: IJupyterLabPageFixture) =>
+  panel(page).locator('.jp-casa-logs-body > .jp-casa-logs-row:not(.jp-casa-logs-heading)');
+const headings = (page: IJupyterLabPageFixture) =>
+  panel(page).locator('.jp-casa-logs-body > .jp-casa-logs-heading');
+const active = (page: IJupyterLabPageFixture) => panel(page).locator('.jp-casa-logs-body > .jp-mod-active');
+const total = (page: IJupyterLabPageFixture) => panel(page).locator('.jp-casa-logs-total');
+const empty = (page: IJupyterLabPageFixture) => panel(page).locator('.jp-casa-logs-empty');
+const search = (page: IJupyterLabPageFixture) => panel(page).getByRole('searchbox');
+const button = (page: IJupyterLabPageFixture, name: string | RegExp) =>
+  panel(page).getByRole('button', { name });
+const shot = (page: IJupyterLabPageFixture, name: string) =>
+  page.screenshot({ path: `test-results/logs-${name}.png` });
+
+const execute = (page: IJupyterLabPageFixture, command: string, args = {}) =>
+  page.evaluate(([command, args]) => window.jupyterapp.commands.execute(command, args), [
+    command,
+    args
+  ] as const);
+
+/** Opens the panel, and makes it higher. */
+async function openLog(page: IJupyterLabPageFixture) {
+  await execute(page, 'jupyterlab-casa:show-log');
+  const box = await panel(page).boundingBox();
+  if (box) {
+    await page.mouse.move(700, box.y - 28);
+    await page.mouse.down();
+    await page.mouse.move(700, 400, { steps: 5 });
+    await page.mouse.up();
+  }
+}
+
+/** Runs one code cell, and waits until it has ended. */
+async function run(page: IJupyterLabPageFixture, index: number) {
+  await page.evaluate(index => {
+    const { content } = window.jupyterapp.shell.currentWidget as unknown as {
+      content: { activeCellIndex: number };
+    };
+    content.activeCellIndex = index + 1;
+  }, index);
+  await execute(page, 'notebook:run-cell');
+}
+
+/** Nothing that axe knows of is wrong in the panel. */
+async function checkAccess(page: IJupyterLabPageFixture) {
+  await page.addScriptTag({ path: require.resolve('axe-core/axe.min.js') });
+  const found = await page.evaluate(async () => {
+    const { axe } = window as unknown as {
+      axe: { run(where: string): Promise<{ violations: IViolation[] }> };
+    };
+    return (await axe.run('.jp-casa-logs')).violations;
+  });
+  const grave = found.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.failureSummary).join('; ')}`);
+  expect(grave).toEqual([]);
+}
+
+const STORY = [
+  "import casadata\nimportuvfits(f'{casadata.datapath}/demo/NGC5921.fits', 'ngc.ms')",
+  "listobs('ngc.ms')",
+  "gaincal('ngc.ms', 'a.gcal', field='none of these')"
+];
+
+test('the log is live, grouped by cell and call, and leads to cells and back', async ({ page, tmpPath }) => {
+  test.setTimeout(180_000);
+  await openNotebook(page, `${tmpPath}/nb.ipynb`, 'casa', STORY);
+  await openLog(page);
+  await expect(empty(page)).toHaveText(/CASA has not logged anything/);
+  await shot(page, 'empty');
+  await run(page, 0);
+  await expect(headings(page).first()).toHaveText(/cell 1.*importuvfits.*ran in/i, { timeout: 60_000 });
+  await expect(lines(page).last()).toContainText('####');
+  await run(page, 1);
+  await expect(
+    panel(page).locator('.jp-casa-logs-heading').filter({ hasText: 'listobs' }).first()
+  ).toBeVisible({
+    timeout: 60_000
+  });
+  await run(page, 2);
+  const link = page.getByRole('button', { name: 'Show the error in the CASA log' });
+  await expect(link).toBeVisible({ timeout: 60_000 });
+  await shot(page, 'live');
+
+  // From the failing cell to its error, from the error to the cell.
+  await link.click();
+  await expect(active(page)).toHaveAttribute('data-level', 'severe');
+  await expect(active(page)).toContainText('SEVERE');
+  await expect(grid(page)).toBeFocused();
+  await shot(page, 'error');
+  await page.evaluate(() => {
+    const { content } = window.jupyterapp.shell.currentWidget as unknown as {
+      content: { activeCellIndex: number };
+    };
+    content.activeCellIndex = 0;
+  });
+  await grid(page).focus();
+  await page.keyboard.press('Enter');
+  await expect(page.locator('.jp-Notebook-cell.jp-mod-active')).toContainText('gaincal');
+
+  // The log follows the active cell.
+  await button(page, 'Follow cell').click();
+  await page.locator('.jp-CodeCell .cm-line').first().click();
+  await expect(active(page)).toHaveText(/cell 1.*importuvfits/i);
+  await button(page, 'Only cell 1').click();
+  await expect(headings(page)).toHaveCount(1);
+  await page.locator('.jp-CodeCell .cm-line').nth(2).click();
+  await expect(headings(page)).toHaveText([/cell 2.*listobs/i]);
+  await button(page, 'Only cell 2').click();
+  await expect(button(page, 'Only cell 2')).toHaveAttribute('aria-pressed', 'false');
+  await button(page, 'Follow cell').click();
+
+  // Only errors; copied as they stand in the file.
+  await button(page, /^Errors/).click({ modifiers: ['Shift'] });
+  await expect(headings(page)).toHaveText([/gaincal/]);
+  await expect(lines(page).first()).toContainText('SEVERE');
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await grid(page).focus();
+  await page.keyboard.press('Control+a');
+  await page.keyboard.press('Control+c');
+  await expect(panel(page).getByText(/^Copied: \d+ lines?$/)).toBeVisible();
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  expect(copied).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\tSEVERE\t[^\t]+\t.+\n/);
+  await button(page, /^Errors/).click({ modifiers: ['Shift'] });
+
+  // All of it as a file.
+  const [download] = await Promise.all([page.waitForEvent('download'), button(page, 'Download').click()]);
+  expect(download.suggestedFilename()).toMatch(/^casa-[0-9a-f]+\.log$/);
+
+  await checkAccess(page);
+  for (const theme of ['JupyterLab Dark', 'JupyterLab Dark High Contrast']) {
+    await execute(page, 'apputils:change-theme', { theme });
+    await expect(page.locator(`body[data-jp-theme-name="${theme}"]`)).toBeAttached();
+    await checkAccess(page);
+    await shot(page, theme.replace('JupyterLab ', '').replaceAll(' ', '-').toLowerCase());
+  }
+});
+
+test('a restarted kernel has a new log, and the former one is there still', async ({ page, tmpPath }) => {
+  await openNotebook(page, `${tmpPath}/restart.ipynb`, 'casa', [STORY[0] ?? '']);
+  await openLog(page);
+  await run(page, 0);
+  await expect(headings(page).first()).toHaveText(/importuvfits.*ran in/, { timeout: 60_000 });
+  const restart = execute(page, 'kernelmenu:restart');
+  await page.locator('.jp-Dialog button.jp-mod-accept').click();
+  await restart;
+  await expect(empty(page)).toHaveText('CASA has not logged anything in this session yet.', {
+    timeout: 30_000
+  });
+  const sessions = panel(page).getByRole('combobox');
+  await expect(sessions.locator('option')).toHaveText([/^restart.ipynb, running$/, /^restart.ipynb, ended/]);
+  await sessions.selectOption({ index: 1 });
+  await expect(headings(page).first()).toHaveText(/importuvfits/);
+});
+
+/** Writes a log of a million lines, of 400 calls in 20 cells, of a session that has ended. */
+const MILLION = `
+from pathlib import Path
+from casa_recompute.casalog.spans import SpanWriter
+home = Path('.casa-recompute/log')
+home.mkdir(parents=True, exist_ok=True)
+log = home / 'casa-abcdef01.log'
+spans = SpanWriter(log)
+for call in range(400):
+    spans.expect()
+    spans.begin('tclean', f'c{call % 20}', 'million.ipynb')
+    with log.open('a') as file:
+        for n in range(2500 * call + 1, 2500 * call + 2501):
+            level = 'SEVERE' if n % 99991 == 0 else 'WARN' if n % 1999 == 0 else 'INFO'
+            file.write(f'2026-11-22 {n // 41667:02}:{n // 695 % 60:02}:{n // 12 % 60:02}\\t{level}\\t'
+                       f'SIImageStore::printStats\\tline {n}: <b>peak</b> {n * 7919 % 1000003 / 1e6:.6f} Jy/beam\\n')
+    spans.end('tclean', f'c{call % 20}', 'million.ipynb', 'ran')
+print('written')
+`;
+
+test('a million lines scroll without a stutter', async ({ page, tmpPath }) => {
+  test.setTimeout(240_000);
+  await openNotebook(page, `${tmpPath}/maker.ipynb`, 'python3', [MILLION]);
+  await run(page, 0);
+  await expect(page.locator('.jp-OutputArea-output pre')).toHaveText('written\n', { timeout: 60_000 });
+  const cells = Array.from({ length: 20 }, (_, n) => `x${String(n)} = ${String(n)}`);
+  await openNotebook(page, `${tmpPath}/million.ipynb`, 'casa', cells);
+  await openLog(page);
+  const sessions = panel(page).getByRole('combobox');
+  await expect(sessions.locator('option')).toHaveCount(2, { timeout: 30_000 });
+  await sessions.selectOption('abcdef01');
+  await expect(total(page)).toHaveText('1\u202f000\u202f000 lines', { timeout: 60_000 });
+  await expect(lines(page).last()).toContainText('line 1000000: <b>peak</b>');
+  await expect(grid(page)).toHaveAttribute('aria-rowcount', '1000401');
+
+  const measure = async (what: string, act: () => Promise<unknown>) => {
+    await page.evaluate(() => {
+      window.frames = [];
+      window.stopFrames = false;
+      let last = 0;
+      const tick = (now: number) => {
+        if (last) {
+          window.frames.push(now - last);
+        }
+        last = now;
+        if (!window.stopFrames) {
+          requestAnimationFrame(tick);
+        }
+      };
+      requestAnimationFrame(tick);
+    });
+    await act();
+    const frames = await page.evaluate(() => {
+      window.stopFrames = true;
+      return [...window.frames];
+    });
+    frames.sort((a, b) => a - b);
+    const at = (share: number) => frames[Math.floor(share * (frames.length - 1))]?.toFixed(1) ?? '?';
+    console.log(
+      `scrolling a million lines, ${what}: frame time median ${at(0.5)} ms, p95 ${at(0.95)} ms, of ${String(frames.length)}`
+    );
+  };
+  await measure('nobody scrolls', () => page.waitForTimeout(1500));
+  const box = await grid(page).boundingBox();
+  await page.mouse.move((box?.x ?? 0) + 400, (box?.y ?? 0) + 200);
+  await measure('by the wheel', async () => {
+    for (let n = 0; n < 150; n++) {
+      await page.mouse.wheel(0, n % 50 < 40 ? -600 : 300);
+      await page.waitForTimeout(16);
+    }
+  });
+  await measure('by the thumb', () =>
+    grid(page).evaluate(
+      node =>
+        new Promise<void>(resolve => {
+          let n = 0;
+          const tick = () => {
+            node.scrollTop = node.scrollHeight * (0.5 + 0.45 * Math.sin(n / 25));
+            if (++n < 200) {
+              requestAnimationFrame(tick);
+            } else {
+              resolve();
+            }
+          };
+          tick();
+        })
+    )
+  );
+  await grid(page).evaluate(node => {
+    node.scrollTop = node.scrollHeight / 2;
+  });
+  await expect(lines(page).nth(3)).toContainText(/line (499|500)\d{3}: <b>peak<\/b>/);
+  await expect(panel(page).locator('.jp-casa-logs-message b')).toHaveCount(0);
+  await shot(page, 'million');
+  expect(await panel(page).locator('.jp-casa-logs-row').count()).toBeLessThan(60);
+
+  // Keys go anywhere; there is no place that cannot be reached.
+  await grid(page).focus();
+  await page.keyboard.press('Home');
+  await expect(headings(page).first()).toHaveText(/cell 1.*tclean/i);
+  await page.keyboard.press('ArrowDown');
+  await expect(active(page)).toContainText('line 1: ');
+  await page.keyboard.press('End');
+  await expect(active(page)).toContainText('line 1000000: ');
+
+  // Filters, text and expressions.
+  await button(page, /^Info/).click();
+  await expect(total(page)).toHaveText('510 of 1\u202f000\u202f000', { timeout: 30_000 });
+  await expect(lines(page).last()).toContainText('line 999910: ');
+  await shot(page, 'alerts');
+  await button(page, /^Info/).click();
+  await search(page).fill('LINE 123456:');
+  await expect(total(page)).toHaveText('1 of 1\u202f000\u202f000', { timeout: 30_000 });
+  await expect(lines(page).locator('mark')).toHaveText('line 123456:');
+  await button(page, 'Regular expression').click();
+  await search(page).fill('line (77|78)\\d: ');
+  await expect(total(page)).toHaveText('20 of 1\u202f000\u202f000', { timeout: 30_000 });
+  await shot(page, 'regex');
+  await search(page).fill('(77');
+  await expect(empty(page)).toHaveText(/regular expression cannot be used/);
+  await shot(page, 'bad-regex');
+  await search(page).fill('line 77\\d: ');
+  await button(page, 'Only matches').click();
+  await expect(total(page)).toHaveText('1\u202f000\u202f000 lines');
+  await search(page).press('Shift+Enter');
+  await expect(active(page)).toContainText('line 779: ', { timeout: 30_000 });
+  await search(page).press('Enter');
+  await expect(active(page)).toContainText('line 770: ', { timeout: 30_000 });
+});
+
+test('it says quietly why there is no log', async ({ page, tmpPath }) => {
+  await openLog(page);
+  await expect(empty(page)).toHaveText('Open a CASA notebook: its log is shown here.');
+  await checkAccess(page);
+  await openNotebook(page, `${tmpPath}/python.ipynb`, 'python3', ['a = 1']);
+  await expect(empty(page)).toHaveText(/python.ipynb runs on another kernel than CASA/);
+  await openNotebook(page, `${tmpPath}/casa.ipynb`, 'casa', ['a = 1']);
+  await expect(empty(page)).toHaveText(/CASA has not logged anything/);
+  await page.route('**/jupyterlab-casa/api/logs*', route => route.abort());
+  await page.notebook.activate(`${tmpPath}/python.ipynb`);
+  await page.notebook.activate(`${tmpPath}/casa.ipynb`);
+  await expect(empty(page)).toHaveText(/The server cannot be reached/);
+  await page.unroute('**/jupyterlab-casa/api/logs*');
+  await expect(empty(page)).toHaveText(/CASA has not logged anything/, { timeout: 20_000 });
+});
+
+for (const [what, answer, said] of [
+  ['no', { status: 404, contentType: 'text/html', body: '<html>' }, /no extension of JupyterLab-CASA/],
+  ['another', { status: 200, json: { version: '0.0.1', casatasks: null } }, /the server 0\.0\.1/]
+] as const) {
+  test(`with ${what} server extension there is a sentence`, async ({ page, tmpPath }) => {
+    await page.route('**/jupyterlab-casa/api/status*', route => route.fulfill({ ...answer }));
+    await page.reload();
+    await openNotebook(page, `${tmpPath}/quiet.ipynb`, 'casa', ['print(1)']);
+    await openLog(page);
+    await expect(empty(page)).toHaveText(said);
+  });
+}
