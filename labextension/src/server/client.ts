@@ -4,6 +4,7 @@ import { ServerConnection } from '@jupyterlab/services';
 import type {
   ICell,
   IChanges,
+  IDataDifference,
   ICollection,
   IDifference,
   IGraph,
@@ -16,12 +17,14 @@ import type {
   IRefusal,
   IRestored,
   IRun,
+  IShares,
   IShown,
   IStepReport,
   IStatus,
   IStore,
   ITask,
   ITasks,
+  ITutorial,
   IVersion,
   IVersions,
   IWalk,
@@ -147,9 +150,19 @@ export class CasaServer {
     return this._ask('compare', { path, before, after });
   }
 
+  /** How their data differ; this may take a while. */
+  compareData(path: string, before: string, after: string): Promise<IDataDifference> {
+    return this._ask('compare/data', { path, before, after });
+  }
+
   /** What the store of a workspace holds. */
   store(path: string): Promise<IStore> {
     return this._ask('store', { path });
+  }
+
+  /** What of it belongs to what. */
+  shares(path: string): Promise<IShares> {
+    return this._ask('store/shares', { path });
   }
 
   /** Which versions would go, to keep a budget in GB. */
@@ -195,6 +208,16 @@ export class CasaServer {
   /** Gives a walk up where it is. */
   endWalk(id: string): Promise<IWalkEnded> {
     return this._ask(`walks/${encode(id)}`, {}, undefined, 'DELETE');
+  }
+
+  /**
+   * Writes the tutorial where it is not there yet.
+   *
+   * @param path - A directory.
+   * @param beside - Into a new directory there.
+   */
+  tutorial(path: string, beside = false): Promise<ITutorial> {
+    return this._ask('tutorial', { path }, { beside });
   }
 
   /** What has happened since an event (`<epoch>.<revision>`), or what is so now. */

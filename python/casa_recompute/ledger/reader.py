@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from casa_recompute.ledger.ledger import SCHEMA_VERSION, LedgerError, connect_readonly, refuse_foreign
-from casa_recompute.products import ABSENT
+from casa_recompute.products import ABSENT, Manifest
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,18 @@ class LedgerReader:
             VersionInfo(number, path, task, key, count, bool(kept), bool(present), created)
             for number, path, task, key, count, kept, present, created in rows
         ]
+
+    def objects(self) -> Iterator[tuple[str, str, dict[str, int]]]:
+        """Of each version that the store holds: id, path, and the size of each stored file that belongs to it.
+
+        Raises:
+            ValueError: a record is damaged.
+        """
+        query = "SELECT id, path, manifest FROM version WHERE kept AND id != ? ORDER BY path, created"
+        with self._reading():
+            for number, path, packed in self._db.execute(query, (ABSENT,)):
+                files = Manifest.unpack(packed).files.values()
+                yield number, path, {entry.object: entry.size for entry in files if entry.object is not None}
 
     def totals(self) -> Totals:
         """Counts and sums for people."""
