@@ -39,6 +39,17 @@ def identify(source: str, parent: Mapping[str, Any], cell_id: str | None = None)
     return None
 
 
+def settling(parent: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Where a request is the end of a walk through a notebook: the arguments of ``Session.settle``; else None.
+
+    Such a request is no cell: ``metadata.casa.state`` says what its code, whatever that is, finds.
+    """
+    metadata = parent.get("metadata", {})
+    state = metadata.get("casa", {}).get("state") if not metadata.get("cellId") else None
+    told = state.get("settle") if isinstance(state, Mapping) else None
+    return {part: dict(told.get(part) or {}) for part in ("names", "products")} if isinstance(told, Mapping) else None
+
+
 def _state(told: Any) -> dict[str, dict[str, str]] | None:
     """From which state the cell is to run; see :class:`casa_recompute.story.Cell`."""
     if not isinstance(told, Mapping):

@@ -21,7 +21,7 @@ from casa_recompute.runner.worker.ports import close_registry
 from casa_recompute.session import Cell, Session
 from casa_recompute.workspace import HOME
 
-from .cells import identify, is_cell
+from .cells import identify, is_cell, settling
 from .lazy import is_lazy, resolve
 from .output import NotebookWatcher
 from .shellnames import shell_names
@@ -43,7 +43,7 @@ class _Gate(ast.NodeTransformer):
     """
 
     def __init__(self) -> None:
-        self.refusal: Exception | None = None
+        self.refusal: Exception | KeyboardInterrupt | None = None
 
     def visit(self, node: ast.AST) -> Any:
         """Let a cell pass.
@@ -95,7 +95,10 @@ class Extension:
         OPEN_TOOLS.on_use.append(self.session.using)
         self._gate = _Gate()
         shell.ast_transformers.insert(0, self._gate)
+        self._others = 0  # pieces of code that ran since the last cell and were none
+        shell.events.register("pre_execute", self._before_anything)
         shell.events.register("pre_run_cell", self._before_cell)
+        shell.events.register("post_execute", self._after_anything)
         shell.events.register("post_run_cell", self._after_cell)
         atexit.register(self.session.close)
         self._join_running_cell()
@@ -103,7 +106,9 @@ class Extension:
     def close(self) -> None:
         """Take everything out again and stop CASA."""
         self._shell.Completer.use_jedi = self._jedi
+        self._shell.events.unregister("pre_execute", self._before_anything)
         self._shell.events.unregister("pre_run_cell", self._before_cell)
+        self._shell.events.unregister("post_execute", self._after_anything)
         self._shell.events.unregister("post_run_cell", self._after_cell)
         self._shell.ast_transformers.remove(self._gate)
         OPEN_TOOLS.on_use.remove(self.session.using)
@@ -207,15 +212,21 @@ class Extension:
         parent: Mapping[str, Any] = kernel.get_parent("shell") if kernel is not None else {}
         return parent
 
-    def _begin(self, source: str, cell_id: str | None) -> None:
-        cell = identify(source, self._parent(), cell_id)
-        self._console = cell is None
-        self._in_cell = True
-        if not self._attached:  # now, because files that IPython runs at its start have bound names, too
+    def _attach(self) -> None:
+        if not self._attached:  # late, because files that IPython runs at its start bind names, too
             self._attached = True
             hidden = self._shell.user_ns_hidden
             ours = {name: value for name, value in self._namespace.items() if hidden.get(name, self) is value}
             self.session.attach(self._namespace, ours)
+
+    def _begin(self, source: str, cell_id: str | None) -> None:
+        cell = identify(source, self._parent(), cell_id)
+        self._console = cell is None
+        self._in_cell = True
+        self._attach()
+        if self._others > 1:  # more than this cell
+            self.session.stirred()
+        self._others = 0
         self._shown.begin()
         OPEN_TOOLS.forget()
         try:
@@ -227,6 +238,34 @@ class Extension:
                 self._in_cell = False
                 raise
             self._gate.refusal = error  # from another state it would give something else
+
+    def _before_anything(self) -> None:
+        """Cells, and what a front end or a widget runs between them."""
+        if threading.get_ident() != self._thread or self._running:
+            return
+        self._others += 1
+        wanted = settling(self._parent())
+        if wanted is not None:
+            self._settle(**wanted)
+
+    def _after_anything(self) -> None:
+        if threading.get_ident() == self._thread and not self._running:
+            self._gate.refusal = None
+
+    def _settle(self, names: dict[str, str], products: dict[str, str]) -> None:
+        """The end of a walk: everything as after the last cell; what goes wrong is the answer to the request."""
+        self._attach()
+        if self._others > 1:
+            self.session.stirred()
+        self._others = 0
+        try:
+            for name in self._busy_tools():
+                if name not in names:
+                    OPEN_TOOLS.close(self._namespace[name])
+            self.session.expose(self._busy_tools())
+            self.session.settle(names, products)
+        except (Exception, KeyboardInterrupt) as error:
+            self._gate.refusal = error
 
     def _before_cell(self, info: Any) -> None:
         if threading.get_ident() != self._thread:

@@ -3,6 +3,7 @@
     <workspace>/.casa-recompute/live/<session>.json       the state; see `_read_state`
                                      <session>.events     what happened, one JSON object a line
                                      <session>.events.1   the same, before: each holds up to 1 MiB
+                                     <session>.stop       is there: it is asked to stop after the call that it runs
                                      <session>.lock       locked as long as the session lives, however it ends
 
 A session writes its own files only, and readers write nothing and wait for nobody. What cannot be written (a full disk)
@@ -39,6 +40,7 @@ KERNEL_ID = "JUPYTERLAB_CASA_KERNEL_ID"
 _FULL = 1 << 20  # bytes of a file of events
 _CHUNK = 1 << 14  # bytes that a reader takes at a time, from the end
 _PATIENCE = 50  # times that a reader looks at a state that is being written
+_HELD = 500  # names that a session tells to hold
 _NOTE = 2000  # characters of a text in an event
 _OTHERS = re.compile(r"([0-9a-f]+)\.lock$")
 _LARGEST = 1 << 20  # bytes of a state that is one of ours
@@ -96,6 +98,7 @@ class Teller:
             "notebook": "",
             "call": None,
             "display": None,
+            "holds": {},
             "revision": 0,
         }
         with self._mutex, self._tolerant():
@@ -219,6 +222,22 @@ class Teller:
             self._state["display"] = {"display": display, "authority": authority}
             self._publish()
 
+    def told_to_stop(self) -> bool:
+        """Whether somebody has asked for that; asked again, the answer is no."""
+        try:
+            os.unlink(f"{self._base}.stop")
+        except OSError:
+            return False
+        return True
+
+    def holds(self, names: Mapping[str, str]) -> None:
+        """Names that it has, with versions that nobody could bring back."""
+        held = dict(list(names.items())[:_HELD])
+        with self._mutex:
+            if held != self._state["holds"]:
+                self._state["holds"] = held
+                self._publish()
+
     # how it is written
 
     def _call(self, task: str, reason: str, expected_s: float | None) -> dict[str, Any]:
@@ -315,7 +334,7 @@ def _remove_dead(home: Path) -> None:
             handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                for kind in ("json", "events", "events.1", "lock"):
+                for kind in ("json", "events", "events.1", "stop", "lock"):
                     with contextlib.suppress(FileNotFoundError):
                         lock.with_suffix(f".{kind}").unlink()
             finally:
@@ -342,13 +361,15 @@ class Live:
     """"task", "reason", "began", "expected_s" (or None), "stage", "worker_pid" (or None), "waiting_for" (or None)."""
     display: Mapping[str, str] | None
     """"display" and "authority" (the file with the cookie)."""
+    holds: Mapping[str, str]
+    """Names whose values could not be kept, but are there: their versions."""
     revision: int
     """How many events it has told; the number of the last one."""
     alive: bool
     """Whether its process still is there; if not, the state is its last."""
 
 
-_STATE = get_type_hints(Live) | {"call": dict | None, "display": dict | None}
+_STATE = get_type_hints(Live) | {"call": dict | None, "display": dict | None, "holds": dict}
 
 
 def read(home: Path) -> list[Live]:
@@ -393,6 +414,15 @@ def tail(home: Path, since: Mapping[str, int]) -> list[dict[str, Any]]:
                 break
         events += [news[number] for number in sorted(news)]
     return sorted(events, key=lambda event: event["time"])
+
+
+def ask_to_stop(home: Path, session: str) -> None:
+    """Ask a session to interrupt its cell once the call that it runs has ended, with all that the call has made.
+
+    Raises:
+        OSError: the disk is full, or the workspace is not ours.
+    """
+    (home / "live" / f"{session}.stop").touch(0o600)
 
 
 def _sessions(home: Path) -> list[Path]:
@@ -477,6 +507,8 @@ def _checked(live: Live, path: Path, home: Path) -> Live:
         raise ValueError("it tells of another session")
     if live.display is not None and not _LOCAL.match(live.display["display"]):
         raise ValueError("no display of this machine")
+    if not all(isinstance(version, str) for version in live.holds.values()):
+        raise ValueError("no versions of names")
     return live
 
 

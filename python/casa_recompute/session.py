@@ -26,7 +26,7 @@ from casa_recompute.live import Teller
 from casa_recompute.notebook.facts import text_hash
 from casa_recompute.notebook.model import THREADS, WORKSPACE, CallUse, CellRun
 from casa_recompute.notebook.outputs import digest as outputs_digest
-from casa_recompute.notebook.simulate import history
+from casa_recompute.notebook.simulate import history, listing
 from casa_recompute.notebook.source import EVERYTHING, meaning, uses
 from casa_recompute.products import ABSENT, product_path
 from casa_recompute.runner import Worker
@@ -43,7 +43,7 @@ from casa_recompute.story import (
     implied,
     outside_change,
 )
-from casa_recompute.tasks import Catalogue
+from casa_recompute.tasks import Catalogue, Task
 from casa_recompute.tracing.files import FileWatch
 from casa_recompute.tracing.impure import impure_chains
 from casa_recompute.tracing.modules import forget_changed, local_files, note
@@ -105,6 +105,7 @@ class Session:
         self._started = self._clock = 0.0
         self._name_makers: dict[str, str] = {}
         self._above: tuple[int, list[Mapping[str, str]]] | None = None
+        self._ran: list[str] = []  # what the cells said that ran here; "" for what was none
         self._told = False  # that the order of cells is not known
         self._owner = os.getpid()
         self.live = Teller(self.workspace.home, self.id, self.log, lambda: self._worker.pid if self._worker else None)
@@ -213,22 +214,28 @@ class Session:
         self.live.expect(task)
         drawn = random.getstate()  # what our own libraries draw is none of the user's
         try:
-            with self._watch.paused() if self._watch is not None else contextlib.nullcontext():
-                self._enter()
-                if self._recorder is not None:
-                    with self.workspace.lock(self._tell_waiting):
-                        self._recorder.settle()
-                try:
-                    return perform(self._bench(), definition, bound, given)
-                except sqlite3.DatabaseError:
-                    # The ledger was damaged or taken away under our feet: what the store's records tell is enough.
-                    self.workspace.reopen_ledger()
-                    return perform(self._bench(), definition, bound, given)
+            outcome = self._perform(definition, bound, given)
+            if self.live.told_to_stop():
+                raise KeyboardInterrupt(f"stopped after {task}, as asked for")
+            return outcome
         except BaseException:
             self._failed = True
             raise
         finally:
             random.setstate(drawn)
+
+    def _perform(self, definition: Task, bound: dict[str, Any], given: set[str]) -> Outcome:
+        with self._watch.paused() if self._watch is not None else contextlib.nullcontext():
+            self._enter()
+            if self._recorder is not None:
+                with self.workspace.lock(self._tell_waiting):
+                    self._recorder.settle()
+            try:
+                return perform(self._bench(), definition, bound, given)
+            except sqlite3.DatabaseError:
+                # The ledger was damaged or taken away under our feet: what the store's records tell is enough.
+                self.workspace.reopen_ledger()
+                return perform(self._bench(), definition, bound, given)
 
     def _bench(self) -> Bench:
         return Bench(
@@ -305,9 +312,14 @@ class Session:
         self._source = cell.source if cell is not None else source or ""
         self._uses = uses(self._source) if cell is not None or source is not None else EVERYTHING
         self._started, self._clock = time.time(), time.monotonic()
+        self.live.told_to_stop()  # it was meant for another cell
         if self._names is not None and self._state is not None:
-            self._names.bring(self._state["names"], self._state["bound"])
+            bound = self._state["bound"]
+            extra = self._names.elsewhere(bound) if self._uses.everything else set()  # it could see any of them
+            self._names.bring({**dict.fromkeys(extra, ABSENT), **self._state["names"]}, bound)
             self._names.set_aside(self._state["aside"])
+        elif self._names is not None:
+            self._names.readmit()  # no walk is under way, or it was given up
         # A cell without task calls need not wait for another kernel's task; one with calls enters with the first.
         with contextlib.suppress(WorkspaceBusy):
             try:
@@ -424,11 +436,54 @@ class Session:
                 self._notes.append(f"WARNING: what this cell did could not be noted: {problem}")
             self._place = None
         if self._names is not None and not recorded:
-            self._names.end(uuid.uuid4().hex)
+            chains = self._names.chains(self._uses)
+            parts = senses(chains, self._source, self._names.namespace, outputs, files=False, programs=False)
+            self._names.end(uuid.uuid4().hex, parts, of_cell=place is not None)
+        self._ran.append(meaning(self._source) if place is not None else "")
         self._recorder = self._watch = self._state = None
         self._tell_notes(self._notes)
+        self._tell_held()
         self.live.cell_ended(self.cell, ended, place.run if place is not None and recorded else 0)
         return tuple(self._notes)
+
+    def settle(self, names: Mapping[str, str], products: Mapping[str, str]) -> list[str]:
+        """The end of a walk through a notebook: leave everything as after its last cell. No cell is running.
+
+        Args:
+            names: all names that are bound there (see :class:`Cell`) and their versions; see ``NameTracker.settle``.
+            products: path -> version of products that are to be brought back.
+
+        Returns:
+            Sentences for the user.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        self._notes = []
+        if self.settings.state != "story":
+            return []
+        with self.workspace.lock(self._tell_waiting):
+            for path, version in products.items():
+                try:
+                    self.workspace.restore({path: version} if self.workspace.look(path) != version else {})
+                except VersionLost as lost:
+                    self._notes.append(str(lost))
+        if self._names is not None:
+            lost_names = ", ".join(f"`{name}`" for name in sorted(self._names.settle(names)))
+            if lost_names:
+                self._notes.append(f"{lost_names}: the value could not be kept; run the cell that makes it to have it")
+        self._tell_held()
+        self._tell_notes(self._notes)
+        return self._notes
+
+    def stirred(self) -> None:
+        """Something that is no cell has run since the last one: it may have changed values."""
+        if self._names is not None:
+            self._names.stir()
+
+    def _tell_held(self) -> None:
+        if self._names is not None:
+            self.live.holds(self._names.holds())
 
     def _tell_notes(self, notes: Iterable[str]) -> None:
         for text in notes:
@@ -485,6 +540,8 @@ class Session:
         now = meaning(self._source)
         if self._uses.history:
             reads["h:"] = self._history(place)
+        if self._uses.everything and names is not None:
+            reads["b:"] = listing(names.bound())
         salt = [uuid.uuid4().hex] if impure else []
         before = names.before() if names is not None else {}
         key = _hash_of([now, sorted(reads.items()), sorted(before.items()), *salt])
@@ -540,8 +597,10 @@ class Session:
         return made[-1].cell.removesuffix(OUTSIDE) if made else ""
 
     def _history(self, place: Place) -> str:
+        """The version of what ``Out`` and ``_`` hold: what has run here, whether or not the cells above say that."""
         sources = (self.workspace.ledger.source_of(cell) for cell in place.above)
-        return history(source for source in sources if source)
+        above = [source for source in sources if source]
+        return history(above) if above == self._ran else f"here-{uuid.uuid4().hex}"
 
     def _name_of(self, path: str) -> str:
         return product_path(path, self.workspace.directory, self.workspace.directory)
@@ -586,7 +645,9 @@ class Session:
 
     def _forget_stale_modules(self) -> None:
         """Modules of the user that changed since they were imported: the cell that imports them gets the new ones."""
-        for name in forget_changed(self._uses.imports):
+        there = self._names.namespace if self._names is not None else {}
+        others = (value for name, value in there.items() if name not in self._uses.binds)
+        for name in forget_changed(self._uses.imports, others):
             self._notes.append(f"module `{name}` has changed: it is imported anew")
 
     # what calls and Python files ask

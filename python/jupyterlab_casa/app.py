@@ -22,6 +22,7 @@ from jupyterlab_casa.managers.plans import Plans
 from jupyterlab_casa.managers.products import Products
 from jupyterlab_casa.managers.store import Store
 from jupyterlab_casa.managers.tutorials import Tutorials
+from jupyterlab_casa.managers.walks import Walks
 from jupyterlab_casa.rest.routes import ROUTES, pattern
 
 
@@ -45,6 +46,7 @@ class CasaApp(ExtensionApp):
     comparisons_class = Type(Comparisons, klass=Comparisons, help="Who compares the data of versions.").tag(config=True)
     tutorials_class = Type(Tutorials, klass=Tutorials, help="Who writes the tutorial.").tag(config=True)
     store_class = Type(Store, klass=Store, help="Who looks after the stores of workspaces.").tag(config=True)
+    walks_class = Type(Walks, klass=Walks, help="Who tells what to re-run next, and from which state.").tag(config=True)
     turns = Float(
         0.0005,
         min=0.0,

@@ -312,6 +312,14 @@ def test_a_state_of_another_schema_is_left_alone(home: Path, teller: Teller) -> 
     assert read(home) == []
 
 
+def test_what_nobody_could_bring_back_is_told_and_a_wish_to_stop_is_heard_once(home: Path, teller: Teller) -> None:
+    teller.holds({"big": "d-1"})
+    assert [session.holds for session in read(home)] == [{"big": "d-1"}]
+    assert not teller.told_to_stop()
+    live.ask_to_stop(home, "a1")
+    assert teller.told_to_stop() and not teller.told_to_stop()
+
+
 def spoilt(home: Path, teller: Teller, **members: object) -> list[live.Live]:
     """What is read where somebody has written this into the state of a session that lives."""
     teller.started("tclean", "", None)

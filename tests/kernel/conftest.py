@@ -62,6 +62,8 @@ class FakeSession:
         self.read: set[str] = set()
         self.impurities: list[str] = []
         self.warmed = False
+        self.stirs = 0
+        self.settled: list[tuple[dict[str, str], dict[str, str]]] = []
         self.script: Callable[[str, dict[str, Any]], Outcome] = self.answer
 
     def environment(self) -> dict[str, str]:
@@ -110,6 +112,15 @@ class FakeSession:
         self.errors.append("interrupted" if interrupted else error)
         self.outputs = show(self.notes)
         return self.late_notes
+
+    def stirred(self) -> None:
+        self.stirs += 1
+
+    def settle(self, names: dict[str, str], products: dict[str, str]) -> list[str]:
+        self.settled.append((names, products))
+        if self.refusal is not None:
+            raise self.refusal
+        return []
 
     def warm(self) -> None:
         self.warmed = True

@@ -148,3 +148,32 @@ def test_verbs_say_which_variables_they_read(bench: Bench) -> None:
     assert "_active_task" in bench.session.read
     bench.run("tget('listobs')")
     assert bench.session.impurities == ["the parameters of an earlier call"]
+
+
+def test_the_end_of_a_walk_is_no_cell(bench: Bench) -> None:
+    end = {"settle": {"names": {"x": "i-1"}, "products": {"a.ms": "k-2"}}}
+    bench.extension._parent = lambda: request(casa={"state": end})  # type: ignore[method-assign]
+    assert bench.run("pass", silent=True, store_history=False) is None
+    assert bench.session.settled == [({"x": "i-1"}, {"a.ms": "k-2"})]
+    assert bench.session.cells == []
+    bench.session.refusal = ValueLost("the disk is full")
+    assert str(bench.run("ran = 1", silent=True, store_history=False)) == "the disk is full"
+    assert "ran" not in bench.shell.user_ns
+    bench.extension._parent = lambda: request(cellId="a", casa={"cells": ["a"]})  # type: ignore[method-assign]
+    bench.session.refusal = None
+    bench.run("ran = 1", cell_id="a")
+    assert bench.shell.user_ns["ran"] == 1 and len(bench.session.settled) == 2
+
+
+def test_what_runs_between_cells_is_told(bench: Bench) -> None:
+    bench.run("1")
+    bench.run("2")
+    assert bench.session.stirs == 0
+    bench.run("3", silent=True)
+    bench.run("4")
+    assert bench.session.stirs == 1
+    bench.shell.events.trigger("pre_execute")  # as a widget's message does
+    bench.shell.events.trigger("post_execute")
+    bench.run("get_ipython().run_cell('5', silent=True)")
+    bench.run("6")
+    assert bench.session.stirs == 2

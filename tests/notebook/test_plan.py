@@ -10,7 +10,7 @@ from casa_recompute.ledger import CallRecord
 from casa_recompute.notebook import source
 from casa_recompute.notebook.model import ABSENT, CellPlan, CellRun, CellSource, Plan
 from casa_recompute.notebook.plan import make_plan, survey
-from casa_recompute.notebook.simulate import State
+from casa_recompute.notebook.simulate import State, listing
 
 
 @dataclass
@@ -293,3 +293,17 @@ def test_functions_bring_the_names_that_they_use() -> None:
     world.ran("b", "def f(): return x", {}, {"n:f": "i-f"})
     plan = world.plan(("a", "x = 1"), ("b", "def f(): return x"), ("c", "print(f())"))
     assert states(plan) == ["stale", "fresh", "stale"] and kinds(plan.cells[0]) == ["needed"]
+
+
+def test_a_cell_that_looks_at_all_names_is_stale_when_there_are_others() -> None:
+    world = World()
+    world.ran("a", "x = 1", {}, {"n:x": "i-1"})
+    world.ran("b", "dir()", {"b:": listing(["x"])}, {})
+    assert world.plan(("a", "x = 1"), ("b", "dir()")).fresh
+    world.ran("n", "y = 2", {}, {"n:y": "i-2"})
+    plan = world.plan(("a", "x = 1"), ("n", "y = 2"), ("b", "dir()"))
+    assert states(plan) == ["fresh", "fresh", "stale"]
+    assert plan.cells[2].reasons[0].message == "which names there are is not what it was"
+    plan = world.plan(("a", "x = 1"), ("m", "z = x"), ("b", "dir()"))
+    assert states(plan) == ["fresh", "stale", "maybe"]
+    assert plan.cells[2].reasons[0].because_of == "m"

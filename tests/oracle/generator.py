@@ -68,7 +68,7 @@ def raw_files(number: int = 0) -> dict[str, bytes]:
 class Writer:
     """Writes statements that suit a state."""
 
-    def __init__(self, chance: random.Random, flavour: str) -> None:
+    def __init__(self, chance: random.Random, flavour: str, living: bool = False) -> None:
         self.chance = chance
         self._flavour = flavour
         self.state = State()
@@ -82,6 +82,8 @@ class Writer:
             (1, self._unpack), (1, self._iterator), (1, self._set), (0.5, self._set_variable), (0.5, self._variable),
             (0.5, self._precision), (0.5, self._print_third),
         ]  # fmt: skip
+        if living:
+            python += [(1, self._look_at_names), (2, self._delete), (1, self._generator), (2, self._seed)]
         files = [
             (8, self._write), (5, self._append), (7, self._read), (4, self._modify), (1, self._remove),
             (3, self._exists), (3, self._listing), (3, self._json), (3, self._load_json), (3, self._path),
@@ -255,6 +257,10 @@ class Writer:
     def _delete(self) -> Statement | None:
         name = self._one("num", "list", "dict", "str", "nest", "tup")
         return Statement(f"del {name}", gone=frozenset({name})) if name else None
+
+    def _look_at_names(self) -> Statement:
+        """Any name that is left over from elsewhere shows."""
+        return Statement("print(sorted(n for n in globals() if n in 'abcdefgh' or n[0] == 'f'))")
 
     def _print(self) -> Statement:
         names = {name for name in (self._one(*SHOWN), self._one(*SHOWN), self._one("num")) if name}
@@ -736,8 +742,10 @@ class Writer:
 class Author:
     """A person who writes a notebook and works on it; all by chance."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, living: bool = False) -> None:
+        """``living``: works in a browser, with one kernel."""
         self.chance = chance
+        self._living = living
         self._flavour = chance.choices(FLAVOURS, (4, 3, 3, 4))[0]
         self._known: dict[str, list[Statement]] = {}  # by a cell's text
         self._count = 0
@@ -745,7 +753,7 @@ class Author:
 
     def notebook(self) -> list[tuple[str, str]]:
         """A new notebook: (id, source) of 5 to 30 cells."""
-        writer = Writer(self.chance, self._flavour)
+        writer = Writer(self.chance, self._flavour, self._living)
         number = min(30, 5 + int(self.chance.expovariate(1 / 6)))
         return [(self._new_id(), self._cell(writer)) for _ in range(number)]
 
@@ -759,13 +767,19 @@ class Author:
         if self.chance.random() < 0.3:
             for identity, _ in list(cells):
                 yield ("run", identity)
+        if self._living:
+            yield from self._mess(cells)
         yield self._rerun()
         for _ in range(self.chance.randint(2, 5)):
             for _ in range(self.chance.choice((1, 1, 1, 2, 2, 3, 4))):
                 yield from self._edit(cells, made)
+            if self._living:
+                yield from self._mess(cells)
             yield self._rerun()
 
     def _rerun(self) -> Step:
+        if self._living:
+            return ("rerun", self.chance.choices(("browser", "everything", "new"), (9, 0.5, 1))[0])
         return ("rerun", "new" if self.chance.random() < 0.3 else "living")
 
     def _edit(self, cells: Sequence[tuple[str, str]], made: Callable[[], Sequence[str]]) -> Iterator[Step]:
@@ -779,6 +793,48 @@ class Author:
             yield from self._spoil(made)
         else:
             yield from kind(cells)  # type: ignore[operator]
+
+    def _mess(self, cells: Sequence[tuple[str, str]]) -> Iterator[Step]:
+        """What a kernel goes through between two re-runs."""
+        for _ in range(self.chance.choice((0, 0, 1, 1, 2, 3))):
+            kinds = (self._run, self._undone, self._console, self._disturb, self._to)
+            yield from self.chance.choices(kinds, (3, 2, 4, 2, 1))[0](cells)
+
+    def _undone(self, cells: Sequence[tuple[str, str]]) -> Iterator[Step]:
+        """An edit that is run, and taken back."""
+        before = len(cells)
+        yield from self.chance.choice((self._change_digit, self._change_statement, self._rewrite))(cells)
+        if before:
+            yield from self._run(cells)
+        yield ("undo", 1)
+
+    def _console(self, cells: Sequence[tuple[str, str]]) -> Iterator[Step]:
+        """Something runs that is no cell; names and the process, not files."""
+        name, other = self.chance.sample(NAMES, 2)
+        texts = [
+            f"{name} = {self.chance.randint(0, 9)}", f"{name} = [{self.chance.randint(0, 9)}, 7]",
+            f"{name} = {other}", f"{name}.append(3)", f"{name}['k'] = 8", f"{name}[0] = 5", f"del {name}",
+            f"fa = lambda x=1: {name}", "import random\nrandom.seed(5)", "import random\nrandom.random()",
+            "import numpy as np\nnp.set_printoptions(precision=3)", f"import os\nos.environ['{VARIABLE}'] = 'c'",
+            f"niter = {self.chance.randint(0, 3)}", "stem = 'b'", f"zz = {name}", f"zz = [{name}, {other}]",
+            f"{name}.v = 4", f"{name} = ({other},)", f"{name}, {other} = {other}, {name}",
+        ]  # fmt: skip
+        yield ("console", self.chance.choice(texts), self.chance.random() < 0.4)
+
+    def _disturb(self, cells: Sequence[tuple[str, str]]) -> Iterator[Step]:
+        kind = self.chance.choice(("edit", "edit", "interrupt", "leave", "restart", "stop", "leave", "meddle"))
+        step: Step = ("disturbed", self.chance.choice((1, 1, 2, 3)), kind)
+        if kind == "meddle" and cells:
+            step = (*step, "run", cells[self._pick(cells)][0])
+        if kind != "edit":
+            yield step
+            return
+        makers = (self._change_digit, self._change_statement, self._insert, self._delete, self._move, self._comment)
+        yield from ((*step, *edit) for edit in list(self.chance.choice(makers)(cells))[:1])
+
+    def _to(self, cells: Sequence[tuple[str, str]]) -> Iterator[Step]:
+        if cells:
+            yield ("to", cells[self._pick(cells)][0])
 
     # -- texts -------------------------------------------------------------------------------------------------------
 
@@ -804,7 +860,7 @@ class Author:
 
     def _at(self, cells: Sequence[tuple[str, str]], place: int) -> Writer:
         """A writer who knows what there is before the cell at ``place``."""
-        writer = Writer(self.chance, self._flavour)
+        writer = Writer(self.chance, self._flavour, self._living)
         for _, text in cells[:place]:
             for statement in self._statements(text):
                 writer.state.after(statement)

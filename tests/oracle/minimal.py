@@ -32,7 +32,7 @@ class Situation:
         names = {name.rstrip("/") for name in held}
         digests = {name: tree_digest(str(directory / name)) for name in names}
         values = snapshot(namespace, user_names(namespace))
-        return cls(meaning(source), values, digests, frozenset(names), hidden_state(source))
+        return cls(meaning(source), values, digests, frozenset(names), hidden_state(source, namespace))
 
     def covers(self, inputs: Inputs) -> bool:
         """Whether an execution with these true inputs would have done here what it does there."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.oracle import plain
 from tests.oracle.plain import Shown
-from tests.oracle.trial import Cells, Rerun
+from tests.oracle.trial import Cells, Disturbance, Rerun
 
 
 class NaiveKernel:
@@ -47,6 +47,25 @@ class NaiveKernel:
             if not self._execute(identity, source):
                 return Rerun(executed, identity)
         return Rerun(executed)
+
+    def browse(
+        self,
+        cells: Cells,
+        to: str | None = None,
+        everything: bool = False,
+        disturbance: Disturbance | None = None,
+        ready: Callable[[str], None] = lambda identity: None,
+    ) -> Rerun:
+        """See trial.Kernel."""
+        return self.rerun(cells[: 1 + next((n for n, (cell, _) in enumerate(cells) if cell == to), len(cells))])
+
+    def held(self) -> tuple[dict[str, Any], frozenset[str]]:
+        """See trial.Kernel."""
+        return self.namespace, frozenset()
+
+    def console(self, text: str, silent: bool) -> None:
+        """See trial.Kernel."""
+        plain.execute(text, self.namespace, self.directory)
 
     def skips(self, identity: str, source: str) -> bool:
         """Whether to keep what a cell shows, for better or worse."""

@@ -465,7 +465,7 @@ def run(cells: Sequence[tuple[str, str]], raw: Mapping[str, bytes], directory: P
                 assert isinstance(names, Names)
                 names.begin()
                 files.begin()
-                held = hidden_state(source)
+                held = hidden_state(source, names)
                 with files.watching():
                     shown = execute(source, names, directory)
                 after = snapshot(names, user_names(names))
@@ -483,10 +483,12 @@ def run(cells: Sequence[tuple[str, str]], raw: Mapping[str, bytes], directory: P
     return reference
 
 
-def hidden_state(source: str) -> dict[str, Any]:
+def hidden_state(source: str, names: Mapping[str, Any]) -> dict[str, Any]:
     """What a cell depends on that is neither name nor file: random number generators, for cells that draw from them,
-    and modules that are imported already."""
+    and modules that are imported already; and which names there are, for one that looks at all."""
     held: dict[str, Any] = {}
+    if "globals()" in source:
+        held["names"] = tuple(user_names(names))
     files = r"open\(|Path\(|os\.[lmprc]|subprocess|np\.(save|load)|vis=|imagename|tablenames|import helper"
     if re.search(files, source) and os.path.basename(os.getcwd()) == DIRECTORY:
         held["directory"] = DIRECTORY

@@ -783,4 +783,141 @@ REGRESSIONS: dict[str, Story] = {
             ('rerun', 'living'),
         ),
     ),
+    # -- in a kernel that lives on
+    "a name that a cell which fails was going to bind anew": Story(
+        cells=(("c1", "import helper\nh = helper.value + helper.twice(1)"), ("c6", "g += 0\nh = 0")),
+        steps=(("rerun", "browser"),),
+    ),
+    "a console binds a name of the notebook whose value cannot be had any more": Story(
+        cells=(("c3", "g = 4"), ("c6", "e = iter([1, 2, 3, 4])")),
+        steps=(("rerun", "browser"), ("console", "e = (g,)", True), ("rerun", "browser")),
+    ),
+    "a cell that looks at all names, and a new one above": Story(
+        cells=(
+            ("c1", "print(6)"),
+            ("c2", "print(sorted((n for n in globals() if n in 'abcdefgh' or n[0] == 'f')))"),
+        ),
+        steps=(("run", "c2"), ("set", "c1", "d = 0"), ("rerun", "browser")),
+    ),
+    "a console takes the partner of a cell's name away": Story(
+        cells=(("c2", "a = [3, 2]"), ("c3", "import numpy as np"), ("c5", "f = [list(a), a]\nd = [list(a), a]")),
+        steps=(("rerun", "browser"), ("console", "f = 8", False), ("to", "c3")),
+    ),
+    "what a cell made that was undone, after a run to a cell below it": Story(
+        cells=(("c2", "importuvfits(fitsfile='raw.fits', vis='a.ms')"), ("c3", "print(0)"), ("c5", "import os")),
+        steps=(
+            ("rerun", "browser"),
+            ("set", "c3", "gaincal(vis='a.ms', caltable='a.gcal', solint=f'{2}s')"),
+            ("rerun", "browser"),
+            ("undo", 3),
+            ("to", "c5"),
+            ("rerun", "browser"),
+        ),
+    ),
+    "a console sets an environment variable before anything is run": Story(
+        cells=(("c5", "import os"), ("c12", "print(os.environ.get('CASA_ORACLE'))")),
+        steps=(("console", "import os\nos.environ['CASA_ORACLE'] = 'c'", False), ("rerun", "browser")),
+    ),
+    "what a cell has bound since something stirred the kernel is as the cell left it": Story(
+        cells=(
+            ("c1", "importuvfits(fitsfile='raw.fits', vis='b.ms')"),
+            ("c10", "par = 0"),
+            ("c11", "h = (x * 0 for x in range(5))"),
+            ("c24", "with open('b.ms/DATA', 'a') as s:\n    s.write('by hand 0')"),
+            ("c25", "flux = setjy(vis='b.ms', fluxdensity=[par * 1.5, 0.0, 0.0, 0.0])"),
+        ),
+        steps=(
+            ("rerun", "browser"),
+            ("set", "c25", "print(sorted((n for n in globals() if n in 'abcdefgh' or n[0] == 'f')))"),
+            ("console", "c = h", True),
+            ("run", "c24"),
+            ("rerun", "browser"),
+        ),
+    ),
+    "a module that was found from where a cell above had imported it": Story(
+        cells=(
+            ("c4", "import os"),
+            ("c7", "from helper import twice"),
+            ("c23", "os.makedirs('sub', exist_ok=True)\nos.chdir('sub')"),
+            ("c27", "import helper"),
+        ),
+        steps=(("rerun", "browser"),),
+    ),
+    "the working directory is gone with the cell that made it": Story(
+        cells=(("c1", "g += 9"), ("c2", "with open('x.txt', 'a') as s:\n    s.write(f'{g} 0\\n')")),
+        steps=(
+            ("set", "c1", "import os\nos.makedirs('sub', exist_ok=True)\nos.chdir('sub')"),
+            ("run", "c1"),
+            ("set", "c1", "code = Path('z.txt').write_text(f'{9} 3')"),
+            ("run", "c1"),
+            ("undo", 1),
+            ("rerun", "browser"),
+        ),
+    ),
+    "a widget changes how numpy prints, and a cell prints by hand": Story(
+        cells=(("c2", "import numpy as np\nprint(np.array([1 / 3]))"),),
+        steps=(
+            ("console", "import numpy as np\nnp.set_printoptions(precision=3)", True),
+            ("run", "c2"),
+            ("rerun", "browser"),
+        ),
+    ),
+    "a name that a cell may have bound, and did not, is left over": Story(
+        cells=(
+            ("c2", "stem = 'b'"),
+            ("c5", "a = [8, 7]"),
+            ("c6", "import json\nwith open('data.json', 'w') as s:\n    json.dump(a, s)"),
+            (
+                "c7",
+                "try:\n    with open('z.txt') as s:\n        b = s.read(9)\nexcept FileNotFoundError:\n    b = ''",
+            ),
+        ),
+        steps=(
+            ("disturbed", 1, "restart"),
+            ("set", "c2", "importuvfits(fitsfile='raw.fits', vis=f'{stem}.ms')"),
+            ("rerun", "browser"),
+        ),
+    ),
+    "what shares an object with a name that is something else by now": Story(
+        cells=(
+            ("c4", "h = iter([1, 2, 3, 4])"),
+            ("c6", "b = [3, 9]\ng = b"),
+            ("c7", "h = [g, [3]]"),
+            ("c8", "c = 0\nfor x in b:\n    c += x"),
+        ),
+        steps=(
+            ("rerun", "browser"),
+            ("restart", "orderly"),
+            ("run", "c4"),
+            ("run", "c8"),
+            ("rerun", "browser"),
+        ),
+    ),
+    "two classes that say the same": Story(
+        cells=(
+            ("c1", "f = 2"),
+            ("c5", "class L:\n    tally = 5\n\n    def __init__(self, v):\n        self.v = v"),
+            ("c14", "g = L(f * 2 % 97)\nclass L:\n    tally = 5\n    def __init__(self, v):\n        self.v = v"),
+        ),
+        steps=(("rerun", "new"), ("rerun", "new")),
+    ),
+    "a file that a cell asked for before there was the directory of which it is part": Story(
+        cells=(
+            ("c3", "import numpy as np\nh = np.zeros(5) + 2"),
+            ("c4", "import os\nos.makedirs('out', exist_ok=True)"),
+            ("c5", "with open('out/w.txt', 'w') as s:\n    s.write(f'{int(h.sum())} 3\\n')"),
+            (
+                "c7",
+                "with open('out/w.txt', 'r+') as s:\n    s.seek(1)\n    s.write('4')\nb = len(sorted((n for n in os.listdir('.') if n.endswith('.txt'))))",
+            ),
+        ),
+        steps=(("run", "c7"), ("rerun", "browser")),
+    ),
+    "raw text modified in place below the cell to which it is run": Story(
+        cells=(
+            ("c1", "from helper import twice"),
+            ("c5", "with open('notes.txt', 'r+') as s:\n    s.seek(2)\n    s.write('6')"),
+        ),
+        steps=(("disturbed", 2, "edit", "delete", "c2"), ("to", "c1")),
+    ),
 }

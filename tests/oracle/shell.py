@@ -5,13 +5,16 @@ Its worker is no process: thousands of calls are to be made in little time.
 
 from __future__ import annotations
 
+import ast
 import atexit
 import builtins
 import contextlib
+import json
 import random
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,6 +27,7 @@ from casa_recompute.notebook import plan as planning
 from casa_recompute.notebook.model import ABSENT, CellSource
 from casa_recompute.notebook.rerun import Rerun as Walk
 from casa_recompute.notebook.simulate import shared
+from casa_recompute.notebook.walk import Walk as LivingWalk
 from casa_recompute.runner import Reply
 from casa_recompute.runner.worker import codec
 from casa_recompute.session import Cell, Session
@@ -32,7 +36,7 @@ from casa_recompute.workspace import VersionLost
 from tests.core.standin import fake_settings
 from tests.oracle import plain
 from tests.oracle.plain import Shown
-from tests.oracle.trial import Cells, Rerun
+from tests.oracle.trial import Cells, Disturbance, Rerun
 
 SETTINGS = fake_settings(store="copy")
 _CASA = Installation(SETTINGS)  # what CASA is installed does not change between sequences
@@ -78,6 +82,7 @@ class ShellKernel:
         self._outputs: dict[str, list[dict[str, Any]]] = {}
         self._session: Session | None = None
         self._walk: Walk | None = None
+        self._final: dict[str, str] = {}
         self.namespace: dict[str, Any] = {}
         home = directory / plain.HOME
         home.mkdir()
@@ -132,7 +137,10 @@ class ShellKernel:
         source: str,
         state: Mapping[str, Mapping[str, str]] | None,
         ready: Callable[[], None] = lambda: None,
+        only: str | None = None,
+        dies: bool = False,
     ) -> bool:
+        """``only``: the part of the source after which the user interrupts it, or the kernel ``dies``."""
         order = tuple(cell for cell, _ in cells)
         session = self.session
         try:
@@ -144,11 +152,31 @@ class ShellKernel:
             return False
         with session._watch.paused() if session._watch is not None else contextlib.nullcontext():
             ready()  # looks at files, which the cell does not
-        shown = plain.execute(source, self.namespace, self.directory)
+        shown = plain.execute(source if only is None else only, self.namespace, self.directory)
+        if only is not None:
+            shown = Shown(False, shown.text, shown.error or "KeyboardInterrupt: ")
+        if dies:
+            if session._watch is not None:
+                session._watch.stop()
+            self.restart(True)
+            return False
         self._shown[identity] = shown
         self._outputs[identity] = _as_outputs(shown)
-        session.end_cell(shown.ok, error=shown.error, outputs=self._outputs[identity])
+        session.end_cell(
+            shown.ok, error=shown.error, outputs=self._outputs[identity], interrupted=only is not None
+        )
         return shown.ok
+
+    def console(self, text: str, silent: bool) -> None:
+        """See trial.Kernel."""
+        session = self.session
+        if silent:
+            plain.execute(text, self.namespace, self.directory)
+            session.stirred()
+        else:
+            session.begin_cell(None, text)
+            plain.execute(text, self.namespace, self.directory)
+            session.end_cell()
 
     def rerun(self, cells: Cells) -> Rerun:
         """See trial.Kernel."""
@@ -171,6 +199,84 @@ class ShellKernel:
         walk.finish()
         return done
 
+    def browse(
+        self,
+        cells: Cells,
+        to: str | None = None,
+        everything: bool = False,
+        disturbance: Disturbance | None = None,
+        ready: Callable[[str], None] = lambda identity: None,
+    ) -> Rerun:
+        """See trial.Kernel."""
+        self._end_walk()
+        done, count = Rerun([]), 0
+        walk = LivingWalk(
+            self.directory,
+            self.notebook,
+            self._sources(cells),
+            SETTINGS,
+            to=to,
+            everything=everything,
+            held=lambda: self._session._names.holds() if self._session and self._session._names else {},
+            casa=_CASA,
+            outputs_limit=200,
+        )
+        try:
+            ok: bool | None = None
+            news: list[CellSource] | None = None
+            former: Shown | None = None
+            stop = False
+            while True:
+                answer = json.loads(json.dumps(walk.go_on(ok, news, stop)))
+                ok, news = None, None
+                if answer["refused"]:
+                    asked = done.executed.pop()
+                    done.failed = None
+                    self._shown[asked] = former or Shown(True, "")
+                for step in answer["steps"]:
+                    identity = step["cell"]
+                    if step["action"] == "restore":
+                        self._outputs[identity] = step["outputs"]
+                        self._shown[identity] = _as_shown(step["outputs"])
+                    elif step["action"] == "execute":
+                        count += 1
+                        source, only = dict(cells)[identity], None
+                        if disturbance is not None and count == disturbance.at:
+                            match disturbance.kind:
+                                case "meddle":
+                                    disturbance.meanwhile()
+                                case "leave":
+                                    return done
+                                case "restart":
+                                    self.restart(True)
+                                case "interrupt" | "die":
+                                    only = _first_half(source)
+                                case "stop":
+                                    stop = True
+                        former = self._shown.get(identity)
+                        done.executed.append(identity)
+                        dies = disturbance is not None and count == disturbance.at and disturbance.kind == "die"
+                        ok = self._execute(cells, identity, source, step["state"], partial(ready, identity), only, dies)
+                        done.failed = None if ok else identity
+                        if disturbance is not None and count == disturbance.at and disturbance.kind == "edit":
+                            disturbance.meanwhile()
+                            news = self._sources(cells)
+                    elif step["action"] == "settle":
+                        self.session.settle(**step["state"]["settle"])
+                        ok, self._final = True, step["state"]["settle"]["names"]
+                if answer["done"] is not None:
+                    assert answer["done"]["failed"] == done.failed
+                    return done
+        finally:
+            walk.close()
+
+    def held(self) -> tuple[dict[str, Any], frozenset[str]]:
+        """See trial.Kernel."""
+        ledger = self.session.workspace.ledger
+        state = {name: ledger.value_state(shared(v) or v) for name, v in self._final.items()}
+        lost = {name for name, known in state.items() if known is None or not known[1]}
+        return self.namespace, frozenset(lost - self.namespace.keys())
+
     def unfinished(self, cells: Cells) -> Mapping[str, str]:
         """See trial.Kernel."""
         walk = self._new_walk(cells)
@@ -183,13 +289,16 @@ class ShellKernel:
 
     def _new_walk(self, cells: Cells) -> Walk:
         self._end_walk()
-        sources = [
-            CellSource(identity, index, source, outputs.digest(self._outputs.get(identity, [])))
-            for index, (identity, source) in enumerate(cells)
-        ]
+        sources = self._sources(cells)
         with mock.patch.object(planning, "Installation", lambda _: _CASA):
             self._walk = Walk(self.directory, self.notebook, sources, SETTINGS)
         return self._walk
+
+    def _sources(self, cells: Cells) -> list[CellSource]:
+        return [
+            CellSource(identity, index, source, outputs.digest(self._outputs.get(identity, [])))
+            for index, (identity, source) in enumerate(cells)
+        ]
 
     def _end_walk(self) -> None:
         if self._walk is not None:
@@ -223,6 +332,11 @@ class ShellKernel:
 
 def _task(session: Session, name: str) -> Callable[..., Any]:
     return lambda *args, **kwargs: session.call(name, *args, **kwargs).value
+
+
+def _first_half(source: str) -> str:
+    body = ast.parse(source).body
+    return "\n".join(ast.unparse(node) for node in body[: len(body) // 2])
 
 
 def _as_outputs(shown: Shown) -> list[dict[str, Any]]:

@@ -6,6 +6,8 @@ import os
 
 from tests.oracle.trial import Tally
 
-EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "300"))
+WALKS = int(os.environ.get("ORACLE_WALKS", os.environ.get("ORACLE_EXAMPLES", "100")))
+EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "240"))
 SEED = int(os.environ.get("ORACLE_SEED", "4"))
 TALLY = Tally()
+WALKED = Tally()

@@ -2,7 +2,8 @@
 leaves every output, name and file as a run from top to bottom in a new kernel and directory does; and not much more is
 executed than must be.
 
-``ORACLE_SEED`` and ``ORACLE_EXAMPLES`` in the environment choose other and more sequences (`make test-oracle`).
+``ORACLE_SEED`` and ``ORACLE_EXAMPLES`` in the environment choose other and more sequences (`make test-oracle`);
+``ORACLE_WALKS`` how many of them are in one kernel that lives on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pytest
 from tests.oracle.generator import Author
 from tests.oracle.regressions import REGRESSIONS
 from tests.oracle.shell import ShellKernel
-from tests.oracle.summary import EXAMPLES, SEED, TALLY
+from tests.oracle.summary import EXAMPLES, SEED, TALLY, WALKED, WALKS
 from tests.oracle.trial import Difference, Story, Tally, Trial, smaller
 
 MINIMAL = 1.10
@@ -70,9 +71,20 @@ def test_what_once_differed(top: Path, name: str) -> None:
 @pytest.mark.parametrize("number", range(EXAMPLES))
 def test_any_history_then_a_rerun_equals_a_run_from_top_to_bottom(top: Path, number: int) -> None:
     """Sequence ``number`` of a seed is the same wherever it runs; what hypothesis draws depends on what is imported."""
-    author = Author(random.Random(f"{SEED} {number}"))
+    tried(top, number, Author(random.Random(f"{SEED} {number}")), TALLY)
+
+
+@pytest.mark.parametrize("number", range(WALKS))
+def test_a_walk_in_a_kernel_that_has_seen_anything_equals_a_run_from_top_to_bottom(top: Path, number: int) -> None:
+    """The same in one kernel that lives on, as from a browser: whatever was left in it, by cells in any order, by
+    consoles and widgets, by walks that were interrupted; and then its names and products are as after the last cell."""
+    tried(top, number, Author(random.Random(f"walk {SEED} {number}"), living=True), WALKED)
+
+
+def tried(top: Path, number: int, author: Author, tally: Tally) -> None:
+    """Try what an author does."""
     cells = author.notebook()
-    trial = Trial(top, cells, ShellKernel, TALLY)
+    trial = Trial(top, cells, ShellKernel, tally)
     began = time.monotonic()
     try:
         trial.run(author.steps(trial.cells, trial.made))
@@ -83,12 +95,13 @@ def test_any_history_then_a_rerun_equals_a_run_from_top_to_bottom(top: Path, num
         ) from error
     finally:
         trial.close()
-    TALLY.sequences += 1
-    TALLY.seconds += time.monotonic() - began
+    tally.sequences += 1
+    tally.seconds += time.monotonic() - began
 
 
-def test_not_much_more_is_executed_than_must_be() -> None:
+@pytest.mark.parametrize("tally", [TALLY, WALKED], ids=["new kernels", "a kernel that lives on"])
+def test_not_much_more_is_executed_than_must_be(tally: Tally) -> None:
     """Of the sequences above."""
-    assert TALLY.reruns > 0
-    assert TALLY.twice == 0
-    assert TALLY.ratio <= MINIMAL
+    assert tally.reruns > 0
+    assert tally.twice == 0
+    assert tally.ratio <= MINIMAL

@@ -47,13 +47,14 @@ def jp_server_config() -> dict[str, Any]:
 def ask(jp_fetch: Callable[..., Awaitable[Any]]) -> Ask:
     """GET, or POST when there is a body; the JSON that is answered."""
 
-    async def ask(*parts: str, body: Any = None, raw: bool = False, **params: str) -> Any:
-        how: dict[str, Any] = {} if body is None else {"method": "POST", "body": json.dumps(body)}
+    async def ask(*parts: str, body: Any = None, raw: bool = False, method: str = "", **params: str) -> Any:
+        how: dict[str, Any] = {} if body is None else {"body": json.dumps(body)}
+        method = how["method"] = method or ("GET" if body is None else "POST")
         response = await jp_fetch(*API, *parts, params=params, **how)
         assert response.code == 200
         assert response.headers["Content-Type"] == "application/json"
         answer = json.loads(response.body)
-        conforms("GET" if body is None else "POST", route(*parts), 200, answer)
+        conforms(method, route(*parts), 200, answer)
         return response.body if raw else answer
 
     return ask

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from jupyterlab_casa.app import CasaApp
-from jupyterlab_casa.managers import plans
+from jupyterlab_casa.managers import plans, walks
 from jupyterlab_casa.rest import products, store
 from jupyterlab_casa.rest.base import PREFIX, CasaHandler
 from jupyterlab_casa.rest.routes import ROUTES
@@ -44,6 +44,8 @@ def test_arguments_of_the_path_are_described() -> None:
     [
         (plans.CELLS, "POST", "/plan"),
         (plans.CELLS, "POST", "/graph"),
+        (walks.WALK, "POST", "/walks"),
+        (walks.STEP, "POST", "/walks/{walk}/step"),
         (products.RESTORE, "POST", "/versions/{version}/restore"),
         (store.COLLECT, "POST", "/store/collection"),
     ],

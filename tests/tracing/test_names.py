@@ -141,3 +141,50 @@ def test_how_an_array_lies_in_memory_is_part_of_its_value(
     notebook.names["turn"] = turn
     made = notebook.run("import numpy as np\na = turn(np.ones(8))\nb = np.ascontiguousarray(a)")
     assert made.writes["a"] != made.writes["b"]
+
+
+def test_a_walk_leaves_names_as_after_the_last_cell_and_what_no_cell_has_bound(notebook: Notebook) -> None:
+    written = notebook.run("items = [1, 2]\nn = 1").writes
+    notebook.run("over = 5")
+    notebook.tracker.begin(uses(""))
+    exec("mine = [7]\nn = 8", notebook.names)  # a console
+    notebook.tracker.end("console", of_cell=False)
+    notebook.names["items"].append(3)  # a widget
+    notebook.tracker.stir()
+    assert notebook.tracker.settle({name: written[name] for name in ("items", "n")}) == []
+    assert {name: value for name, value in notebook.names.items() if not name.startswith("_")} == {
+        "items": [1, 2],
+        "n": 1,
+        "mine": [7],
+    }
+
+
+def test_what_makes_room_for_a_cell_comes_back_at_the_end(notebook: Notebook) -> None:
+    notebook.names["mine"] = 7
+    notebook.tracker.begin(uses(""))
+    notebook.tracker.end("console", of_cell=False)
+    notebook.tracker.bring({"mine": ABSENT}, {})
+    assert "mine" not in notebook.names
+    notebook.tracker.settle({})
+    assert notebook.names["mine"] == 7
+    notebook.tracker.bring({"mine": ABSENT}, {})
+    notebook.run("mine = 8")
+    notebook.tracker.readmit()
+    assert notebook.names["mine"] == 8
+
+
+def test_what_cannot_be_had_is_not_bound_to_something_else(notebook: Notebook) -> None:
+    version = notebook.run("one = (n for n in range(3))").writes["one"]
+    assert notebook.tracker.holds() == {"one": version}
+    assert notebook.tracker.settle({"one": version}) == []
+    notebook.run("one = 5")
+    assert notebook.tracker.holds() == {}
+    assert notebook.tracker.settle({"one": version}) == ["one"]
+    assert "one" not in notebook.names
+
+
+def test_a_generator_that_was_drawn_from_between_cells_is_seeded_again(notebook: Notebook) -> None:
+    version = notebook.run("import random\nrandom.seed(3)").writes["<random>"]
+    first = random.random()
+    notebook.tracker.bring({"<random>": version}, {})
+    assert random.random() == first

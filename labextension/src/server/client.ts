@@ -10,6 +10,7 @@ import type {
   IGraph,
   IKernel,
   IKernels,
+  IKilled,
   IMeasurementSet,
   IPlan,
   IPostedCell,
@@ -30,7 +31,8 @@ import type {
   IWalk,
   IWalkEnded,
   IWalkRequest,
-  IWalkStopping
+  IWalkStopping,
+  IWindows
 } from './types';
 
 const API = 'jupyterlab-casa/api';
@@ -190,6 +192,25 @@ export class CasaServer {
     return this._ask(`kernels/${encode(id)}/interrupt`, {}, {});
   }
 
+  /** Ends the process of the call that a kernel runs: the call fails, products are as before it, the kernel lives on. */
+  killCall(id: string): Promise<IKilled> {
+    return this._ask(`kernels/${encode(id)}/kill-call`, {}, {});
+  }
+
+  /** The windows that graphical tasks of a kernel show, the lowest first. */
+  windows(id: string): Promise<IWindows> {
+    return this._ask(`kernels/${encode(id)}/windows`);
+  }
+
+  /** A picture (PNG) of one of them, or of all that the kernel's display shows. */
+  async picture(id: string, window: number | 'screen'): Promise<Blob> {
+    const response = await this._send(`kernels/${encode(id)}/windows/${String(window)}`, { method: 'GET' });
+    if (response.ok && response.headers.get('Content-Type') === 'image/png') {
+      return this._body(response.blob());
+    }
+    throw refusal(response, parse(await this._body(response.text())));
+  }
+
   /** Begins to re-run what is stale; who asks executes the cells. */
   beginWalk(path: string, request: IWalkRequest): Promise<IWalk> {
     return this._ask('walks', { path }, request);
@@ -228,32 +249,43 @@ export class CasaServer {
   private async _ask<T>(route: string, query: Query = {}, body?: object, method = 'GET'): Promise<T> {
     const given = Object.entries(query).filter(([, value]) => value !== undefined);
     const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
-    const url = `${URLExt.join(this.settings.baseUrl, API)}/${route}${search && `?${search}`}`;
     const init: RequestInit =
       body === undefined
         ? { method }
         : { method: 'POST', body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
-    let response: Response;
-    let text: string;
-    try {
-      response = await ServerConnection.makeRequest(url, init, this.settings);
-      text = await response.text();
-    } catch (error) {
-      throw new CasaServerError('offline', error instanceof Error ? error.message : String(error));
-    }
-    const answer = parse(text);
+    const response = await this._send(`${route}${search && `?${search}`}`, init);
+    const answer = parse(await this._body(response.text()));
     if (response.ok && answer !== undefined) {
       return answer as T;
     }
-    const { status } = response;
-    const ours = isRefusal(answer);
-    const message = ours ? answer.message : `${String(status)} ${response.statusText}`.trim();
-    // Proxies in front of the server answer 502 to 504 when it is away.
-    const trouble = status === 429 ? 'busy' : status >= 502 && status <= 504 ? 'offline' : 'refused';
-    // Ours says in words what is not there; without it, the answer is a page.
-    const missing = response.ok || (status === 404 && !ours);
-    throw new CasaServerError(missing ? 'missing' : trouble, message, status);
+    throw refusal(response, answer);
   }
+
+  private _send(address: string, init: RequestInit): Promise<Response> {
+    const url = `${URLExt.join(this.settings.baseUrl, API)}/${address}`;
+    return this._body(ServerConnection.makeRequest(url, init, this.settings));
+  }
+
+  /** What comes over the net, or fails to. */
+  private async _body<T>(coming: Promise<T>): Promise<T> {
+    try {
+      return await coming;
+    } catch (error) {
+      throw new CasaServerError('offline', error instanceof Error ? error.message : String(error));
+    }
+  }
+}
+
+/** What an answer says that is none. */
+function refusal(response: Response, answer: unknown): CasaServerError {
+  const { status } = response;
+  const ours = isRefusal(answer);
+  const message = ours ? answer.message : `${String(status)} ${response.statusText}`.trim();
+  // Proxies in front of the server answer 502 to 504 when it is away.
+  const trouble = status === 429 ? 'busy' : status >= 502 && status <= 504 ? 'offline' : 'refused';
+  // Ours says in words what is not there; without it, the answer is a page.
+  const missing = response.ok || (status === 404 && !ours);
+  return new CasaServerError(missing ? 'missing' : trouble, message, status);
 }
 
 function encode(part: string): string {

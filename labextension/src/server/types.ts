@@ -271,6 +271,14 @@ export interface ICall {
   seconds: number;
 }
 
+/** A call that a run of a cell made. */
+export interface IRunCall extends ICall {
+  /** CPU time, child processes included; null: it did not run, or nobody knows. */
+  cpu_s: number | null;
+  /** The most memory that it had at a time. */
+  memory_bytes: number | null;
+}
+
 /** A cell in a graph. */
 export interface IGraphCell {
   id: string;
@@ -327,7 +335,7 @@ export interface IRunSummary {
   seconds: number;
   outcome: 'ok' | 'error' | 'interrupted';
   error: string | null;
-  calls: ICall[];
+  calls: IRunCall[];
 }
 
 /** A cell: why it is stale, and its runs, the newest first. */
@@ -693,6 +701,28 @@ export interface IKernel {
   /** Number of its last event. */
   revision: number;
   call: IRunningCall | null;
+}
+
+/** The process of a kernel's call was ended. */
+export interface IKilled {
+  /** Of the kernel. */
+  id: string;
+  task: string;
+}
+
+/** A window of a graphical task; places are in pixels. */
+export interface IWindow {
+  id: number;
+  title: string;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** The windows on a kernel's display. */
+export interface IWindows {
+  windows: IWindow[];
 }
 
 /** The kernels of the server. */

@@ -33,6 +33,8 @@ class Lookups:
         self._ledger = space.ledger
         self._environment = environment
         self.cells = cells
+        self.held: frozenset[str] = frozenset()
+        """Versions of names that a kernel has, whether they are kept or not."""
         ids = [cell.id for cell in cells]
         self._notebook = notebook
         self._found = self._ledger.inherited(notebook, ids)
@@ -102,8 +104,8 @@ class Lookups:
         return self._ledger.call(key)
 
     def kept(self, version: str) -> bool:
-        """Whether the value of a name can be brought back."""
-        return self._value(shared(version) or version)[1]
+        """Whether the value of a name can be brought back, or is there."""
+        return version in self.held or self._value(shared(version) or version)[1]
 
     def uses(self, version: str) -> tuple[str, ...]:
         """Names that functions in a value use when they are called."""

@@ -131,6 +131,8 @@ def build(plan: Plan, runs: Sequence[CellRun | None], cells: Sequence[CellSource
             continue
         read: dict[str, Edge] = {}
         for resource, version in run.reads.items():
+            if resource in ("b:", "h:"):
+                continue  # what all cells above have to do with
             node = _node(resource)
             own = run.origins.get(resource)
             origin = makers.get(node) or (own if own in there and own != planned.id else None)

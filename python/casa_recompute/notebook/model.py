@@ -1,8 +1,8 @@
 """Words of this room: a cell as it stands, a cell run as it was recorded, a plan as it is told.
 
 A *resource* is what cells exchange. It is written ``n:<name>`` (a Python name), ``p:<path>`` (a data product),
-``e:<path>`` (whether something is at a path), ``d:<directory>`` (which names a directory holds), ``h:`` (``Out``, ``_``
-and the like).
+``e:<path>`` (whether something is at a path), ``d:<directory>`` (which names a directory holds), ``b:`` (which
+names are bound), ``h:`` (``Out``, ``_`` and the like).
 A *version* of a resource is a text: two equal versions mean that no cell can tell the difference.
 
 Versions of names: ``absent``; ``i-<hash>`` a value that cannot be changed in place; ``d-<hash>`` one that can;

@@ -197,7 +197,7 @@ def survey(
     cells: Sequence[CellSource],
     facts: PlanFacts,
     predictor: Predictor,
-    everything: bool = False,
+    everything: Collection[str] = (),
     done: Mapping[str, CellRun] | None = None,
 ) -> Survey:
     """Go through the notebook.
@@ -206,7 +206,7 @@ def survey(
         cells: its code cells, from the top.
         facts: what is known.
         predictor: of calls.
-        everything: as if no cell had a run that stands behind it.
+        everything: ids of cells that are to run whether or not a recorded run stands behind them.
         done: runs of cells that were made just now and stand, whatever else is recorded.
     """
     state = State(facts)
@@ -217,7 +217,7 @@ def survey(
             verdict = Verdict(cell, run=done[cell.id])
         else:
             verdict = judge(cell, state, facts)
-            if everything and cell.source.strip():
+            if cell.id in everything and cell.source.strip():
                 verdict = Verdict(cell, meaning=verdict.meaning)
         judged.append(look_at(verdict, state, places, facts, predictor))
         pass_by(judged[-1], state)
@@ -426,6 +426,8 @@ def _call_it(resource: str) -> str:
     kind, what = resource[:2], resource[2:]
     if kind == "d:":
         return f"the directory `{what or '.'}`"
+    if kind in ("b:", "h:"):
+        return "which names there are" if kind == "b:" else "what `Out` and `_` hold"
     if what in PROCESS:
         return PROCESS[what]
     return f"`{what}`"
@@ -438,6 +440,8 @@ def _differs(resource: str, run: CellRun, cell: CellSource, state: State, places
     if now == UNKNOWN:
         message = f"{ordinal(places, maker)} will run first and may change {it}"
         return Reason("upstream", what, message, because_of=maker)
+    if resource in ("b:", "h:"):
+        return Reason("input", what, f"{it} is not what it was")
     here = places[cell.id]
     if former and places.get(former, -1) > here:
         message = f"when it ran, {it} was as {ordinal(places, former)} below had left it"
@@ -554,7 +558,7 @@ class Desk:
         self.lookups = Lookups(space, notebook, self.cells, environment(self.casa) | threads)
         self.predictor = CallPredictor(self.lookups, self.casa, self.settings.threads)
 
-    def survey(self, everything: bool = False, done: Mapping[str, CellRun] | None = None) -> Survey:
+    def survey(self, everything: Collection[str] = (), done: Mapping[str, CellRun] | None = None) -> Survey:
         """Go through the notebook."""
         return survey(self.cells, self.lookups, self.predictor, everything, done)
 

@@ -6,23 +6,29 @@ what a cell did, its kernel writes into the ledger, and the next step follows fr
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from casa_recompute.installation import Installation
 from casa_recompute.ledger import Touch
 from casa_recompute.notebook import source
 from casa_recompute.notebook.model import ABSENT, CellRun, CellSource, Plan, Reason
 from casa_recompute.notebook.plan import Desk, Judged, needed, reach, why
-from casa_recompute.notebook.simulate import PROCESS, State, Verdict, judge, ordinal, shared
+from casa_recompute.notebook.simulate import PROCESS, State, Verdict, judge, ordinal, own, shared
 from casa_recompute.settings import Settings, load_settings
 from casa_recompute.workspace import VersionLost, Workspace
 
 
 class NotRecorded(RuntimeError):
     """A cell was executed but what it did is not in the ledger, so nothing can be said of the cells below."""
+
+
+class Edited(RuntimeError):
+    """Another text was executed than the one that the cell had when the walk began."""
 
 
 @dataclass
@@ -56,7 +62,11 @@ class Rerun:
         notebook: str,
         cells: Sequence[CellSource],
         settings: Settings | None = None,
-        everything: bool = False,
+        everything: bool | Collection[str] = False,
+        to: str | None = None,
+        held: Mapping[str, str] | None = None,
+        casa: Installation | None = None,
+        patience: float | None = None,
     ) -> None:
         """
         Args:
@@ -64,36 +74,50 @@ class Rerun:
             notebook: the notebook's name.
             cells: its code cells, from the top.
             settings: default: those of the user.
-            everything: execute every cell; calls that are known are restored nevertheless.
+            everything: execute every cell, or those with these ids; calls that are known are restored nevertheless.
+            to: the last cell that is to be made fresh; default: all are.
+            held: names that the kernel has and nobody could bring back: name -> version. It may have lost them by now.
+            casa: the installation that the settings name, if it is at hand.
+            patience: seconds to wait for the workspace; default: as long as it takes.
 
         Raises:
             WorkspaceError, LedgerError, StoreError, SettingsError: each says what to do.
+            WorkspaceBusy: patience was at its end.
+            KeyError: there is no cell ``to``.
         """
         settings = settings if settings is not None else load_settings()
-        self._space = Workspace(Path(directory), settings.store)
-        with self._space.lock():
-            self._desk = Desk(Path(directory), notebook, cells, settings, self._space)
-        self._notebook = notebook
-        self._cells = list(cells)
         self._places = {cell.id: number for number, cell in enumerate(cells)}
-        self._everything = everything
+        self._cells = list(cells)
+        self._whole = to is None
+        walked = self._cells if to is None else self._cells[: self._places[to] + 1]
+        self._space = Workspace(Path(directory), settings.store)
+        with contextlib.ExitStack() as failing:
+            failing.callback(self._space.close)
+            with self._space.lock(patience=patience):
+                self._desk = Desk(Path(directory), notebook, cells, settings, self._space, casa)
+            failing.pop_all()
+        self._desk.cells = walked
+        self._notebook = notebook
+        self._everything = {cell.id for cell in cells} if everything is True else set(everything or ())
         self._facts = self._desk.lookups
+        self._facts.held = frozenset((held or {}).values())
         self._state = State(self._facts)
         self._done: dict[str, CellRun] = {}
         self._behind: list[tuple[str, CellRun, dict[str, str]]] = []  # cell, its run, versions before of what it wrote
-        self._memory: dict[str, str] = {}  # what the kernel holds
+        self._memory: dict[str, str] = dict(held or {})  # what the kernel holds
         self._refusals: Counter[str] = Counter()
         self._failed = False
         self._left_by_failure: dict[str, str] = {}
+        self._names_of_failure: dict[str, str] = {}
         self.saved_s = 0.0
 
     def plan(self) -> Plan:
         """The plan as things are now."""
-        self._look_again()
         with self._space.lock():
+            self._look_again()
             return self._desk.plan(self._desk.survey(self._everything, self._done))
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Generator[Step, None, None]:
         """One for each code cell, from the top; each is planned when the one before is done.
 
         Raises:
@@ -105,7 +129,7 @@ class Rerun:
             self._space.inherit_found(self._notebook, list(self._places))
             self._space.set_found(self._notebook, self._facts.news())  # once modified in place, nobody could tell
         must, planned = found.must, {cell.id: cell for cell in plan.cells}
-        for cell in self._cells:
+        for cell in self._desk.cells:
             if not cell.source.strip():
                 yield Step(cell, "keep")
                 continue
@@ -115,7 +139,7 @@ class Rerun:
             with self._space.lock():
                 verdict = judge(cell, self._state, self._facts)
             run = verdict.run
-            if run is not None and cell.id not in must and not self._everything:
+            if run is not None and cell.id not in must and cell.id not in self._everything:
                 yield self._without_running(cell, run)
                 self._pass(cell, run)
                 continue
@@ -164,8 +188,9 @@ class Rerun:
                 uses = source.uses(wanting.verdict.cell.source)
                 lost = needed(wanting, reach(uses, before, self._facts, later=True), before, self._facts)
             for resource, maker in lost.items():
-                held = self._memory.get(resource[2:]) if resource.startswith("n:") else None
-                if held == before[resource] or maker in late or maker not in position:
+                held = self._memory.get(resource[2:], "") if resource.startswith("n:") else ""
+                # One that has it in common with others, has it alone when these are bound anew.
+                if before[resource] in (held, own(held)) or maker in late or maker not in position:
                     continue
                 late.add(maker)
                 run = next(run for cell, run, _ in self._behind if cell == maker)
@@ -202,7 +227,7 @@ class Rerun:
         groups |= {shared(bound[name]) for name in crowded if self._can_have(name, bound[name])}
         versions |= {name: version for name, version in bound.items() if shared(version) in groups}
         paths = self._facts.known_products() | before.products().keys()
-        products = {path: before[f"p:{path}"] for path in sorted(paths)}
+        products = _outermost({path: before[f"p:{path}"] for path in sorted(paths)}, before.products())
         mark = self._space.ledger.last_run_number()
         makers = {r: m for r, m in before.makers.items() if r in products or r[2:] in versions or r.startswith("p:")}
         # What the cell surely binds anew need not be brought; what is left over from another place must not be there.
@@ -218,6 +243,7 @@ class Rerun:
                 return False
             self._look_again()
             self._memory.clear()  # part of the names may have been brought, and others taken away
+            self._facts.held = frozenset()
             self._refusals[one.verdict.cell.id] += 1
             is_new = any(not self._facts.kept(version) for version in kept) or self._late(one)
             return bool(is_new) and self._refusals[one.verdict.cell.id] <= len(self._cells)
@@ -235,9 +261,15 @@ class Rerun:
             later = {path: before[f"p:{path}"] for path in self._facts.known_products()}
             done = run.writes if run is not None and run.id > mark else {}
             self._left_by_failure = later | {r[2:]: v for r, v in done.items() if r.startswith("p:")}
+            bound = before.names() | {r[2:]: v for r, v in done.items() if r.startswith("n:")}
+            # It did not get as far as to bind these anew.
+            bound |= {name: version for name, version in anew.items() if bound.get(name, ABSENT) == ABSENT}
+            self._names_of_failure = {name: version for name, version in bound.items() if version != ABSENT}
             return True
         if run is None or run.id <= mark:
             raise NotRecorded(f"what cell {cell.id} did could not be recorded (is the disk full?): run it again")
+        if run.meaning != self._facts.meaning(cell.source):
+            raise Edited(f"cell {cell.id} was edited before it ran: begin again")
         self._done[cell.id] = run
         self._memory.update(versions)
         self._memory.update({r[2:]: v for r, v in run.writes.items() if r.startswith("n:")})
@@ -269,12 +301,23 @@ class Rerun:
         self._space.ledger.refresh()
         self._facts.refresh()
 
+    def stop(self) -> None:
+        """No more steps are taken: the last one that was is the last cell."""
+        self._whole = False
+
     def final_names(self) -> dict[str, str]:
-        """Names that are bound after the last cell, and their versions."""
-        return self._state.names()
+        """Names that are bound after the last cell, or after the one that failed, and their versions."""
+        return self._names_of_failure if self._failed else self._state.names()
+
+    def final(self) -> dict[str, dict[str, str]]:
+        """For a kernel that lives on, when all steps are done: the arguments of ``Session.settle``."""
+        with self._space.lock():
+            return {"names": self.final_names(), "products": self._displaced()[0]}
 
     def finish(self) -> list[str]:
         """Bring products to what they are after the last cell, or after the one that failed.
+
+        Where only part of the notebook was to be made fresh, what only cells below have made stays where it is.
 
         Returns:
             Paths that were changed.
@@ -284,20 +327,30 @@ class Rerun:
                 and the next plan says so.
             OSError: the disk is full.
         """
-        self._look_again()
         with self._space.lock():
-            targets = self._state.products()
-            if self._failed:
-                targets |= self._left_by_failure
-            targets |= self._facts.left_over(targets)
-            wrong = {path: version for path, version in targets.items() if self._facts.present(path) != version}
-            lost = {path: version for path, version in wrong.items() if not self._space.restorable({path: version})}
+            wrong, lost = self._displaced()
             if lost and not self._failed:
                 path, version = lost.popitem()
                 raise VersionLost(version, path)
-            changed = self._space.restore({path: wrong[path] for path in wrong.keys() - lost.keys()})
+            changed = self._space.restore(wrong)
             self._tell_story()
         return changed
+
+    def _displaced(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Products that are not at their last versions: those that can be brought back, and those that cannot."""
+        self._look_again()
+        targets = self._state.products()
+        if self._failed:
+            targets |= self._left_by_failure
+        left_over = self._facts.left_over(targets)
+        if not self._whole:  # what only cells below have made, or such as are no longer there, stays
+            passed = {cell for cell, _, _ in self._behind}
+            others = {t.path for t in self._space.ledger.touches() if t.before != t.after and t.cell not in passed}
+            left_over = {path: v for path, v in left_over.items() if v != ABSENT or path not in others}
+        targets |= left_over
+        wrong = {path: version for path, version in targets.items() if self._facts.present(path) != version}
+        lost = {path: version for path, version in wrong.items() if not self._space.restorable({path: version})}
+        return {path: wrong[path] for path in wrong.keys() - lost.keys()}, lost
 
     def _tell_story(self) -> None:
         """What cells that did not run did, as if they had: Shift+Enter goes by that."""
@@ -317,9 +370,28 @@ class Rerun:
             news = {path: self._facts.found(path) for path in self._facts.known_products() if path not in known}
             self._space.set_found(self._notebook, news)
 
+    def at_work(self, patience: float | None) -> contextlib.AbstractContextManager[None]:
+        """The workspace's lock, which every method here takes as well.
+
+        Raises:
+            WorkspaceBusy: on entering; somebody else had it for longer than ``patience`` seconds.
+        """
+        return self._space.lock(patience=patience)
+
     def close(self) -> None:
         """Close the workspace."""
         self._space.close()
+
+
+def _outermost(products: Mapping[str, str], written: Collection[str]) -> dict[str, str]:
+    """Without what no cell has made but as part of another product that is there: a cell may have asked for it when
+    there was no such."""
+    there = {path for path, version in products.items() if version != ABSENT}
+    return {
+        path: version
+        for path, version in products.items()
+        if path in written or version == ABSENT or there.isdisjoint(map(str, Path(path).parents))
+    }
 
 
 def _needed(cell: CellSource, places: dict[str, int]) -> Reason:

@@ -92,6 +92,9 @@ class State:
             return self._existence(path)
         if kind == "d:":
             return self._listing(path)
+        if kind == "b:":
+            bound = self.names()
+            return UNKNOWN if UNKNOWN in bound.values() else listing(bound.keys() - PROCESS.keys())
         if kind == HISTORY:
             return history(self.passed)
         return ABSENT
@@ -117,6 +120,10 @@ class State:
         """The cell that made a resource's present version; "" when no cell did."""
         self.asked.add(resource)
         known = self.makers.get(resource, "")
+        if resource == "b:":
+            self.asked.add(ALL)
+            unknown = (r for r, version in self.versions.items() if version == UNKNOWN and r.startswith("n:"))
+            return self.makers[first] if (first := next(unknown, None)) else ""
         if not known and resource[0] in "ed":
             self.asked.add(PRODUCTS)
             below = [path for path in self._products if _within(path, resource[2:])]
@@ -229,7 +236,7 @@ def shared(version: str) -> str:
 
 
 def listing(names: Iterable[str]) -> str:
-    """The version of a directory's listing."""
+    """The version of which names there are: of a directory's entries, or of what is bound."""
     text = "\0".join(sorted(names)).encode("utf-8", "surrogateescape")
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 

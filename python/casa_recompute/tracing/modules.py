@@ -45,15 +45,22 @@ def note(files: dict[str, str]) -> None:
         content_at_import(sys.modules[name])
 
 
-def forget_changed(imports: Iterable[str]) -> list[str]:
+def forget_changed(imports: Iterable[str], others: Iterable[object] = ()) -> list[str]:
     """Take modules out of ``sys.modules`` whose files have changed, or that would now be found elsewhere, as in another
-    working directory, so that they are imported anew; their names."""
+    working directory, so that they are imported anew; their names.
+
+    Args:
+        imports: what a cell imports.
+        others: values that it finds, from which it shows that a cell above has imported a module already: that one is
+            not looked for again.
+    """
     files = local_files(imports)
-    changed = [
-        name
-        for name, path in files.items()
-        if _content(path) != content_at_import(sys.modules[name]) or _found_at(name) not in (None, path)
-    ]
+    changed = [name for name, path in files.items() if _content(path) != content_at_import(sys.modules[name])]
+    elsewhere = [name for name, path in files.items() if _found_at(name) not in (None, path)]
+    if elsewhere:
+        modules = types.ModuleType
+        there = {one.__name__ if isinstance(one, modules) else getattr(one, "__module__", "") for one in others}
+        changed += [name for name in elsewhere if name not in there]
     if not changed:
         return []
     importlib.invalidate_caches()

@@ -14,6 +14,7 @@ import random
 import re
 import sys
 import types
+import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -75,7 +76,12 @@ class NameTracker:
         self.entering: Callable[[str], None] = lambda path: None
         """Told before the working directory is brought to be this one."""
         self._parts: dict[str, Any] = {}
+        self._seen = self._hidden_state()
         self._aside: dict[str, tuple[str, object]] = {}
+        self._by_cells: set[str] = set()  # names that a cell has bound
+        self._strangers: dict[str, object] = {}  # others that had to make room, until the walk is over
+        self._refused: set[str] = set()  # versions that could not be kept
+        self._stirred: set[str] = set()  # names whose values something that is no cell may have changed
         self._reach: set[str] = set()
         self._ever: set[str] = set()
         self._uses: Uses | None = None
@@ -84,6 +90,10 @@ class NameTracker:
     def before(self) -> dict[str, str]:
         """Versions of what the running cell may read, as they were before it."""
         return {name: self._before[name] for name in self._reach if name in self._before}
+
+    def bound(self) -> set[str]:
+        """Names that were bound when the running cell began."""
+        return {name for name, version in self._before.items() if version != ABSENT} - PROCESS.keys()
 
     @property
     def known(self) -> set[str]:
@@ -95,6 +105,14 @@ class NameTracker:
         group = shared(version)
         return list(self._shelf.load(group, self.namespace)) if group else [name]
 
+    def holds(self) -> dict[str, str]:
+        """Names whose values could not be kept, but are here: their versions."""
+        return {n: v for n, v in self.versions.items() if (shared(v) or v) in self._refused and n not in PROCESS}
+
+    def elsewhere(self, place: Collection[str]) -> set[str]:
+        """Names that are bound now but not at a place."""
+        return set(self._visible()) - set(place)
+
     def hide(self, names: Mapping[str, Any]) -> None:
         """These names are not the user's as long as they have these values."""
         self._hidden.update(names)
@@ -105,6 +123,8 @@ class NameTracker:
         """A cell is about to run; the names that it may read."""
         self._uses = uses
         self._notice_strangers()
+        self._notice_drift()
+        self._look_again(self.reach(uses))
         self._reach = self.reach(uses)
         self._before = dict(self.versions)
         self._generators = _generator_states()
@@ -137,12 +157,13 @@ class NameTracker:
                     todo += known.uses
         return found
 
-    def end(self, key: str, senses: Collection[str] = ()) -> NameChanges:
+    def end(self, key: str, senses: Collection[str] = (), of_cell: bool = True) -> NameChanges:
         """The cell has run.
 
         Args:
             key: identity of this run, from which versions of values that cannot be digested are named.
             senses: parts of the process (see there) on whose state the cell may depend.
+            of_cell: whether it was one, or what has no place in a notebook (a console).
         """
         uses, self._uses = self._uses, None
         assert uses is not None
@@ -181,6 +202,8 @@ class NameTracker:
         self._account_generators(uses, changes)
         self._account_parts(uses, senses, changes)
         self._keep(changes)
+        self._seen = self._hidden_state()
+        self._by_cells = self._by_cells | changes.writes.keys() if of_cell else self._by_cells - changes.rebound
         return changes
 
     def _account(self, name: str, uses: Uses, moved: set[str], changes: NameChanges) -> None:
@@ -214,10 +237,36 @@ class NameTracker:
         visible = self._visible()
         for name in visible:
             if id(self.namespace[name]) != self._ids.get(name):
+                self._by_cells.discard(name)
                 self._digest(name, "between cells")
                 self._regroup({name}, "between cells")
         for name in self.versions.keys() - set(visible) - PROCESS.keys():
             self._drop(name)
+
+    def stir(self) -> None:
+        """Something that is no cell has run (a widget's callback): it may have changed any value in place."""
+        self._stirred = set(self.versions)
+
+    def _look_again(self, names: Iterable[str]) -> None:
+        """Whether these are still what they were, if that is in doubt."""
+        if self._stirred:
+            doubtful = (self._partners(names) | set(names)) & self._stirred & self._digests.keys()
+            key = uuid.uuid4().hex
+            for name in doubtful:
+                self._digest(name, key)
+            self._regroup(doubtful, key)
+
+    def _hidden_state(self) -> dict[str, Any]:
+        return {**self._process.now(), **_generator_states()}
+
+    def _notice_drift(self) -> None:
+        """What something between cells has done to what has no name."""
+        now = self._hidden_state()
+        for name in PROCESS:
+            value, known = now.get(name), self._seen.get(name)
+            if value != known and not (name in GENERATORS and known is None):  # its module was imported just now
+                self.versions[name] = "d-" + _hash(repr(value)) if value is not None else ABSENT
+        self._seen = now
 
     # -- versions ----------------------------------------------------------------------------------------------------
 
@@ -225,6 +274,7 @@ class NameTracker:
         value = self.namespace[name]
         found = digest(value, self.namespace, self._budget)
         self._vague.discard(name)
+        self._stirred.discard(name)
         if not found.complete:
             seen = _reachable(value, self.namespace)
             if seen is None:
@@ -242,10 +292,18 @@ class NameTracker:
 
     def _unbind(self, name: str) -> None:
         """Take a name away from the user; if it was ours before, it is again."""
+        self._spare(name)
+        self._by_cells.discard(name)
+        self._ever.discard(name)  # it was not the user who deleted it
         self.namespace.pop(name, None)
         if name in self._hidden:
             self.namespace[name] = self._hidden[name]
         self._drop(name)
+
+    def _spare(self, name: str) -> None:
+        """A value that no cell has bound makes room: no version tells of it."""
+        if name in self._digests and name not in self._by_cells:
+            self._strangers[name] = self.namespace.get(name)
 
     def _drop(self, name: str) -> None:
         self._drop_parts(name)
@@ -377,6 +435,7 @@ class NameTracker:
             else:
                 entries[version] = {ONE: self.namespace[name]}
         refused = self._shelf.keep(entries, uses, within, self.namespace, self._limit)
+        self._refused |= refused.keys()
         for name, version in changes.writes.items() if refused else ():
             if (shared(version) or version) in refused:
                 changes.unkept[name] = refused[shared(version) or version]
@@ -397,6 +456,8 @@ class NameTracker:
         """
         if self._uses is None:
             self._notice_strangers()
+            self._notice_drift()
+            self._look_again(wanted)
         suspects = self._partners(wanted) | (wanted.keys() & self._digests.keys())
         if place is not None:  # whoever does not belong here leaves first: then the others may be right already
             self._send_away(suspects, wanted, place)
@@ -424,6 +485,7 @@ class NameTracker:
                 self._unbind(name)
             else:
                 values = loaded[shared(version) or name]
+                self._spare(name)
                 self.namespace[name] = values[name if shared(version) else ONE]
         bound = {name for name, version in wrong.items() if version != ABSENT and name not in PROCESS}
         for name in bound:
@@ -437,16 +499,60 @@ class NameTracker:
                 self._shelf.forget(shared(version) or version)
                 raise ValueLost(f"`{name}` cannot be brought back: what was kept is not equal to what it was")
             self.versions[name] = version
+        self._by_cells |= bound
         suspects |= self._partners(wanted) | bound
         if place is not None:
             self._leave_alone(suspects - wanted.keys())
             for name in (suspects & self._digests.keys()) - wanted.keys():
-                if place.get(name) != self.versions[name]:
-                    self._unbind(name)
-        self._leave_alone(suspects)
+                version, here = self.versions[name], place.get(name, ABSENT)
+                if version != here and (shared(version) or own(version) != own(here)):
+                    self._unbind(name)  # but not one that is right, and has lost its partners to the cell
+        # Where only part of what shares an object was wanted, it is not what it was there.
+        part = {name for name in bound if (group := shared(wrong[name])) and not loaded[group].keys() <= bound}
+        self._leave_alone(suspects | part, part)
         if self._uses is not None:
-            self._before |= wrong
+            self._before |= {name: self.versions[name] if name in part else version for name, version in wrong.items()}
+        elif wrong.keys() & PROCESS.keys():
+            self._seen = self._hidden_state()
         return sorted(wrong)
+
+    def settle(self, wanted: Mapping[str, str]) -> list[str]:
+        """Bring all names to what they are at a place in the notebook, between cells.
+
+        Names that cells have bound but that are not bound there are taken away. Others that no cell has bound (but a
+        console, say) stay, or come back if they had to make room.
+
+        Args:
+            wanted: all names that are bound there, and their versions.
+
+        Returns:
+            Those that cannot be had; they are not bound.
+        """
+        wanted = dict.fromkeys(PROCESS, ABSENT) | dict(wanted)
+        self._notice_strangers()
+        left_over = dict.fromkeys(self._by_cells & self._digests.keys() - wanted.keys(), ABSENT)
+        lost: list[str] = []
+        try:
+            self.bring(left_over | wanted, wanted)
+        except ValueLost:
+            groups: dict[str, dict[str, str]] = {}
+            for name, version in (left_over | wanted).items():
+                groups.setdefault(shared(version) or name, {})[name] = version
+            for group in groups.values():
+                try:
+                    self.bring(group, wanted)
+                except ValueLost:
+                    self.bring(dict.fromkeys(group, ABSENT), wanted)
+                    lost += group
+        self.readmit(wanted)
+        return lost
+
+    def readmit(self, taken: Collection[str] = ()) -> None:
+        """What no cell has bound and had to make room comes back, unless its name is taken."""
+        for name, value in self._strangers.items():
+            if name not in taken and name not in self._digests:
+                self.namespace[name] = value
+        self._strangers.clear()
 
     def _send_away(self, suspects: set[str], wanted: Mapping[str, str], place: Mapping[str, str]) -> None:
         """Unbind names whose values are not those of the place."""
@@ -472,6 +578,7 @@ class NameTracker:
             self.namespace[name] = value
             self._digest(name, key)
             self.versions[name] = self._before[name] = version
+        self._by_cells |= back.keys()
         self._aside.clear()
         return set(back)
 
@@ -481,12 +588,17 @@ class NameTracker:
         here = self._partners({name}) | {name}
         return here == labels[label] if label and len(here) > 1 else not label and len(here) == 1
 
-    def _leave_alone(self, names: set[str]) -> None:
-        """Names whose partners may be gone get the versions that they have now, under which they are kept, too."""
+    def _leave_alone(self, names: set[str], part: Collection[str] = ()) -> None:
+        """Names whose partners may be gone get the versions that they have now, under which they are kept, too.
+
+        Args:
+            names: to look at.
+            part: of them, those of which it is known.
+        """
         labels: dict[str, set[str]] = {}
         for name, version in self.versions.items():
             labels.setdefault(shared(version), set()).add(name)
-        names = {name for name in names & self._digests.keys() if not self._whole(name, labels)}
+        names = {name for name in names & self._digests.keys() if name in part or not self._whole(name, labels)}
         former = {name: self.versions[name] for name in names}
         self._regroup(names, "brought")
         changed = {name: self.versions[name] for name in names if self.versions[name] != former[name]}

@@ -299,7 +299,7 @@ class _Pickler(cp.Pickler):  # type: ignore[misc]
         state["__qualname__"] = cls.__qualname__
         registered = registered_in(cls) if issubclass(type(cls), abc.ABCMeta) else None
         bases = cp._get_bases(cls) if type(cls).__module__ == "typing" else cls.__bases__
-        args = (type(cls), cls.__name__, bases, fixed, cp._get_or_create_tracker_id(cls), None)
+        args = (type(cls), cls.__name__, bases, fixed, None, None)  # who shares a class is kept with it
         return cp._make_skeleton_class, args, (state, registered), None, None, _fill_class
 
     def _array(self, array: Any, kind: Any, numpy: Any) -> Any:

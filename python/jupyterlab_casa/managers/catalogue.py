@@ -68,7 +68,7 @@ class Tasks(Manager):
         directory = self.root.workspace(path)
 
         def found() -> dict[str, Any]:
-            return {**json.loads(self._get(name)), "here": told(lambda: durations(directory, name))}
+            return {**json.loads(self._get(name)), "here": told(directory, lambda: durations(directory, name))}
 
         return await self.once((name, directory), found)
 

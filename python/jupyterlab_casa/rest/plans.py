@@ -9,7 +9,9 @@ from tornado.web import HTTPError
 from jupyterlab_casa.rest.base import CasaHandler
 
 
-class _Notebook(CasaHandler):
+class NotebookHandler(CasaHandler):
+    """To which a notebook is posted."""
+
     auth_resource = "casa-plans"
     _held = 0
     _crowded = False
@@ -56,7 +58,7 @@ class _Notebook(CasaHandler):
         self._pieces.clear()
 
 
-class PlanHandler(_Notebook):
+class PlanHandler(NotebookHandler):
     """The plan of a notebook: it is asked for, so who may read may post."""
 
     @tornado.web.authenticated
@@ -66,7 +68,7 @@ class PlanHandler(_Notebook):
         await self.reply(self.managers["plans"].plan(self.argument("path"), self.sent()))
 
 
-class GraphHandler(_Notebook):
+class GraphHandler(NotebookHandler):
     """The graph of a notebook."""
 
     @tornado.web.authenticated
@@ -76,7 +78,7 @@ class GraphHandler(_Notebook):
         await self.reply(self.managers["plans"].graph(self.argument("path"), self.sent()))
 
 
-class OutputsHandler(_Notebook):
+class OutputsHandler(NotebookHandler):
     """What cells show."""
 
     @tornado.web.authenticated

@@ -22,6 +22,7 @@ from jupyterlab_casa.rest.status import StatusHandler
 from jupyterlab_casa.rest.store import CollectionHandler, SharesHandler, StoreHandler
 from jupyterlab_casa.rest.tasks import TaskHandler, TasksHandler
 from jupyterlab_casa.rest.tutorial import TutorialHandler
+from jupyterlab_casa.rest.walks import StepHandler, StopHandler, WalkHandler, WalksHandler
 
 ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/status", StatusHandler),
@@ -30,6 +31,10 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/ms", MeasurementSetHandler),
     ("/plan", PlanHandler),
     ("/graph", GraphHandler),
+    ("/walks", WalksHandler),
+    ("/walks/{walk}", WalkHandler),
+    ("/walks/{walk}/step", StepHandler),
+    ("/walks/{walk}/stop", StopHandler),
     ("/cells/{cell}", CellHandler),
     ("/runs/{number}", RunHandler),
     ("/outputs", OutputsHandler),

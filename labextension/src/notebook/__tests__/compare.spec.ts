@@ -41,7 +41,7 @@ const run = (number: number, more: Partial<IRunSummary> = {}): IRunSummary => ({
   seconds: 27.1,
   outcome: 'ok',
   error: null,
-  calls: [{ task: 'tclean', key: 'k', action: 'ran', seconds: 27 }],
+  calls: [{ task: 'tclean', key: 'k', action: 'ran', seconds: 27, cpu_s: 25, memory_bytes: null }],
   ...more
 });
 

@@ -69,3 +69,20 @@ it('tells troubles apart', async () => {
   const away = against(() => Promise.reject(new TypeError('Failed to fetch')));
   expect(await trouble(away.server.status())).toEqual(['offline', 'Failed to fetch']);
 });
+
+it('brings pictures', async () => {
+  const png = () =>
+    Promise.resolve(new Response(new Blob(['PNG']), { headers: { 'Content-Type': 'image/png' } }));
+  const { server, asked } = against(png);
+  expect(await (await server.picture('k/1', 'screen')).text()).toBe('PNG');
+  expect(asked().url).toMatch(/\/kernels\/k%2F1\/windows\/screen$/);
+  const gone = against(says(404, { message: 'there is no such window', reason: null }));
+  expect(await trouble(gone.server.picture('k', 4))).toEqual(['refused', 'there is no such window']);
+  expect(await trouble(against(says(200, '<html>login')).server.picture('k', 4))).toEqual(['missing', '200']);
+});
+
+it('ends the process of a call', async () => {
+  const { server, asked } = against(says(200, { id: 'k', task: 'tclean' }));
+  expect((await server.killCall('k')).task).toBe('tclean');
+  expect([asked().method, asked().url]).toEqual(['POST', 'http://there/user/a%40b/jupyterlab-casa/api/kernels/k/kill-call']);
+});

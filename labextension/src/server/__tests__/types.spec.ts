@@ -8,6 +8,7 @@ const ROOT = join(__dirname, '../../../..');
 const REST = join(ROOT, 'python/jupyterlab_casa/rest');
 
 interface ISchema {
+  oneOf?: ISchema[];
   $ref?: string;
   type?: string | string[];
   const?: unknown;
@@ -61,6 +62,10 @@ const version = answer('/versions/{version}');
 const store = answer('/store');
 const data = answer('/compare/data');
 const schemas = (name: string) => at('components', 'schemas', name);
+const changes = answer('/changes');
+const walk = at('components', 'responses', 'Walk', ...json);
+const event = (name: string) =>
+  load(readFileSync(join(REST, `../events/${name}.yaml`), 'utf8')) as ISchema;
 const CONTRACT: Record<string, ISchema> = {
   IStatus: answer('/status'),
   ITasks: answer('/tasks'),
@@ -123,7 +128,38 @@ const CONTRACT: Record<string, ISchema> = {
   ITutorial: answer('/tutorial', 'post'),
   ICollection: schemas('Collection'),
   ICandidate: member(schemas('Collection'), 'candidates', '[]'),
-  IRefusal: schemas('Error')
+  IRefusal: schemas('Error'),
+  IRunCall: member(schemas('RunSummary'), 'calls', '[]'),
+  IKernels: answer('/kernels'),
+  IKernel: schemas('Kernel'),
+  IRunningCall: schemas('Call'),
+  IKilled: answer('/kernels/{kernel}/kill-call', 'post'),
+  IWindows: answer('/kernels/{kernel}/windows'),
+  IWindow: member(answer('/kernels/{kernel}/windows'), 'windows', '[]'),
+  IChanges: changes,
+  IPresent: member(changes, 'state'),
+  ISessionNow: member(changes, 'state', 'kernels', '[]'),
+  ICallNow: member(changes, 'state', 'kernels', '[]', 'call'),
+  INotebookNow: member(changes, 'state', 'notebooks', '[]'),
+  ICellNews: member(changes, 'state', 'notebooks', '[]', 'cells', '[]'),
+  ILogNow: member(changes, 'state', 'logs', '[]'),
+  IStoreNow: member(changes, 'state', 'stores', '[]'),
+  IKernelEvent: event('kernel'),
+  ICellEvent: event('cell'),
+  ICallEvent: event('call'),
+  ICallResult: member(event('call'), 'result'),
+  ICellsEvent: event('cells'),
+  IProductEvent: event('product'),
+  ILogEvent: event('log'),
+  IStoreEvent: event('store'),
+  INearLimit: member(event('store'), 'near', '[]'),
+  IWalk: walk,
+  IWalkStep: schemas('WalkStep'),
+  IWalkDone: member(walk, 'done'),
+  IWalkRequest: asked('/walks'),
+  IStepReport: asked('/walks/{walk}/step'),
+  IWalkStopping: answer('/walks/{walk}/stop', 'post'),
+  IWalkEnded: answer('/walks/{walk}', 'delete')
 };
 
 const file = join(__dirname, '../types.ts');
@@ -163,6 +199,13 @@ function ofType(type: ts.Type): string {
 
 function ofSchema(given: ISchema): string {
   const schema = resolve(given);
+  if (schema.oneOf) {
+    const [one, none] = schema.oneOf;
+    if (!one || none?.type !== 'null') {
+      throw new Error('of several schemas, the second one is to be null');
+    }
+    return `${ofSchema(one)}?`;
+  }
   const types = [schema.type ?? []].flat();
   const nullable = types.includes('null') ? '?' : '';
   if (schema.const !== undefined || schema.enum) {
@@ -212,4 +255,9 @@ it.each(Object.entries(CONTRACT))('%s', (name, given) => {
     }
   }
   expect(types).toEqual(contract);
+});
+
+it('has nothing that is not in the contract', () => {
+  const inner = ['IOutputJson', 'IEvent', 'ITaggedEvent']; // the latter two: what events have in common
+  expect([...interfaces.keys()].filter(name => !(name in CONTRACT) && !inner.includes(name))).toEqual([]);
 });
