@@ -74,7 +74,7 @@ class Comparisons(Manager):
                 self._lay_out(space, version, place)
                 places.append(place)
             try:
-                found = compare(*places, self.settings, self.patience)
+                found = compare(places[0], places[1], self.settings, self.patience)
             except (Unreadable, CasaNotLoaded) as error:
                 raise Conflict(f"they cannot be compared: {error}") from error
         return json.dumps({"schema": reports.SCHEMA, **found}).encode()

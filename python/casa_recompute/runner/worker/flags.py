@@ -80,8 +80,9 @@ def count(path: str, limit: int = CELLS) -> Flags:
         for (part, number), size in zip(parts, sizes, strict=True):
             if size == 0:
                 continue
-            described = descriptions and number is not None and 0 <= number < len(descriptions)
-            spw, kinds = descriptions[number] if described else (-1 if number is None else number, [])
+            spw, kinds = -1 if number is None else number, list[str]()
+            if descriptions and 0 <= spw < len(descriptions):
+                spw, kinds = descriptions[spw]
             _count(part, size, stride, found, spw, [labels.index(kind) for kind in kinds])
     found.read = found.total[1] / cells if cells else 1.0
     return found

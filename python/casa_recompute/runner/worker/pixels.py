@@ -176,8 +176,8 @@ def compare(before: str, after: str, limit: int = CELLS) -> dict[str, Any]:
                 planes += 1
             read = planes / max(1, len(places[0])) / step**2
         else:
-            for image, known, where, each in zip(images, statistics, places, every, strict=True):
-                for place in where[::each]:
+            for image, known, all_places, each in zip(images, statistics, places, every, strict=True):
+                for place in all_places[::each]:
                     known.add(image.plane(place, step))
             read = 1 / max(every) / step**2
         told: dict[str, Any] = {
