@@ -2,7 +2,9 @@ import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/applica
 import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
 import { version } from '../../package.json';
+import { launcher } from './launcher';
 import { notebooks, rerun } from './notebook/plugins';
+import { products } from './products';
 import { CasaServer } from './server/client';
 import { ServerCondition } from './server/condition';
 import { CasaEvents } from './server/events';
@@ -64,4 +66,4 @@ const events: JupyterFrontEndPlugin<ICasaEvents> = {
   }
 };
 
-export default [story, server, events, notebooks, rerun, ...tasks];
+export default [story, server, events, notebooks, rerun, ...tasks, products, launcher];

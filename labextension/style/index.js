@@ -1,5 +1,6 @@
 import './compare.css';
 import './log.css';
 import './marks.css';
+import './products.css';
 import './rerun.css';
 import './tasks.css';
