@@ -40,7 +40,7 @@ export type Done =
 
 /** A directory, as events and paths have it: the root is empty. */
 export function directory(path: string): string {
-  return path.replace(/^\.?\/*|\/+$/g, '');
+  return path.replace(/^(?:\.?\/+|\.$)|\/+$/g, '');
 }
 
 /** The products of one workspace. */
@@ -221,30 +221,44 @@ export class ProductsModel {
     if (path === null) {
       return;
     }
-    // The list is there at once; what it takes on the disk may be long in finding out.
-    const took = async <T>(answer: Promise<T>, take: (found: T) => void) => {
-      const found = await answer;
+    /** Whether it is known, and still wanted. */
+    const ask = async <T>(answer: Promise<T>, take: (found: T) => void, fail: (error: unknown) => void) => {
+      try {
+        const found = await answer;
+        if (path === this._path) {
+          take(found);
+        }
+      } catch (error) {
+        if (path === this._path) {
+          fail(error);
+        }
+      }
       if (path === this._path) {
-        take(found);
-        this._error = null;
         this._build();
       }
+      return path === this._path && this._state === 'ready';
     };
-    try {
-      await took(this._server.versions(path), ({ versions }) => {
+    const note = (error: unknown) => {
+      this._error = error;
+    };
+    const listed = await ask(
+      this._server.versions(path),
+      ({ versions }) => {
         this._rows = versions;
         this._state = 'ready';
-      });
-      await took(this._server.shares(path), shares => (this._shares = shares));
-      await took(this._server.store(path), store => (this._store = store));
-    } catch (error) {
-      if (path === this._path) {
+        this._error = null;
+      },
+      error => {
         const nothing = error instanceof CasaServerError && error.trouble === 'refused' && error.status === 404;
         this._state = nothing ? 'empty' : this._rows.length ? this._state : 'trouble';
         this._error = nothing ? null : error;
         this._rows = nothing ? [] : this._rows;
-        this._build();
       }
+    );
+    // The list is there at once; what it takes on the disk may be long in finding out.
+    if (listed && this._error === null) {
+      await ask(this._server.shares(path), shares => (this._shares = shares), note);
+      await ask(this._server.store(path), store => (this._store = store), note);
     }
   }
 
