@@ -57,10 +57,12 @@ async def test_any_request_is_answered_as_described(
     await kernel.run(DRAW)
     make(workspace / "raw.ms", TABLES)
     known = [row["id"] for row in (await ask("versions", path="work"))["versions"]]
-    begun = {}
-    for name in ("", "step", "stop"):
-        (workspace.parent / f"walk-{name}").mkdir()
-        begun[name] = (await ask("walks", path=f"walk-{name}/nb.ipynb", body={"cells": []}))["id"]
+    begun: dict[str, list[str]] = {}
+    for name in ("", *["step"] * 8, "stop"):  # a step may be the last one, or with cells for which the walk gives up
+        place = workspace.parent / f"walk-{name}{len(begun.get(name, ()))}"
+        place.mkdir()
+        walk = (await ask("walks", path=f"{place.name}/nb.ipynb", body={"cells": []}))["id"]
+        begun.setdefault(name, []).append(walk)
     sessions = [row["session"] for row in (await ask("logs", path="work"))["logs"]]
     address = f"http://127.0.0.1:{jp_http_port}{jp_base_url}jupyterlab-casa/api"
     headers = {"Authorization": f"token {jp_serverapp.identity_provider.token}"}
@@ -71,7 +73,7 @@ async def test_any_request_is_answered_as_described(
 
     def ask_for(method: str, route: str) -> None:
         operation = schema[route][method]
-        parts["walk"] = [begun.get(route.rpartition("/")[2], begun[""])]
+        parts["walk"] = begun.get(route.rpartition("/")[2], begun[""])
         fit = {"before": known[0], "after": known[1], "path": "work/nb.ipynb", "ms": "raw.ms"}
         queries = [{"path": path, "ms": "raw.ms"} for path in PATHS] + [fit] * len(PATHS)
         fitting = {key: values for key, values in parts.items() if f"{{{key}}}" in route}

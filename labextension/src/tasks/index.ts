@@ -234,15 +234,18 @@ const help: JupyterFrontEndPlugin<void> = {
     const trans = (translator ?? nullTranslator).load(DOMAIN);
     if (inspector && shell && rendermime) {
       addHelpRenderer(rendermime, catalogue, trans);
-      inspectTasks(inspector, tracker, catalogue, callback => {
-        const later = () => {
-          // JupyterLab sets its own source in the same turn.
-          setTimeout(() => {
-            callback(shell.currentWidget);
-          });
+      inspectTasks(inspector, tracker, catalogue, rendermime, callback => {
+        // JupyterLab sets its own source in the same turn, before or after this.
+        const show = (current: unknown) => {
+          callback(current);
+          setTimeout(callback, 0, current);
         };
-        shell.currentChanged.connect(later);
-        void app.restored.then(later);
+        shell.currentChanged.connect((_, { newValue }) => {
+          show(newValue);
+        });
+        void app.restored.then(() => {
+          show(shell.currentWidget);
+        });
       });
     }
     editors?.addExtension({

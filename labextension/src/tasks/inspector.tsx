@@ -1,5 +1,5 @@
 /** Help of tasks in JupyterLab's Contextual Help, and over their names in cells. Neither needs the kernel. */
-import { type InspectionHandler, type IInspector, InspectionHandler as Handler, KernelConnector } from '@jupyterlab/inspector';
+import { type IInspector, InspectionHandler, KernelConnector } from '@jupyterlab/inspector';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
@@ -32,7 +32,31 @@ class Connector extends KernelConnector {
     if (task === null) {
       return super.fetch(request);
     }
-    return { data: { [MIME_TYPE]: { task } }, metadata: {} };
+    return { data: { [MIME_TYPE]: { task, turn: this.turn } }, metadata: {} };
+  }
+
+  /** How often its answers have been wanted again after another source's. */
+  turn = 0;
+}
+
+/** Tells again what it told last when it was not the inspector's source meanwhile, which then shows something else. */
+class TaskHandler extends InspectionHandler {
+  constructor(
+    private readonly _tasks: Connector,
+    rendermime: IRenderMimeRegistry
+  ) {
+    super({ connector: _tasks, rendermime });
+  }
+
+  get standby(): boolean {
+    return super.standby;
+  }
+
+  set standby(value: boolean) {
+    if (super.standby && !value) {
+      this._tasks.turn++;
+    }
+    super.standby = value;
   }
 }
 
@@ -44,26 +68,28 @@ function toUnits(text: string, characters: number): number {
 /**
  * Gives the inspector a source of ours for each notebook.
  *
- * @param shown - Called when another widget comes to the fore, after JupyterLab has set its own source.
+ * @param rendermime - Draws help; a notebook's own may be older than our renderer.
+ * @param shown - Called when another widget comes to the fore, and after JupyterLab has set its own source.
  */
 export function inspectTasks(
   inspector: IInspector,
   tracker: INotebookTracker,
   catalogue: Catalogue,
+  rendermime: IRenderMimeRegistry,
   shown: (callback: (current: unknown) => void) => void
 ): void {
   const handlers = new Map<NotebookPanel, InspectionHandler>();
   const follow = (panel: NotebookPanel) => {
-    const handler = new Handler({
-      connector: new Connector(panel, catalogue),
-      rendermime: panel.content.rendermime
-    });
+    const handler = new TaskHandler(new Connector(panel, catalogue), rendermime);
     handlers.set(panel, handler);
     const attach = () => {
       const cell = panel.content.activeCell;
       void cell?.ready.then(() => {
         if (!cell.isDisposed && cell === panel.content.activeCell) {
           handler.editor = cell.editor;
+          if (panel === tracker.currentWidget) {
+            inspector.source = handler;
+          }
         }
       });
     };

@@ -68,7 +68,7 @@ CELLS: dict[str, Any] = {
     },
 }
 """What is posted; as in openapi.yaml."""
-_OUTPUTS = {
+OUTPUTS = {
     "type": "object",
     "required": ["cells"],
     "properties": {
@@ -85,8 +85,9 @@ _OUTPUTS = {
         }
     },
 }
+"""What is posted to have outputs identified; as in openapi.yaml."""
 _valid = fastjsonschema.compile(CELLS)
-_valid_outputs = fastjsonschema.compile(_OUTPUTS)
+_valid_outputs = fastjsonschema.compile(OUTPUTS)
 
 
 class _Open:
