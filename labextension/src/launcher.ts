@@ -8,35 +8,12 @@ import { casaIcon, tutorialIcon } from './products/icons';
 import { trouble } from './products/words';
 import { KERNEL_NAME } from './story';
 import { DOMAIN, ICasaServer } from './tokens';
-import type { CasaServer } from './server/client';
+import { beginTutorial } from './tutorial';
 
 const CommandIDs = {
   notebook: 'jupyterlab-casa:new-notebook',
   tutorial: 'jupyterlab-casa:tutorial'
 } as const;
-
-/** Who is asked when the tutorial is there already and was changed: to open it, or to begin anew; null: neither. */
-export type Ask = (changed: readonly string[]) => Promise<'open' | 'beside' | null>;
-
-/**
- * Writes the tutorial into a directory, where it is not there yet.
- *
- * @returns The path of its notebook; null: nobody wants it.
- */
-export async function beginTutorial(server: Pick<CasaServer, 'tutorial'>, cwd: string, ask: Ask): Promise<string | null> {
-  const there = await server.tutorial(cwd);
-  if (!there.changed.length) {
-    return there.path;
-  }
-  switch (await ask(there.changed)) {
-    case 'open':
-      return there.path;
-    case 'beside':
-      return (await server.tutorial(cwd, true)).path;
-    default:
-      return null;
-  }
-}
 
 /** Cards in the launcher. */
 export const launcher: JupyterFrontEndPlugin<void> = {
@@ -71,7 +48,7 @@ export const launcher: JupyterFrontEndPlugin<void> = {
       execute: async args => {
         try {
           const path = await beginTutorial(api, cwdOf(args), changed => askAbout(changed, trans));
-          return path === null ? null : await commands.execute('docmanager:open', { path });
+          return path === null ? null : ((await commands.execute('docmanager:open', { path })) as unknown);
         } catch (error) {
           await showErrorMessage(trans.__('The Tutorial Cannot Be Written'), trouble(error, trans));
           return null;

@@ -67,6 +67,9 @@ async def test_a_version_is_brought_back_and_what_lay_there_is_kept(ask, casa: C
     assert not (await ask("versions", kept[-1]["id"], "restore", path="work", body={}))["changed"]
     there = await ask("versions", kept[2]["id"], "restore", path="work", body={"to": "old.ms"})
     assert there["former"] is None
+    rows = (await ask("versions", path="work", product="a.ms"))["versions"]
+    assert {row["id"]: row["also"] for row in rows if row["also"]} == {kept[2]["id"]: ["old.ms"]}
+    assert [row["id"] for row in rows if row["present"]] == [kept[-1]["id"]]
     assert sorted(contents(used, ["old.ms"]).values()) == sorted(last.values())
     assert casa("run", "nb.ipynb", "--json").json["ok"]
     assert contents(used, ["a.ms"]) == last, "the notebook's own is what a run leaves"

@@ -10,7 +10,11 @@ declare global {
         context: string,
         options: object
       ): Promise<{
-        violations: { id: string; impact: string | null; nodes: { html: string; failureSummary?: string }[] }[];
+        violations: {
+          id: string;
+          impact: string | null;
+          nodes: { html: string; failureSummary?: string }[];
+        }[];
       }>;
     };
   }
@@ -73,7 +77,9 @@ async function accessibleInAllThemes(page: IJupyterLabPageFixture, selector: str
   for (const theme of THEMES) {
     await page.theme.setTheme(theme);
     await page.mouse.move(0, 0);
-    await page.screenshot({ path: `test-results/${picture}-${theme.split(' ').slice(1).join('-').toLowerCase()}.png` });
+    await page.screenshot({
+      path: `test-results/${picture}-${theme.split(' ').slice(1).join('-').toLowerCase()}.png`
+    });
     await accessible(page, selector);
   }
   await page.theme.setTheme(THEMES[0] as string);
@@ -82,7 +88,9 @@ async function accessibleInAllThemes(page: IJupyterLabPageFixture, selector: str
 /** Runs the cells of the notebook in front, and waits for their end. */
 async function runAll(page: IJupyterLabPageFixture, cells: number) {
   await page.evaluate(() => window.jupyterapp.commands.execute('notebook:run-all-cells'));
-  await expect(page.locator('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-casa-mark[data-mark="fresh"]')).toHaveCount(cells, {
+  await expect(
+    page.locator('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-casa-mark[data-mark="fresh"]')
+  ).toHaveCount(cells, {
     timeout: 120_000
   });
 }
@@ -95,10 +103,7 @@ const REDUCTION = (niter: number) => [
 
 test('the launcher begins the tutorial, and never overwrites it', async ({ page, tmpPath }) => {
   const card = (name: string) => page.locator('.jp-Launcher:visible .jp-LauncherCard', { hasText: name });
-  await page.evaluate(
-    cwd => window.jupyterapp.commands.execute('launcher:create', { cwd }),
-    tmpPath
-  );
+  await page.evaluate(cwd => window.jupyterapp.commands.execute('launcher:create', { cwd }), tmpPath);
   await expect(card('CASA notebook')).toBeVisible();
   await expect(card('CASA tutorial')).toBeVisible();
   await page.screenshot({ path: 'test-results/launcher.png' });
@@ -122,16 +127,22 @@ test('the launcher begins the tutorial, and never overwrites it', async ({ page,
 
   await page.evaluate(cwd => window.jupyterapp.commands.execute('launcher:create', { cwd }), tmpPath);
   await card('CASA notebook').click();
-  await expect(page.locator('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-Toolbar-kernelName')).toHaveText('CASA', {
-    timeout: 30_000
-  });
+  await expect(page.locator('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-Toolbar-kernelName')).toHaveText(
+    'CASA',
+    {
+      timeout: 30_000
+    }
+  );
 });
 
 test('versions are listed, compared, and brought back', async ({ page, tmpPath }) => {
   test.setTimeout(420_000);
   await page.evaluate(path => {
     const { serverSettings } = window.jupyterapp.serviceManager;
-    const headers = { 'Content-Type': 'application/json', 'X-XSRFToken': /_xsrf=([^;]*)/.exec(document.cookie)?.[1] ?? '' };
+    const headers = {
+      'Content-Type': 'application/json',
+      'X-XSRFToken': /_xsrf=([^;]*)/.exec(document.cookie)?.[1] ?? ''
+    };
     const url = `${serverSettings.baseUrl}jupyterlab-casa/api/tutorial?path=${encodeURIComponent(path)}`;
     return fetch(url, { method: 'POST', body: '{}', headers });
   }, tmpPath);
@@ -143,7 +154,9 @@ test('versions are listed, compared, and brought back', async ({ page, tmpPath }
   await runAll(page, 3);
 
   // It fills by itself, by what the events tell.
-  await expect(product(page, 'ngc5921.ms').first()).toContainText('3 versions · now: flagdata', { timeout: 30_000 });
+  await expect(product(page, 'ngc5921.ms').first()).toContainText('3 versions · now: flagdata', {
+    timeout: 30_000
+  });
   await expect(product(page, 'NGC5921.fits')).toContainText('FITS');
   await expect(page.locator('.jp-casa-products-use')).toContainText(/ of .*B/);
 
@@ -159,9 +172,12 @@ test('versions are listed, compared, and brought back', async ({ page, tmpPath }
   await page.locator('.jp-casa-products-tree').focus();
   await page.keyboard.press('Enter');
   const comparison = page.locator(COMPARISON);
-  await expect(comparison.locator('.jp-casa-versions-lead')).toContainText(/Flagged: 0 % before, .* % after/, {
-    timeout: 60_000
-  });
+  await expect(comparison.locator('.jp-casa-versions-lead')).toContainText(
+    /Flagged: 0 % before, .* % after/,
+    {
+      timeout: 60_000
+    }
+  );
   await expect(comparison.locator('thead').first()).toContainText('importuvfits');
   await comparison.getByLabel('By', { exact: true }).selectOption('antenna');
   await expect(comparison.locator('.jp-casa-versions-flags tbody tr').nth(2)).toContainText(/^2: 3/);
@@ -227,12 +243,16 @@ const ROWS = ['importuvfits', 'flagdata', 'applycal'].map((task, n) => ({
   bytes: 1_000_000,
   kept: n > 0,
   present: n === 2,
+  also: [],
   created: '2026-11-23T07:00:00+00:00'
 }));
 const API = '**/jupyterlab-casa/api';
 const refusal = (status: number, message: string) => ({ status, json: { message, reason: null } });
 
-test('a kernel at work, a version that is gone and a full store are said quietly', async ({ page, tmpPath }) => {
+test('a kernel at work, a version that is gone and a full store are said quietly', async ({
+  page,
+  tmpPath
+}) => {
   const answers: [string, object][] = [
     ['versions?*', { schema: 1, workspace: '/w', versions: ROWS }],
     ['store/shares*', { schema: 1, workspace: '/w', bytes: 4, products: [], versions: [] }],
@@ -271,9 +291,39 @@ test('a kernel at work, a version that is gone and a full store are said quietly
         excess: 0,
         orphans: 0,
         candidates: [
-          { paths: ['x.image', 'x.psf', 'x.pb'], versions: ['1'], task: 'tclean', seconds: 42, calls: 1, age_s: 9, frees: 2e9, score: 1, keep: '' },
-          { paths: ['b.ms'], versions: ['2'], task: 'split', seconds: 3, calls: 2, age_s: 9, frees: 9e8, score: 2, keep: '' },
-          { paths: ['a.ms'], versions: ['3'], task: 'flagdata', seconds: 3, calls: 2, age_s: 9, frees: 9e8, score: 2, keep: 'it lies at its path' }
+          {
+            paths: ['x.image', 'x.psf', 'x.pb'],
+            versions: ['1'],
+            task: 'tclean',
+            seconds: 42,
+            calls: 1,
+            age_s: 9,
+            frees: 2e9,
+            score: 1,
+            keep: ''
+          },
+          {
+            paths: ['b.ms'],
+            versions: ['2'],
+            task: 'split',
+            seconds: 3,
+            calls: 2,
+            age_s: 9,
+            frees: 9e8,
+            score: 2,
+            keep: ''
+          },
+          {
+            paths: ['a.ms'],
+            versions: ['3'],
+            task: 'flagdata',
+            seconds: 3,
+            calls: 2,
+            age_s: 9,
+            frees: 9e8,
+            score: 2,
+            keep: 'it lies at its path'
+          }
         ]
       }
     })
@@ -283,7 +333,10 @@ test('a kernel at work, a version that is gone and a full store are said quietly
   await expect(page.locator('.jp-casa-products-meter')).toHaveAttribute('data-level', 'near');
   await product(page, 'a.ms').click();
   await page.locator('.jp-casa-version').nth(2).click();
-  await expect(page.getByRole('button', { name: 'Restore', exact: true })).toHaveAttribute('aria-disabled', 'true');
+  await expect(page.getByRole('button', { name: 'Restore', exact: true })).toHaveAttribute(
+    'aria-disabled',
+    'true'
+  );
   await page.locator('.jp-casa-version').nth(1).click();
   await page.getByRole('button', { name: 'Restore', exact: true }).click();
   await expect(said(page)).toHaveText('The workspace is in use by process 7 runs tclean.');
@@ -298,7 +351,11 @@ test('a kernel at work, a version that is gone and a full store are said quietly
 });
 
 for (const [what, answer, text] of [
-  ['no server extension', { status: 404, contentType: 'text/html', body: '<html>' }, 'The server has no JupyterLab-CASA'],
+  [
+    'no server extension',
+    { status: 404, contentType: 'text/html', body: '<html>' },
+    'The server has no JupyterLab-CASA'
+  ],
   ['a server that is away', null, 'The server cannot be reached.']
 ] as const) {
   test(`with ${what} all is quiet`, async ({ page, tmpPath }) => {

@@ -1,10 +1,9 @@
-/** Making room: what would go to keep a budget, before it goes. */
-import { Dialog, ReactWidget, showDialog } from '@jupyterlab/apputils';
+/** What would go to keep a budget, before it goes. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { type ReactElement, useEffect, useId, useState } from 'react';
 import type { CasaServer } from '../server/client';
 import type { ICollection } from '../server/types';
-import { collectionWords, size, trouble } from './words';
+import { collectionWords, trouble } from './words';
 
 /** Milliseconds after the last key before it is asked what would go. */
 const SOON_MS = 300;
@@ -15,7 +14,8 @@ const MOST = 999_999;
 /** The part of the server that is needed. */
 export type CollectionServer = Pick<CasaServer, 'planCollection' | 'collect'>;
 
-interface IPreviewProps {
+/** What the preview shows. */
+export interface IPreviewProps {
   server: CollectionServer;
   path: string;
   /** A budget in GB; undefined: as the settings say. Null: what was typed is none. */
@@ -136,49 +136,4 @@ export function Collected({ found, trans }: { found: ICollection; trans: Transla
       )}
     </>
   );
-}
-
-class PreviewBody extends ReactWidget implements Dialog.IBodyWidget<number | undefined | null> {
-  constructor(private readonly _props: Omit<IPreviewProps, 'onBudget'>) {
-    super();
-  }
-
-  getValue(): number | undefined | null {
-    return this._budget;
-  }
-
-  protected render(): ReactElement {
-    return (
-      <CollectionPreview
-        {...this._props}
-        onBudget={budget => {
-          this._budget = budget;
-        }}
-      />
-    );
-  }
-
-  private _budget: number | undefined | null;
-}
-
-/**
- * Shows what would go, and lets it go if that is wanted.
- *
- * @returns What was done, in a sentence; empty: nothing.
- */
-export async function makeRoom(server: CollectionServer, path: string, trans: TranslationBundle): Promise<string> {
-  const { button, value } = await showDialog({
-    title: trans.__('Make Room in the Store'),
-    body: new PreviewBody({ server, path, trans }),
-    buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: trans.__('Let Them Go') })],
-    focusNodeSelector: 'input',
-    defaultButton: 0
-  });
-  if (!button.accept || value === null) {
-    return '';
-  }
-  const found = await server.collect(path, value);
-  return found.freed || found.candidates.some(({ keep }) => keep === '')
-    ? collectionWords(found, trans).result
-    : trans.__('Nothing had to go: versions take %1 of disk.', size(found.physical));
 }

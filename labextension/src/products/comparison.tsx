@@ -70,10 +70,12 @@ function Choice({ differences, trans }: IComparisonProps): ReactElement {
   // Those of the product that is looked at come first.
   const first = rows.find(({ id }) => id === pair.after)?.path;
   groups.sort((one, other) => Number(other === first) - Number(one === first));
+  const id = useId();
   const select = (label: string, value: string, take: (id: string) => void) => (
-    <label>
-      {label}
+    <div>
+      <label htmlFor={`${id}-${label}`}>{label}</label>
       <select
+        id={`${id}-${label}`}
         value={value}
         onChange={event => {
           take(event.target.value);
@@ -93,7 +95,7 @@ function Choice({ differences, trans }: IComparisonProps): ReactElement {
           </optgroup>
         ))}
       </select>
-    </label>
+    </div>
   );
   return (
     <div className="jp-casa-versions-choice">
@@ -309,6 +311,7 @@ function points({ before, after }: IPercentages): string {
 
 function Flags({ found, trans }: { found: IFlagDifference; trans: TranslationBundle }): ReactElement {
   const { total, groups } = found;
+  const id = useId();
   const changed = groups.filter(({ rows }) => rows.some(row => row.before !== row.after));
   const [by, setBy] = useState<IFlagGroup['by'] | null>(null);
   const group = groups.find(one => one.by === by) ?? changed[0] ?? groups[0];
@@ -330,9 +333,10 @@ function Flags({ found, trans }: { found: IFlagDifference; trans: TranslationBun
       <ReadPart read={found.read} trans={trans} />
       {group && (
         <>
-          <label className="jp-casa-versions-by">
-            {trans.__('By')}
+          <div className="jp-casa-versions-by">
+            <label htmlFor={id}>{trans.__('By')}</label>
             <select
+              id={id}
               value={group.by}
               onChange={event => {
                 setBy(event.target.value as IFlagGroup['by']);
@@ -344,7 +348,7 @@ function Flags({ found, trans }: { found: IFlagDifference; trans: TranslationBun
                 </option>
               ))}
             </select>
-          </label>
+          </div>
           <div className="jp-casa-versions-scroll" tabIndex={0} role="region" aria-label={trans.__('What is flagged')}>
             <table className="jp-casa-versions-table jp-casa-versions-flags">
               <thead>

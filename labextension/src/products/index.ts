@@ -8,12 +8,12 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { MenuSvg } from '@jupyterlab/ui-components';
 import { isOurs } from '../notebook/notebooks';
 import { DOMAIN, ICasaEvents, ICasaServer } from '../tokens';
-import { makeRoom } from './collect';
 import { Differences, type IPair } from './differences';
 import { productsIcon } from './icons';
 import { type IVersionRow, ProductsModel } from './model';
 import { placeOf } from './place';
 import type { IProductActions } from './panel';
+import { makeRoom } from './room';
 import { ComparisonWidget, ProductsWidget } from './widgets';
 
 const CommandIDs = {

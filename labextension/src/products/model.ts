@@ -152,10 +152,10 @@ export class ProductsModel {
     }
     this._asking = true;
     try {
-      while (this._again && this._wanted) {
+      do {
         this._again = false;
         await this._ask(this._path);
-      }
+      } while (this._asked());
     } finally {
       this._asking = false;
     }
@@ -210,6 +210,11 @@ export class ProductsModel {
   tell(done: Done | null): void {
     this._done = done;
     this._changed.emit();
+  }
+
+  /** Whether somebody has asked meanwhile, and still wants it. */
+  private _asked(): boolean {
+    return this._again && this._wanted;
   }
 
   private _soon(): void {

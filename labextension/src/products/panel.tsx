@@ -8,14 +8,14 @@ import { kindOf, listed, maker, percent, size, trouble, when } from './words';
 
 /** What can be done; all take part of what is chosen. */
 export interface IProductActions {
-  restore(version: IVersionRow): void;
-  restoreAs(version: IVersionRow): void;
-  compare(version: IVersionRow): void;
+  restore: (version: IVersionRow) => void;
+  restoreAs: (version: IVersionRow) => void;
+  compare: (version: IVersionRow) => void;
   /** Shows a product in the file browser. */
-  reveal(path: string): void;
-  collect(): void;
+  reveal: (path: string) => void;
+  collect: () => void;
   /** Opens a menu for what is chosen, at a place of the window. */
-  menu(x: number, y: number): void;
+  menu: (x: number, y: number) => void;
 }
 
 /** What is chosen in the list. */
@@ -528,6 +528,7 @@ function Details(props: Omit<IPanelProps, 'onChoice'> & { choice: IChoice }): Re
       ? trans.__('Made by %1, %2.', version.task, when(version.created))
       : trans.__('First seen %1: raw data, or changed outside of notebooks.', when(version.created)),
     version.present ? trans.__('It is what lies there now.') : '',
+    version.also.length ? trans.__('It lies at %1, too.', listed(version.also, trans)) : '',
     version.alone === null
       ? notKept
       : version.alone === 0

@@ -391,6 +391,8 @@ export interface IVersionSummary {
   kept: boolean;
   /** Whether it lay at its path when somebody last looked. */
   present: boolean;
+  /** Other paths at which it lay then. */
+  also: string[];
   /** ISO 8601. */
   created: string;
 }

@@ -10,6 +10,7 @@ export const version = (id: string, path: string, of: Partial<IVersionSummary> =
   bytes: 1_000_000,
   kept: true,
   present: false,
+  also: [],
   created: '2026-11-23T07:00:00+00:00',
   ...of
 });

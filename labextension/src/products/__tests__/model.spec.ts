@@ -23,16 +23,14 @@ function server(of: Partial<ProductsServer> = {}) {
       asked.push(`${name} ${path}`);
       return Promise.resolve(value);
     });
-  return {
-    asked,
-    api: {
+  const api: ProductsServer = {
       versions: note('versions', versions()),
       shares: note('shares', SHARES),
       store: note('store', STORE),
       restore: jest.fn(() => Promise.resolve(restored())),
       ...of
-    } as ProductsServer
-  };
+    };
+  return { asked, api };
 }
 
 async function shown(of: Partial<ProductsServer> = {}) {

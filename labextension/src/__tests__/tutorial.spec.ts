@@ -1,12 +1,6 @@
 import type { ITutorial } from '../server/types';
 
-// JupyterLab's dialogs and launcher load all of its editors; what is tested here needs none of them.
-jest.mock('@jupyterlab/apputils', () => ({}));
-jest.mock('@jupyterlab/filebrowser', () => ({}));
-jest.mock('@jupyterlab/launcher', () => ({}));
-jest.mock('@jupyterlab/ui-components', () => ({ LabIcon: class {} }));
-
-import { beginTutorial } from '../launcher';
+import { beginTutorial } from '../tutorial';
 
 const answer = (path: string, changed: string[] = []): ITutorial => ({ schema: 1, path, written: !changed.length, changed });
 
