@@ -3,8 +3,10 @@ import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
 import type { Kernel } from '@jupyterlab/services';
 import { version } from '../../package.json';
 import graph from './graph';
+import { launcher } from './launcher';
 import { logs } from './logs/plugins';
 import { notebooks, rerun } from './notebook/plugins';
+import { products } from './products';
 import { CasaServer } from './server/client';
 import { ServerCondition } from './server/condition';
 import { CasaEvents } from './server/events';
@@ -66,4 +68,4 @@ const events: JupyterFrontEndPlugin<ICasaEvents> = {
   }
 };
 
-export default [story, server, events, notebooks, rerun, ...tasks, graph, logs];
+export default [story, server, events, notebooks, rerun, ...tasks, graph, logs, products, launcher];

@@ -12,6 +12,7 @@ from traitlets import Float, Type
 from jupyterlab_casa import __version__
 from jupyterlab_casa.managers.base import Manager, Root
 from jupyterlab_casa.managers.catalogue import Tasks
+from jupyterlab_casa.managers.comparisons import Comparisons
 from jupyterlab_casa.managers.displays import Displays
 from jupyterlab_casa.managers.events import Events
 from jupyterlab_casa.managers.kernels import Kernels
@@ -20,6 +21,7 @@ from jupyterlab_casa.managers.measurements import MeasurementSets
 from jupyterlab_casa.managers.plans import Plans
 from jupyterlab_casa.managers.products import Products
 from jupyterlab_casa.managers.store import Store
+from jupyterlab_casa.managers.tutorials import Tutorials
 from jupyterlab_casa.managers.walks import Walks
 from jupyterlab_casa.rest.routes import ROUTES, pattern
 
@@ -41,6 +43,8 @@ class CasaApp(ExtensionApp):
         config=True
     )
     products_class = Type(Products, klass=Products, help="Who tells, compares and restores versions.").tag(config=True)
+    comparisons_class = Type(Comparisons, klass=Comparisons, help="Who compares the data of versions.").tag(config=True)
+    tutorials_class = Type(Tutorials, klass=Tutorials, help="Who writes the tutorial.").tag(config=True)
     store_class = Type(Store, klass=Store, help="Who looks after the stores of workspaces.").tag(config=True)
     walks_class = Type(Walks, klass=Walks, help="Who tells what to re-run next, and from which state.").tag(config=True)
     turns = Float(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from casa_recompute.housekeeping import Collection
+from casa_recompute.housekeeping import Collection, allowance
 from casa_recompute.ledger.reader import LedgerReader, VersionInfo
 from casa_recompute.settings import Settings
 from casa_recompute.store import CowStore, open_store
@@ -30,6 +30,7 @@ def status(workspace: Path, ledger: LedgerReader, settings: Settings) -> dict[st
     totals, threads = ledger.totals(), ledger.meta("threads")
     store = open_store(workspace / HOME / "store", settings.store)
     usage = store.usage()
+    on_disk = usage.on_disk if usage.on_disk is not None else _physical(store)
     database = [workspace / HOME / f"ledger.sqlite{suffix}" for suffix in ("", "-wal", "-shm")]
     return {
         "schema": SCHEMA,
@@ -39,7 +40,8 @@ def status(workspace: Path, ledger: LedgerReader, settings: Settings) -> dict[st
         "bytes": {
             "versions": totals.logical_bytes,
             "objects": usage.bytes,
-            "on_disk": usage.on_disk if usage.on_disk is not None else _physical(store),
+            "on_disk": on_disk,
+            "budget": allowance(workspace / HOME, store.name, settings.budget, on_disk),
             "free": shutil.disk_usage(workspace).free,
             "ledger": sum(path.stat().st_size for path in database if path.exists()),
             "logs": sum(path.stat().st_size for path in (workspace / HOME / "log").glob("*.log")),

@@ -58,14 +58,18 @@ async def test_a_version_is_brought_back_and_what_lay_there_is_kept(ask, casa: C
     (used / "a.ms" / "note").write_text("by hand")
     by_hand = contents(used, ["a.ms"])
     answer = await ask("versions", first, "restore", path="work", body={})
-    assert answer == {"schema": 1, "version": first, "path": "a.ms", "changed": True}
-    assert contents(used, ["a.ms"]) not in (last, by_hand)
     kept = (await ask("versions", path="work", product="a.ms"))["versions"]
+    assert answer == {"schema": 1, "version": first, "path": "a.ms", "changed": True, "former": kept[-1]["id"]}
+    assert contents(used, ["a.ms"]) not in (last, by_hand)
     assert [row["present"] for row in kept] == [row["id"] == first for row in kept]
     await ask("versions", kept[-1]["id"], "restore", path="work", body={})
     assert contents(used, ["a.ms"]) == by_hand
     assert not (await ask("versions", kept[-1]["id"], "restore", path="work", body={}))["changed"]
-    await ask("versions", kept[2]["id"], "restore", path="work", body={"to": "old.ms"})
+    there = await ask("versions", kept[2]["id"], "restore", path="work", body={"to": "old.ms"})
+    assert there["former"] is None
+    rows = (await ask("versions", path="work", product="a.ms"))["versions"]
+    assert {row["id"]: row["also"] for row in rows if row["also"]} == {kept[2]["id"]: ["old.ms"]}
+    assert [row["id"] for row in rows if row["present"]] == [kept[-1]["id"]]
     assert sorted(contents(used, ["old.ms"]).values()) == sorted(last.values())
     assert casa("run", "nb.ipynb", "--json").json["ok"]
     assert contents(used, ["a.ms"]) == last, "the notebook's own is what a run leaves"
@@ -127,8 +131,21 @@ async def test_versions_are_let_go(ask, used: Path) -> None:
     assert not done["dry_run"] and done["freed"] == 0
 
 
+async def test_the_stored_bytes_are_shared_out(ask, used: Path) -> None:
+    shares, versions = await ask("store", "shares", path="work"), (await ask("versions", path="work"))["versions"]
+    assert shares["bytes"] == (await ask("store", path="work"))["bytes"]["objects"]
+    parts = {row["path"]: row["bytes"] for row in shares["products"]}
+    assert sum(parts.values()) == pytest.approx(shares["bytes"], abs=len(parts))
+    kept = {row["id"]: row for row in versions if row["kept"]}
+    assert {row["id"] for row in shares["versions"]} == kept.keys()
+    for row in shares["versions"]:
+        assert 0 <= row["alone"] <= kept[row["id"]]["bytes"]
+    of_ms = [row["alone"] for row in shares["versions"] if kept[row["id"]]["path"] == "a.ms"]
+    assert sum(of_ms) < parts["a.ms"], "flagging changes some files only: the others belong to several versions"
+
+
 async def test_where_nothing_is_remembered(refused, workspace: Path) -> None:
-    for parts in (("versions",), ("versions", "k-1"), ("store",), ("store", "collection")):
+    for parts in (("versions",), ("versions", "k-1"), ("store",), ("store", "collection"), ("store", "shares")):
         assert await refused(*parts, path="work") == (404, "nothing has been run there with the kernel casa")
     assert (await refused("versions", "k-1", "restore", path="work", body={}))[0] == 404
     assert not (workspace / HOME).exists()

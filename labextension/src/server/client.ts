@@ -4,6 +4,7 @@ import { ServerConnection } from '@jupyterlab/services';
 import type {
   ICell,
   IChanges,
+  IDataDifference,
   ICollection,
   IDifference,
   IGraph,
@@ -21,12 +22,14 @@ import type {
   IRefusal,
   IRestored,
   IRun,
+  IShares,
   IShown,
   IStepReport,
   IStatus,
   IStore,
   ITask,
   ITasks,
+  ITutorial,
   IVersion,
   IVersions,
   IWalk,
@@ -153,9 +156,19 @@ export class CasaServer {
     return this._ask('compare', { path, before, after });
   }
 
+  /** How their data differ; this may take a while. */
+  compareData(path: string, before: string, after: string): Promise<IDataDifference> {
+    return this._ask('compare/data', { path, before, after });
+  }
+
   /** What the store of a workspace holds. */
   store(path: string): Promise<IStore> {
     return this._ask('store', { path });
+  }
+
+  /** What of it belongs to what. */
+  shares(path: string): Promise<IShares> {
+    return this._ask('store/shares', { path });
   }
 
   /** Which versions would go, to keep a budget in GB. */
@@ -241,6 +254,16 @@ export class CasaServer {
   logFile(session: string, path: string): string {
     const query = new URLSearchParams({ path }).toString();
     return `${URLExt.join(this.settings.baseUrl, API)}/logs/${encode(session)}/file?${query}`;
+  }
+
+  /**
+   * Writes the tutorial where it is not there yet.
+   *
+   * @param path - A directory.
+   * @param beside - Into a new directory there.
+   */
+  tutorial(path: string, beside = false): Promise<ITutorial> {
+    return this._ask('tutorial', { path }, { beside });
   }
 
   /** What has happened since an event (`<epoch>.<revision>`), or what is so now. */

@@ -399,6 +399,8 @@ export interface IVersionSummary {
   kept: boolean;
   /** Whether it lay at its path when somebody last looked. */
   present: boolean;
+  /** Other paths at which it lay then. */
+  also: string[];
   /** ISO 8601. */
   created: string;
 }
@@ -442,6 +444,8 @@ export interface IRestored {
   path: string;
   /** Whether it was not there already. */
   changed: boolean;
+  /** The version that lay there; null: nothing did. */
+  former: string | null;
 }
 
 /** One of the versions that are compared. */
@@ -491,6 +495,8 @@ export interface IStoreBytes {
   versions: number;
   objects: number;
   on_disk: number;
+  /** Of disk that versions may take. */
+  budget: number;
   free: number;
   ledger: number;
   logs: number;
@@ -508,6 +514,126 @@ export interface IStore {
   restored: number;
   saved_s: number;
   threads: number | null;
+}
+
+/** A product's part of what the store holds. */
+export interface IProductShare {
+  path: string;
+  bytes: number;
+}
+
+/** What would be stored no more without a version. */
+export interface IVersionShare {
+  id: string;
+  alone: number;
+}
+
+/** What of a store belongs to what. */
+export interface IShares {
+  schema: 1;
+  workspace: string;
+  /** Of all stored files, each once. */
+  bytes: number;
+  products: IProductShare[];
+  versions: IVersionShare[];
+}
+
+/** A number of each of two versions; null: it has no such data. */
+export interface IPercentages {
+  before: number | null;
+  after: number | null;
+}
+
+/** A part of the data, and how much of it is flagged. */
+export interface IFlagRow extends IPercentages {
+  id: number;
+  name: string;
+}
+
+/** All parts of a kind. */
+export interface IFlagGroup {
+  by: 'antenna' | 'correlation' | 'field' | 'scan' | 'spw';
+  rows: IFlagRow[];
+  /** Rows that are not told. */
+  omitted: number;
+}
+
+/** How much is flagged in two versions, in percent. */
+export interface IFlagDifference {
+  /** Which part of the data was read. */
+  read: number;
+  total: IPercentages;
+  groups: IFlagGroup[];
+}
+
+/** Of pixels that are not masked; null: there are none. */
+export interface IPixels {
+  minimum: number | null;
+  maximum: number | null;
+  mean: number | null;
+  rms: number | null;
+}
+
+/** An image minus another one. */
+export interface IPixelDifference extends IPixels {
+  /** With its sign. */
+  largest: number;
+  /** Its pixel, from 0. */
+  at: number[];
+  /** Which part of the pixels differs at all. */
+  differing: number;
+}
+
+/** Data URLs of the plane in which two images differ most. */
+export interface IImagePictures {
+  /** Of the planes, along the axes after the second. */
+  places: number[][];
+  /** Of the colours. */
+  range: number[];
+  before: string;
+  after: string;
+  difference: string | null;
+  difference_range: number[] | null;
+}
+
+/** How two images differ. */
+export interface IImageDifference {
+  /** Which part of the pixels was read. */
+  read: number;
+  unit: string;
+  axes: string[];
+  shapes: number[][];
+  before: IPixels;
+  after: IPixels;
+  /** Null: their shapes differ. */
+  difference: IPixelDifference | null;
+  pictures: IImagePictures;
+}
+
+/** Data URLs of pictures, or texts. */
+export interface IFiles {
+  before: string;
+  after: string;
+}
+
+/** How the data of two versions differ; of data of an other kind nothing is told. */
+export interface IDataDifference {
+  schema: 1;
+  kind: 'flags' | 'image' | 'picture' | 'text' | 'other';
+  flags: IFlagDifference | null;
+  image: IImageDifference | null;
+  files: IFiles | null;
+}
+
+/** The tutorial was written, or is there. */
+export interface ITutorial {
+  schema: 1;
+  /** Of its notebook. */
+  path: string;
+  /** False: a notebook of that name was there. */
+  written: boolean;
+  /** Files there that are not as the tutorial has them; then nothing was written. */
+  changed: string[];
 }
 
 /** Versions that may go together. */

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from casa_recompute.ledger.ledger import SCHEMA_VERSION, LedgerError, connect_readonly, refuse_foreign
-from casa_recompute.products import ABSENT
+from casa_recompute.products import ABSENT, Manifest
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class VersionInfo:
     bytes: int  # of all its files, shared or not
     kept: bool  # whether the store holds it
     present: bool  # whether it was at its path when somebody last looked
+    also: list[str]  # other paths at which it was then
     created: float  # Unix seconds
 
 
@@ -116,16 +117,32 @@ class LedgerReader:
         """Every version, or those of the product at a path, by path and age."""
         query = (
             "SELECT version.id, version.path, call.task, version.call, version.bytes, version.kept, "
-            "EXISTS (SELECT 1 FROM presence WHERE presence.version = version.id), version.created "
-            "FROM version LEFT JOIN call ON call.key = version.call "
+            "version.created FROM version LEFT JOIN call ON call.key = version.call "
             "WHERE version.id != ? AND version.path = coalesce(?, version.path) ORDER BY version.path, version.created"
         )
         with self._reading():
             rows = self._db.execute(query, (ABSENT, path)).fetchall()
-        return [
-            VersionInfo(number, path, task, key, count, bool(kept), bool(present), created)
-            for number, path, task, key, count, kept, present, created in rows
-        ]
+            places: dict[str, list[str]] = {}
+            for place, version in self._db.execute("SELECT path, version FROM presence ORDER BY path"):
+                places.setdefault(version, []).append(place)
+        found = []
+        for number, home, task, key, count, kept, created in rows:
+            there = places.get(number, [])
+            also = [place for place in there if place != home]
+            found.append(VersionInfo(number, home, task, key, count, bool(kept), home in there, also, created))
+        return found
+
+    def objects(self) -> Iterator[tuple[str, str, dict[str, int]]]:
+        """Of each version that the store holds: id, path, and the size of each stored file that belongs to it.
+
+        Raises:
+            ValueError: a record is damaged.
+        """
+        query = "SELECT id, path, manifest FROM version WHERE kept AND id != ? ORDER BY path, created"
+        with self._reading():
+            for number, path, packed in self._db.execute(query, (ABSENT,)):
+                files = Manifest.unpack(packed).files.values()
+                yield number, path, {entry.object: entry.size for entry in files if entry.object is not None}
 
     def totals(self) -> Totals:
         """Counts and sums for people."""

@@ -71,6 +71,7 @@ def info(arguments: argparse.Namespace) -> int:
     )
     shared = " (shared blocks once; some of them belong to the products, too)" if store["kind"] == "reflink" else ""
     print(f"on disk     {size(count['on_disk'])}{shared}; {size(count['free'])} free")
+    print(f"budget      {size(count['budget'])} of disk for versions")
     print(f"ledger      {size(count['ledger'])}; logs {size(count['logs'])}")
     print(f"threads     {found['threads'] or 'not decided yet'}")
     return 0

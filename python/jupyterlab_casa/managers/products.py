@@ -138,10 +138,12 @@ class Products(Manager):
                 with space.lock(patience=self.patience):
                     known = _version(space.ledger, version)
                     place = self._place(space, known.path if to is None else to)
+                    former = space.look(place)
                     changed = space.restore({place: known.id})
             finally:
                 space.close()
-            return {"schema": reports.SCHEMA, "version": known.id, "path": place, "changed": bool(changed)}
+            answer = {"schema": reports.SCHEMA, "version": known.id, "path": place, "changed": bool(changed)}
+            return answer | {"former": None if former == ABSENT else former}
 
         return await self.work(lambda: told(directory, done))
 

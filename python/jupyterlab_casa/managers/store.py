@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from traitlets import Float
 
 from casa_recompute import housekeeping
+from casa_recompute.ledger.reader import LedgerReader
 from casa_recompute.workspace import HOME, Workspace
 from jupyterlab_casa import reports
 from jupyterlab_casa.managers.base import Manager, reading
@@ -59,6 +61,22 @@ class Store(Manager):
         answer = await self.once(("status", directory), lambda: told(directory, found))
         self._status[directory] = time.monotonic(), answer
         return answer
+
+    async def shares(self, path: str) -> dict[str, Any]:
+        """Which part of the stored bytes belongs to which product, and to which version alone.
+
+        Raises:
+            NotThere: nothing is remembered there.
+            Conflict: it cannot be read.
+            Overloaded: too much is waiting already.
+        """
+        directory = self.root.workspace(path)
+
+        def found() -> dict[str, Any]:
+            with closing(reading(directory)) as ledger:
+                return _shares(ledger) | {"schema": reports.SCHEMA, "workspace": str(directory)}
+
+        return await self.once(("shares", directory), lambda: told(directory, found))
 
     async def near(self, path: str) -> list[dict[str, Any]]:
         """What is nearly full: the disk of a workspace, or the budget of its store.
@@ -131,6 +149,29 @@ class Store(Manager):
         if not dry_run:
             self._status.pop(directory, None)
         return answer
+
+
+def _shares(ledger: LedgerReader) -> dict[str, Any]:
+    sizes: dict[str, int] = {}
+    versions: dict[str, list[str]] = {}
+    products: dict[str, set[str]] = {}
+    for version, product, objects in ledger.objects():
+        sizes |= objects
+        versions[version] = list(objects)
+        products.setdefault(product, set()).update(objects)
+    users = Counter(name for names in versions.values() for name in names)
+    owners = Counter(name for names in products.values() for name in names)
+    return {
+        "bytes": sum(sizes.values()),
+        "products": [
+            {"path": product, "bytes": round(sum(sizes[name] / owners[name] for name in names))}
+            for product, names in products.items()
+        ],
+        "versions": [
+            {"id": version, "alone": sum(sizes[name] for name in names if users[name] == 1)}
+            for version, names in versions.items()
+        ],
+    }
 
 
 def _gb(count: int) -> str:

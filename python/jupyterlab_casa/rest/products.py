@@ -65,3 +65,16 @@ class CompareHandler(CasaHandler):
         """Answer which files differ."""
         versions = self.argument("before"), self.argument("after")
         await self.reply(self.managers["products"].compare(self.argument("path"), *versions))
+
+
+class CompareDataHandler(CasaHandler):
+    """The data of two versions."""
+
+    auth_resource = "casa-products"
+
+    @tornado.web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Answer what differs in flags, pixels, pictures or texts."""
+        versions = self.argument("before"), self.argument("after")
+        await self.reply(self.managers["comparisons"].get(self.argument("path"), *versions))

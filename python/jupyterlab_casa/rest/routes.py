@@ -11,10 +11,17 @@ from jupyterlab_casa.rest.kernels import InterruptHandler, KernelHandler, Kernel
 from jupyterlab_casa.rest.logs import LogCallsHandler, LogFileHandler, LogHandler, LogsHandler
 from jupyterlab_casa.rest.measurements import MeasurementSetHandler
 from jupyterlab_casa.rest.plans import CellHandler, GraphHandler, OutputsHandler, PlanHandler, RunHandler
-from jupyterlab_casa.rest.products import CompareHandler, RestoreHandler, VersionHandler, VersionsHandler
+from jupyterlab_casa.rest.products import (
+    CompareDataHandler,
+    CompareHandler,
+    RestoreHandler,
+    VersionHandler,
+    VersionsHandler,
+)
 from jupyterlab_casa.rest.status import StatusHandler
-from jupyterlab_casa.rest.store import CollectionHandler, StoreHandler
+from jupyterlab_casa.rest.store import CollectionHandler, SharesHandler, StoreHandler
 from jupyterlab_casa.rest.tasks import TaskHandler, TasksHandler
+from jupyterlab_casa.rest.tutorial import TutorialHandler
 from jupyterlab_casa.rest.walks import StepHandler, StopHandler, WalkHandler, WalksHandler
 
 ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
@@ -35,13 +42,16 @@ ROUTES: Sequence[tuple[str, type[CasaHandler]]] = (
     ("/versions/{version}", VersionHandler),
     ("/versions/{version}/restore", RestoreHandler),
     ("/compare", CompareHandler),
+    ("/compare/data", CompareDataHandler),
     ("/store", StoreHandler),
+    ("/store/shares", SharesHandler),
     ("/store/collection", CollectionHandler),
     ("/logs", LogsHandler),
     ("/logs/{session}", LogHandler),
     ("/logs/{session}/calls", LogCallsHandler),
     ("/logs/{session}/file", LogFileHandler),
     ("/changes", ChangesHandler),
+    ("/tutorial", TutorialHandler),
     ("/kernels", KernelsHandler),
     ("/kernels/{kernel}", KernelHandler),
     ("/kernels/{kernel}/interrupt", InterruptHandler),

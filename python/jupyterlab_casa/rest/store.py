@@ -30,6 +30,18 @@ class StoreHandler(CasaHandler):
         await self.reply(self.managers["store"].status(self.argument("path")))
 
 
+class SharesHandler(CasaHandler):
+    """What of it belongs to what."""
+
+    auth_resource = "casa-store"
+
+    @tornado.web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Answer the stored bytes of each product, and of each version alone."""
+        await self.reply(self.managers["store"].shares(self.argument("path")))
+
+
 class CollectionHandler(CasaHandler):
     """What may go."""
 

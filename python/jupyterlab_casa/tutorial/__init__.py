@@ -13,11 +13,22 @@ NOTEBOOK = "NGC5921.ipynb"
 DATA = "NGC5921.fits"
 SOURCE = Path(__file__).with_name(NOTEBOOK)
 
-__all__ = ["DATA", "NOTEBOOK", "TutorialError", "write_tutorial"]
+__all__ = ["DATA", "NOTEBOOK", "TutorialChanged", "TutorialError", "write_tutorial"]
 
 
 class TutorialError(RuntimeError):
     """The tutorial cannot be written; the message says why and what to do."""
+
+
+class TutorialChanged(TutorialError):
+    """A file of it is there already, and is another one."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} differs from the tutorial's own, and is left as it is. "
+            "Rename or remove it, or name another directory: jupyter casa tutorial DIR"
+        )
+        self.path = path
 
 
 def write_tutorial(directory: Path) -> Path:
@@ -32,15 +43,16 @@ def write_tutorial(directory: Path) -> Path:
         The path of the notebook.
 
     Raises:
-        TutorialError: the notebook or data there were changed, or casadata lacks the observations.
+        TutorialChanged: the notebook or data there are others.
+        TutorialError: casadata lacks the observations.
         OSError: the directory cannot be written.
     """
     data = _observations()
     notebook = directory / NOTEBOOK
     if notebook.exists() and _story(notebook) != _story(SOURCE):
-        raise TutorialError(_refusal(notebook))
+        raise TutorialChanged(notebook)
     if (directory / DATA).exists() and not filecmp.cmp(data, directory / DATA, shallow=False):
-        raise TutorialError(_refusal(directory / DATA))
+        raise TutorialChanged(directory / DATA)
     directory.mkdir(parents=True, exist_ok=True)
     for source, target in ((data, directory / DATA), (SOURCE, notebook)):
         if not target.exists():
@@ -63,13 +75,6 @@ def _observations() -> Path:
             "Install it anew: pip install --force-reinstall --no-deps casadata"
         )
     return data
-
-
-def _refusal(path: Path) -> str:
-    return (
-        f"{path} differs from the tutorial's own, and is left as it is. "
-        "Rename or remove it, or name another directory: jupyter casa tutorial DIR"
-    )
 
 
 def _story(notebook: Path) -> list[tuple[str, str, str]] | None:

@@ -71,6 +71,7 @@ const plan = answer('/plan', 'post');
 const graph = answer('/graph', 'post');
 const version = answer('/versions/{version}');
 const store = answer('/store');
+const data = answer('/compare/data');
 const schemas = (name: string) => at('components', 'schemas', name);
 const changes = answer('/changes');
 const walk = at('components', 'responses', 'Walk', ...json);
@@ -122,6 +123,20 @@ const CONTRACT: Record<string, ISchema> = {
   IStore: store,
   IStoreKind: member(store, 'store'),
   IStoreBytes: member(store, 'bytes'),
+  IShares: answer('/store/shares'),
+  IProductShare: member(answer('/store/shares'), 'products', '[]'),
+  IVersionShare: member(answer('/store/shares'), 'versions', '[]'),
+  IDataDifference: data,
+  IFlagDifference: member(data, 'flags'),
+  IFlagGroup: member(data, 'flags', 'groups', '[]'),
+  IFlagRow: member(data, 'flags', 'groups', '[]', 'rows', '[]'),
+  IPercentages: schemas('Percentages'),
+  IImageDifference: member(data, 'image'),
+  IPixels: schemas('Pixels'),
+  IPixelDifference: member(data, 'image', 'difference'),
+  IImagePictures: member(data, 'image', 'pictures'),
+  IFiles: member(data, 'files'),
+  ITutorial: answer('/tutorial', 'post'),
   ICollection: schemas('Collection'),
   ICandidate: member(schemas('Collection'), 'candidates', '[]'),
   IRefusal: schemas('Error'),
