@@ -45,6 +45,7 @@ _DIGITS = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18])
 _WEIGHTS = 10 ** np.arange(13, -1, -1, dtype=np.int64)
 _MARKS = np.array([4, 7, 10, 13, 16, 19])
 _MARK_BYTES = np.frombuffer(b"-- ::\t", np.uint8)
+_NOTHING = r"[^\x00-\x{10FFFF}]"  # matches no character
 _PRIORITY = re.compile(rb"[A-Z][A-Z0-9]*")
 _TIME = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:[ T](\d\d):(\d\d):(\d\d)(?:\.\d*)?Z?)?", re.ASCII)
 _NOT_BY_LINE = re.compile(r"\\([AzZCQ])|\\.|\(\?[a-zA-Z]*-[a-zA-Z]*m|.", re.DOTALL)
@@ -122,7 +123,9 @@ class Wanted:
             self.patterns.append(_compiled(regex))
         if text:
             self.patterns.append(_literal("", text))
-        if origin:
+        if "\t" in origin:  # it is what ends one
+            self.patterns.append(_regexp(_NOTHING))
+        elif origin:
             self.patterns.append(_literal(r"^[^\t\n]*\t[^\t\n]*\t[^\t\n]*", origin, r"[^\t\n]*\t"))
 
 
