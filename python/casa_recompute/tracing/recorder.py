@@ -54,6 +54,7 @@ class Recorder:
         self._arrived: dict[str, str] = {}
         self._written: dict[str, str] = {}  # product -> version before
         self._told = set[str]()  # of those, what the session knows
+        self._closed = False
         self._tree: dict[str, Stamp] | None = None  # of the workspace, before the first program was started
         self.reads: dict[str, str] = {}
         self.outside: set[str] = set()
@@ -159,8 +160,11 @@ class Recorder:
         self._told.update(self._written)
 
     def close(self) -> None:
-        """The cell has ended."""
+        """The cell has ended; what is done afterwards is none of its doing."""
+        if self._closed:
+            return
         self.settle()
+        self._closed = True
         gone = {path for path in self.outside if not os.path.lexists(path) and path.startswith(tempfile.gettempdir())}
         self.outside -= gone
 
