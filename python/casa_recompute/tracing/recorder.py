@@ -105,7 +105,7 @@ class Recorder:
         """See files.FileClient. What another program reads is not seen: unless it is one that reads what its command
         line names and nothing else, it is taken to read all that lies here."""
         words = tuple(words) or self._texts
-        for known in list(self._products):
+        for known in sorted(self._products):
             self._arrive(known)
         named = {token for word in words for token in re.split(r"[\s'\"=:;|&<>(){}$`]+", word) if token}
         modest = bool(named) and _MODEST.issuperset(_programs(words))
@@ -295,7 +295,8 @@ class Recorder:
 
     def _below(self, directory: str) -> list[str]:
         start = directory + "/" if directory else ""
-        return [product for product in self._products if product.startswith(start) and not os.path.isabs(product)]
+        below = [product for product in self._products if product.startswith(start) and not os.path.isabs(product)]
+        return sorted(below)  # a directory before what is in it
 
     def _listing(self, directory: str) -> str:
         """The version of a directory's listing, without what this cell itself has done to it."""
