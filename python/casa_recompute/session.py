@@ -858,7 +858,7 @@ class Session:
     def _put_back(self) -> None:
         """The cell did not get to its end: what was only brought for it, or set aside, is as it was."""
         if self._recorder is not None:
-            self._recorder.settle()
+            self._recorder.close()
         former = self.former()
         while former:
             try:

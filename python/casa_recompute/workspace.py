@@ -701,6 +701,8 @@ class Workspace:
         self._announce(differences)
         if captured:
             self.settle()
+        there = [path for path in differences if targets[path] != ABSENT]
+        missing = {f"{above}/" for path in there for above in around(path) if not self.absolute(above).is_dir()}
         step = self.begin("restore", "", {path: targets[path] for path in differences})
         try:
             for path, difference in differences.items():
@@ -713,7 +715,9 @@ class Workspace:
                 self.displaced.setdefault(path, difference.present)
                 self._note_presence(path, targets[path], self._afterwards(path, difference))
             self.ledger.end(step)
-        self.brought |= {path: self.look(path) for path in differences if is_directory(path)}
+        made = {path for path in missing - differences.keys() if self.ledger.presence(path) is not None}
+        self.displaced = dict.fromkeys(made, ABSENT) | self.displaced
+        self.brought |= {path: self.look(path) for path in (*differences, *made) if is_directory(path)}
         self._look_around(differences.keys())
         return list(differences)
 

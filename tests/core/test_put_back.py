@@ -27,10 +27,10 @@ TEXTS = {
 ORDER = tuple(TEXTS)
 
 
-def execute(session: Session, cell: str, text: str | None = None) -> None:
-    """Shift+Enter on a cell."""
+def execute(session: Session, cell: str, text: str | None = None, state: Any = None) -> None:
+    """Shift+Enter on a cell; with ``state``, in a walk."""
     names: dict[str, Any] = {task: task_of(session, task) for task in session.catalogue}
-    session.begin_cell(Cell(cell, ORDER, "nb.ipynb", TEXTS[cell] if text is None else text))
+    session.begin_cell(Cell(cell, ORDER, "nb.ipynb", TEXTS[cell] if text is None else text, state))
     try:
         exec(TEXTS[cell] if text is None else text, names)
     except BaseException as error:
@@ -128,6 +128,29 @@ def test_a_kernel_that_is_killed_in_a_call_leaves_all_as_before_the_cell(
     with other.workspace.lock():
         assert contents(tmp_path) == before
     assert set(states(tmp_path).values()) == {"fresh"}
+
+
+def test_a_walk_that_is_interrupted_leaves_what_is_to_be_made_anew(session: Session, tmp_path: Path) -> None:
+    before = contents(tmp_path)
+    texts = TEXTS | {"flag": "flagdata(vis='a.ms', field='2')", "clean": "tclean(vis='a.ms', imagename='img', niter=4)"}
+    cells = [CellSource(cell, number, text, None) for number, (cell, text) in enumerate(texts.items())]
+    walk = Rerun(tmp_path, "nb.ipynb", cells, fake_settings())
+    executed = []
+    for step in walk.steps():
+        if step.action == "execute":
+            executed.append(step.cell.id)
+            interrupted = step.cell.id == "flag"
+            with pytest.raises(KeyboardInterrupt) if interrupted else contextlib.nullcontext():
+                text = step.cell.source + "\nraise KeyboardInterrupt" * interrupted
+                execute(session, step.cell.id, text, step.state)
+            step.done(not interrupted)
+    assert executed == ["clean", "flag"]
+    session.settle({}, walk.final()["products"])
+    assert walk.finish() == []
+    walk.close()
+    left = contents(tmp_path)
+    changed = {name.split(".")[0] for name in before.keys() | left.keys() if before.get(name) != left.get(name)}
+    assert changed == {"img", "a"}, "the image is made anew, the data are flagged anew; the map is that from before"
 
 
 def test_what_calls_have_made_before_stays(session: Session, tmp_path: Path) -> None:

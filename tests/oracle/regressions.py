@@ -1047,4 +1047,27 @@ REGRESSIONS: dict[str, Story] = {
             ('rerun', 'browser'),
         ),
     ),
+    "a cell that fails has opened a file to append to it": Story(
+        cells=(
+            ('c1', 'def fc(x):\n    return x + 3'),
+            ('c2', 'with open(\'x.txt\', \'a\') as s:\n    s.write(f"{5} 1\\n")\nwith open(\'x.txt\') as s:\n    f = len(s.read())'),
+            ('c5', "with open('x.txt', 'a') as s:\n    s.write(f'{fc(f)} 5\\n')"),
+        ),
+        steps=(
+            ('rerun', 'browser'),
+            ('delete', 'c1'),
+            ('rerun', 'browser'),
+        ),
+    ),
+    "a cell fails in a directory that is not there": Story(
+        cells=(
+            ('c1', "import os\nos.makedirs('out', exist_ok=True)"),
+            ('c3', 'from pathlib import Path\ncode = Path(\'z.txt\').write_text(f"{1} 6")\nwith open(\'out/w.txt\', \'w\') as s:\n    s.write(f"{code} 6\\n")'),
+        ),
+        steps=(
+            ('rerun', 'browser'),
+            ('delete', 'c1'),
+            ('rerun', 'browser'),
+        ),
+    ),
 }

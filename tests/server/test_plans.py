@@ -69,9 +69,9 @@ async def test_what_the_notebooks_kernel_holds_need_not_be_made_again(
 ) -> None:
     monkeypatch.setenv(KERNEL_ID, "k-1")
     monkeypatch.chdir(workspace)
-    cells = {"a": "lines = open('raw.fits', 'rb')", "b": "size = len(lines.name)"}
+    cells = {"a": "data = bytearray(3_000_000)", "b": "size = len(data)"}
     names: dict[str, Any] = {}
-    session = Session(workspace, fake_settings())
+    session = Session(workspace, fake_settings(keep_limit=1))
     session.attach(names)
     for cell, source in cells.items():
         session.begin_cell(Cell(cell, tuple(cells), "nb.ipynb", source))

@@ -54,6 +54,7 @@ class Recorder:
         self._arrived: dict[str, str] = {}
         self._written: dict[str, str] = {}  # product -> version before
         self._told = set[str]()  # of those, what the session knows
+        self._closed = False
         self._tree: dict[str, Stamp] | None = None  # of the workspace, before the first program was started
         self.reads: dict[str, str] = {}
         self.outside: set[str] = set()
@@ -104,7 +105,7 @@ class Recorder:
         """See files.FileClient. What another program reads is not seen: unless it is one that reads what its command
         line names and nothing else, it is taken to read all that lies here."""
         words = tuple(words) or self._texts
-        for known in list(self._products):
+        for known in sorted(self._products):
             self._arrive(known)
         named = {token for word in words for token in re.split(r"[\s'\"=:;|&<>(){}$`]+", word) if token}
         modest = bool(named) and _MODEST.issuperset(_programs(words))
@@ -159,8 +160,11 @@ class Recorder:
         self._told.update(self._written)
 
     def close(self) -> None:
-        """The cell has ended."""
+        """The cell has ended; what is done afterwards is none of its doing."""
+        if self._closed:
+            return
         self.settle()
+        self._closed = True
         gone = {path for path in self.outside if not os.path.lexists(path) and path.startswith(tempfile.gettempdir())}
         self.outside -= gone
 
@@ -291,7 +295,8 @@ class Recorder:
 
     def _below(self, directory: str) -> list[str]:
         start = directory + "/" if directory else ""
-        return [product for product in self._products if product.startswith(start) and not os.path.isabs(product)]
+        below = [product for product in self._products if product.startswith(start) and not os.path.isabs(product)]
+        return sorted(below)  # a directory before what is in it
 
     def _listing(self, directory: str) -> str:
         """The version of a directory's listing, without what this cell itself has done to it."""
