@@ -25,7 +25,9 @@ const CYLINDER = 'M2.5 4.2c0-1.2 2.5-2.2 5.5-2.2s5.5 1 5.5 2.2v7.6c0 1.2-2.5 2.2
 const CELL_WIDTH = 256;
 const CELL_HEIGHT = 48;
 const CALL_HEIGHT = 17;
-const SECTION = { width: 252, height: 58 };
+const SECTION = { width: 260, height: 58 };
+/** How much wider headings, and what is read from afar, are than what is measured. */
+const [HEADING, FAR] = [1.2, 2.9];
 const PRODUCT = { least: 92, most: 256, height: 28, around: 44, turn: 34 };
 
 /** How large a node is. */
@@ -131,9 +133,9 @@ function drawSection({ mark, title, note }: IFace, { width, height }: { width: n
     svg('path', { class: 'jp-casa-graph-pile', d: `M8 ${String(height + 4)}H${String(width - 8)}` }),
     body(width, height, 10),
     icon(mark, 16, 13),
-    text('jp-casa-graph-heading', 38, 24, cut(title, width - 50, 'text', measure)),
+    text('jp-casa-graph-heading', 38, 24, cut(title, (width - 50) / HEADING, 'text', measure)),
     text('jp-casa-graph-note', 38, 44, cut(note, width - 50, 'text', measure)),
-    text('jp-casa-graph-far', width / 2, height / 2 + 9, cut(title, (width - 20) / 2, 'text', measure), 'middle')
+    text('jp-casa-graph-far', width / 2, height / 2 + 9, cut(title, (width - 20) / FAR, 'text', measure), 'middle')
   ];
 }
 

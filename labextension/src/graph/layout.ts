@@ -442,8 +442,9 @@ function portKey(from: IItem, to: number): string {
 
 /** Between the middles of neighbours. */
 function distance(left: IItem, right: IItem): number {
-  const lines = Number(left.node < 0) + Number(right.node < 0);
-  return (left.width + right.width) / 2 + [GAPS.nodes, GAPS.beside, GAPS.lines][lines]!;
+  const [one, other] = [left.node < 0, right.node < 0];
+  const gap = one && other ? GAPS.lines : one || other ? GAPS.beside : GAPS.nodes;
+  return (left.width + right.width) / 2 + gap;
 }
 
 /** How many lines cross between a layer and the next one: pairs that stand the other way round below, counted in a tree. */

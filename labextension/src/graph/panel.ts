@@ -2,7 +2,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { caretDownEmptyIcon, downloadIcon, MenuSvg } from '@jupyterlab/ui-components';
 import type { CommandRegistry } from '@lumino/commands';
-import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 import { graphIcon } from '../icons';
 import { element } from '../notebook/hover';
@@ -58,7 +57,7 @@ export class GraphPanel extends Widget {
     this._count.setAttribute('role', 'status');
     this._view.node.append(this._empty);
     this.node.append(this._bar(), this._view.node, this._foot());
-    state.changed.connect(this._onChanged, this);
+    state.changed.connect(this._onChanged);
     this._onChanged(state, 'diagram');
   }
 
@@ -103,7 +102,7 @@ export class GraphPanel extends Widget {
   dispose(): void {
     if (!this.isDisposed) {
       this._options.state.isVisible = false;
-      this._options.state.changed.disconnect(this._onChanged, this);
+      this._options.state.changed.disconnect(this._onChanged);
       this._options.layouts.dispose();
       this._view.dispose();
       this._sizes.disconnect();
@@ -130,7 +129,7 @@ export class GraphPanel extends Widget {
     this._onVisible();
   }
 
-  protected onActivateRequest(_: Message): void {
+  protected onActivateRequest(): void {
     if (!this.node.contains(document.activeElement)) {
       this._view.focus();
     }
@@ -144,7 +143,7 @@ export class GraphPanel extends Widget {
     }
   };
 
-  private _onChanged(state: GraphState, change: Change): void {
+  private readonly _onChanged = (state: GraphState, change: Change): void => {
     if (change === 'diagram') {
       void this._draw(false);
     } else {
@@ -155,7 +154,7 @@ export class GraphPanel extends Widget {
       return;
     }
     this._say(state);
-  }
+  };
 
   /** Lays the graph out, if it is another one, and shows it. */
   private async _draw(turned: boolean): Promise<void> {
@@ -314,9 +313,9 @@ export class GraphPanel extends Widget {
 
   /** Draws it otherwise, and remembers that. */
   private _choose(options: Partial<IGraphOptions>): void {
-    const { state, remember } = this._options;
+    const { state } = this._options;
     state.set(options);
-    remember({ level: state.options.level, names: state.options.names, direction: this._direction });
+    this._options.remember({ level: state.options.level, names: state.options.names, direction: this._direction });
     this._press();
   }
 

@@ -94,6 +94,7 @@ export class GraphView implements IDisposable {
   /** What is to be laid out, so that the graph can be shown. */
   request(direction: ILayoutRequest['direction']): ILayoutRequest {
     const { diagram } = this._state;
+    this._direction = direction;
     const at = new Map(diagram.nodes.map(({ id }, n) => [id, n]));
     const links = diagram.edges.map(edge => [at.get(edge.source) ?? 0, at.get(edge.target) ?? 0] as const);
     const { width, height } = this._sight();
@@ -295,7 +296,9 @@ export class GraphView implements IDisposable {
       return null;
     }
     const [edges, nodes] = [svg('g'), svg('g')];
-    this._lines.forEach(line => edges.append(this._drawLine(line)));
+    this._lines.forEach(line => {
+      edges.append(this._drawLine(line));
+    });
     for (const drawable of this._drawn.values()) {
       nodes.append(this._drawOne(drawable, this._face(drawable.node)));
     }
@@ -303,7 +306,7 @@ export class GraphView implements IDisposable {
       node.removeAttribute('data-active');
     });
     const [width, height] = [this._layout.width + 2 * margin, this._layout.height + 2 * margin];
-    const picture = svg('svg', { xmlns: 'http://www.w3.org/2000/svg', width, height, viewBox: `0 0 ${String(width)} ${String(height)}` });
+    const picture = svg('svg', { width, height, viewBox: `0 0 ${String(width)} ${String(height)}` });
     picture.setAttribute('class', 'jp-casa-graph-svg');
     picture.append(svg('g', { transform: `translate(${String(margin)} ${String(margin)})` }, edges, nodes));
     return picture;
@@ -797,7 +800,7 @@ export class GraphView implements IDisposable {
 
   private _next(way: Way): string | null {
     const areas = new Map([...(this._drawn ?? [])].map(([id, { area }]) => [id, area]));
-    return this._current === null ? null : nextNode(this._state.diagram, areas, this._current, way);
+    return this._current === null ? null : nextNode(this._state.diagram, areas, this._current, way, this._direction);
   }
 
   private _goTo(id: string | null | undefined): void {
@@ -840,6 +843,7 @@ export class GraphView implements IDisposable {
   private _hovered: SVGGElement | null = null;
   /** The node that the keyboard is at. */
   private _current: string | null = null;
+  private _direction: ILayoutRequest['direction'] = 'down';
   /** Where all is seen is not the user's choice. */
   private _untouched = true;
   private _scale = 1;

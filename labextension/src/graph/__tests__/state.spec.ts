@@ -46,7 +46,7 @@ function setUp(answers: (IGraph | CasaServerError)[] = []) {
     const answer = answers.shift() ?? reduction;
     return answer instanceof CasaServerError ? Promise.reject(answer) : Promise.resolve(answer);
   });
-  const state = new GraphState({ graph } as never);
+  const state = new GraphState({ graph });
   state.isVisible = true;
   return { state, asked, graph };
 }

@@ -25,7 +25,7 @@ const chain = (count: number) =>
   );
 
 async function shown(graph = chain(4)) {
-  const state = new GraphState({ graph: () => Promise.resolve(graph) } as never);
+  const state = new GraphState({ graph: () => Promise.resolve(graph) });
   const notebook = { changed: new Signal({}), path: 'nb', plan: null, trouble: null, mark: () => null, posted: () => [] };
   state.isVisible = true;
   state.subject = { state: notebook as never, sections: () => [] };

@@ -28,7 +28,7 @@ function known(diagram: IDiagram, marks: { [cell: string]: Partial<ICellMark> } 
   return {
     diagram,
     graph: of,
-    mark: (cell: IGraphCell) => ({ mark: cell.state, plan: null, ...marks[cell.id] }) as ICellMark,
+    mark: (cell: IGraphCell) => ({ mark: cell.state, plan: null, ...marks[cell.id] }),
     seconds: (cell: IGraphCell) => cell.seconds
   };
 }
