@@ -268,9 +268,17 @@ function frames(page: IJupyterLabPageFixture, kind: 'pan' | 'zoom') {
       const ctrlKey = how === 'zoom';
       const deltaY = ctrlKey ? (n < 30 ? 12 : -12) : n < 30 ? 60 : -60;
       svg.dispatchEvent(
-        new WheelEvent('wheel', { deltaY, ctrlKey, cancelable: true, clientX: rect.x + 300, clientY: rect.y + 300 })
+        new WheelEvent('wheel', {
+          deltaY,
+          ctrlKey,
+          cancelable: true,
+          clientX: rect.x + 300,
+          clientY: rect.y + 300
+        })
       );
-      const now = await new Promise<number>(resolve => requestAnimationFrame(() => resolve(performance.now())));
+      const now = await new Promise<number>(resolve =>
+        requestAnimationFrame(() => resolve(performance.now()))
+      );
       times.push(now - last);
       last = now;
     }
@@ -293,7 +301,9 @@ test('a graph of 300 nodes is there in a moment, and stays fluid', async ({ page
   const times: { shown: number; interactive: number }[] = [];
   for (let n = 0; n < 5; n++) {
     await page.evaluate(() => {
-      [...window.jupyterapp.shell.widgets('main')].find(({ id }) => id === 'jupyterlab-casa-graph')?.dispose();
+      [...window.jupyterapp.shell.widgets('main')]
+        .find(({ id }) => id === 'jupyterlab-casa-graph')
+        ?.dispose();
     });
     await page.waitForTimeout(500);
     times.push(
@@ -321,7 +331,10 @@ test('a graph of 300 nodes is there in a moment, and stays fluid', async ({ page
   }
   const middle = (list: number[]) => list.sort((a, b) => a - b)[2] as number;
   expect(page.workers().filter(worker => worker.url().includes('jupyterlab-casa'))).toHaveLength(1);
-  const [shown, interactive] = [middle(times.map(time => time.shown)), middle(times.map(time => time.interactive))];
+  const [shown, interactive] = [
+    middle(times.map(time => time.shown)),
+    middle(times.map(time => time.interactive))
+  ];
   await graph(page).getByRole('button', { name: 'Fit' }).click();
   await expect(nodes(page)).toHaveCount(300);
   const [pan, zoom] = [await frames(page, 'pan'), await frames(page, 'zoom')];
@@ -428,7 +441,10 @@ function faint(page: IJupyterLabPageFixture) {
 for (const theme of ['JupyterLab Light', 'JupyterLab Dark', 'JupyterLab Dark High Contrast']) {
   test(`it can be read by everybody: ${theme}`, async ({ page, tmpPath }) => {
     await openStory(page, `${tmpPath}/theme.ipynb`);
-    await page.evaluate(name => window.jupyterapp.commands.execute('apputils:change-theme', { theme: name }), theme);
+    await page.evaluate(
+      name => window.jupyterapp.commands.execute('apputils:change-theme', { theme: name }),
+      theme
+    );
     await edit(page, '5');
     await level(page, 'Products').click();
     await expect(node(page, 'c:c0')).toHaveAttribute('data-mark', 'stale');
@@ -438,9 +454,13 @@ for (const theme of ['JupyterLab Light', 'JupyterLab Dark', 'JupyterLab Dark Hig
     expect(await faint(page)).toEqual([]);
     await page.addScriptTag({ path: require.resolve('axe-core/axe.min.js') });
     const violations = await page.evaluate(async () => {
-      const { axe } = window as unknown as { axe: { run(where: string): Promise<{ violations: IViolation[] }> } };
+      const { axe } = window as unknown as {
+        axe: { run(where: string): Promise<{ violations: IViolation[] }> };
+      };
       const found = await axe.run('.jp-casa-graph');
-      return found.violations.map(({ id, impact, nodes: where }) => `${impact}: ${id}: ${where[0]?.html ?? ''}`);
+      return found.violations.map(
+        ({ id, impact, nodes: where }) => `${impact}: ${id}: ${where[0]?.html ?? ''}`
+      );
     });
     expect(violations).toEqual([]);
   });

@@ -329,7 +329,12 @@ export function search(diagram: IDiagram, text: string, source: (cell: string) =
   const found = diagram.nodes.filter(node => {
     const said = [node.title, ...node.paths];
     if (node.kind !== 'product') {
-      const all = node.cells.flatMap(cell => [cell.title, source(cell.id), cell.state, ...cell.calls.map(({ task }) => task)]);
+      const all = node.cells.flatMap(cell => [
+        cell.title,
+        source(cell.id),
+        cell.state,
+        ...cell.calls.map(({ task }) => task)
+      ]);
       said.push(...all);
     }
     if (node.kind === 'cell') {

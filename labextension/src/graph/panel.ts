@@ -171,7 +171,11 @@ export class GraphPanel extends Widget {
     }
     const request = this._view.request(this._direction);
     // Where it is shown beside the notebook has no say in whether it is another graph.
-    const shape = JSON.stringify([diagram.nodes.map(({ id, title }) => [id, title]), diagram.edges, request.boxes]);
+    const shape = JSON.stringify([
+      diagram.nodes.map(({ id, title }) => [id, title]),
+      diagram.edges,
+      request.boxes
+    ]);
     if (shape === this._shown && !turned) {
       this._view.update();
       return;
@@ -188,7 +192,11 @@ export class GraphPanel extends Widget {
     }
   }
 
-  private _show(diagram: IDiagram, request: ILayoutRequest, layout: NonNullable<Awaited<ReturnType<Layouts['layOut']>>>): void {
+  private _show(
+    diagram: IDiagram,
+    request: ILayoutRequest,
+    layout: NonNullable<Awaited<ReturnType<Layouts['layOut']>>>
+  ): void {
     this._view.show(diagram, request, layout);
     this._say(this._options.state);
     performance.mark('jupyterlab-casa:graph-shown');
@@ -315,7 +323,11 @@ export class GraphPanel extends Widget {
   private _choose(options: Partial<IGraphOptions>): void {
     const { state } = this._options;
     state.set(options);
-    this._options.remember({ level: state.options.level, names: state.options.names, direction: this._direction });
+    this._options.remember({
+      level: state.options.level,
+      names: state.options.names,
+      direction: this._direction
+    });
     this._press();
   }
 
@@ -403,11 +415,18 @@ export class GraphPanel extends Widget {
     this.node.dataset.empty = String(why !== '');
     const summary = graph?.cells.length ? summaryOf(state, trans) : '';
     const old = graph && trouble ? trans.__('Not up to date: %1', trouble.message) : '';
-    const never = graph?.cells.length && !graph.edges.length ? trans.__('What they use and make is known once they have run.') : '';
+    const never =
+      graph?.cells.length && !graph.edges.length
+        ? trans.__('What they use and make is known once they have run.')
+        : '';
     this._summary.textContent = [summary, never, old].filter(Boolean).join(' · ');
     this._longest.textContent =
       chain.seconds >= 0.05
-        ? trans.__('Longest chain: %1, %2', trans._n('%1 cell', '%1 cells', chain.cells.length), roughly(chain.seconds))
+        ? trans.__(
+            'Longest chain: %1, %2',
+            trans._n('%1 cell', '%1 cells', chain.cells.length),
+            roughly(chain.seconds)
+          )
         : '';
     if (this._chain) {
       this._chain.disabled = chain.seconds < 0.05;
