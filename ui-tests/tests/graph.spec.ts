@@ -29,8 +29,13 @@ const node = (page: IJupyterLabPageFixture, id: string) => graph(page).locator(`
 const edges = (page: IJupyterLabPageFixture) => graph(page).locator('.jp-casa-graph-edge');
 const level = (page: IJupyterLabPageFixture, name: string) => graph(page).getByRole('radio', { name });
 const said = (page: IJupyterLabPageFixture) => graph(page).locator('.jp-casa-graph-said');
+const foot = (page: IJupyterLabPageFixture) => graph(page).locator('.jp-casa-graph-foot');
 const rerun = (page: IJupyterLabPageFixture) =>
   page.locator('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-casa-rerun-main');
+
+/** Waits until all cells are marked like this. */
+const all = (page: IJupyterLabPageFixture, count: number, mark: string, timeout = 40_000) =>
+  expect(foot(page)).toContainText(`${String(count)} cells: ${String(count)} ${mark}`, { timeout });
 
 const show = (page: IJupyterLabPageFixture) =>
   page.evaluate(() => window.jupyterapp.commands.execute('jupyterlab-casa:show-graph'));
@@ -60,7 +65,7 @@ async function openStory(page: IJupyterLabPageFixture, path: string) {
   await show(page);
   await expect(nodes(page)).toHaveCount(5);
   await run(page);
-  await expect(rerun(page)).toHaveText('All fresh', { timeout: 40_000 });
+  await all(page, 5, 'fresh');
   await expect(edges(page)).toHaveCount(4);
 }
 
@@ -75,15 +80,14 @@ test('the graph follows edits and runs', async ({ page, tmpPath }) => {
   await openNotebook(page, `${tmpPath}/story.ipynb`, 'casa', STORY);
   await show(page);
   await expect(nodes(page)).toHaveCount(5);
-  await expect(graph(page).locator('.jp-casa-graph-foot')).toContainText('known once they have run');
-  await expect(rerun(page)).toHaveText('Re-run stale: 5 cells');
+  await expect(foot(page)).toContainText('known once they have run');
+  await all(page, 5, 'stale');
 
   await run(page);
   await expect(node(page, 'c:c1')).toHaveAttribute('data-mark', 'running', { timeout: 30_000 });
   await page.screenshot({ path: 'test-results/graph-running.png' });
-  await expect(rerun(page)).toHaveText('All fresh', { timeout: 30_000 });
+  await all(page, 5, 'fresh');
   await expect(edges(page)).toHaveCount(4);
-  await expect(graph(page).locator('.jp-casa-graph-foot')).toContainText('5 cells: 5 fresh');
   await expect(graph(page).locator('.jp-casa-graph-longest')).toContainText(/^Longest chain: \d cells, \d/);
 
   await edit(page, '5');
@@ -93,7 +97,7 @@ test('the graph follows edits and runs', async ({ page, tmpPath }) => {
   await expect(graph(page).locator('.jp-casa-graph-edge[data-mark="stale"]')).toHaveCount(1);
   await page.screenshot({ path: 'test-results/graph-stale.png' });
   await edit(page, 'Backspace');
-  await expect(graph(page).locator('.jp-casa-graph-foot')).toContainText('5 cells: 5 fresh');
+  await all(page, 5, 'fresh');
 });
 
 test('it is drawn by cells, with products, and by sections', async ({ page, tmpPath }) => {
@@ -264,9 +268,17 @@ function frames(page: IJupyterLabPageFixture, kind: 'pan' | 'zoom') {
       const ctrlKey = how === 'zoom';
       const deltaY = ctrlKey ? (n < 30 ? 12 : -12) : n < 30 ? 60 : -60;
       svg.dispatchEvent(
-        new WheelEvent('wheel', { deltaY, ctrlKey, cancelable: true, clientX: rect.x + 300, clientY: rect.y + 300 })
+        new WheelEvent('wheel', {
+          deltaY,
+          ctrlKey,
+          cancelable: true,
+          clientX: rect.x + 300,
+          clientY: rect.y + 300
+        })
       );
-      const now = await new Promise<number>(resolve => requestAnimationFrame(() => resolve(performance.now())));
+      const now = await new Promise<number>(resolve =>
+        requestAnimationFrame(() => resolve(performance.now()))
+      );
       times.push(now - last);
       last = now;
     }
@@ -289,7 +301,9 @@ test('a graph of 300 nodes is there in a moment, and stays fluid', async ({ page
   const times: { shown: number; interactive: number }[] = [];
   for (let n = 0; n < 5; n++) {
     await page.evaluate(() => {
-      [...window.jupyterapp.shell.widgets('main')].find(({ id }) => id === 'jupyterlab-casa-graph')?.dispose();
+      [...window.jupyterapp.shell.widgets('main')]
+        .find(({ id }) => id === 'jupyterlab-casa-graph')
+        ?.dispose();
     });
     await page.waitForTimeout(500);
     times.push(
@@ -317,7 +331,10 @@ test('a graph of 300 nodes is there in a moment, and stays fluid', async ({ page
   }
   const middle = (list: number[]) => list.sort((a, b) => a - b)[2] as number;
   expect(page.workers().filter(worker => worker.url().includes('jupyterlab-casa'))).toHaveLength(1);
-  const [shown, interactive] = [middle(times.map(time => time.shown)), middle(times.map(time => time.interactive))];
+  const [shown, interactive] = [
+    middle(times.map(time => time.shown)),
+    middle(times.map(time => time.interactive))
+  ];
   await graph(page).getByRole('button', { name: 'Fit' }).click();
   await expect(nodes(page)).toHaveCount(300);
   const [pan, zoom] = [await frames(page, 'pan'), await frames(page, 'zoom')];
@@ -335,7 +352,7 @@ test('of 2,000 cells it is drawn, too', async ({ page, tmpPath }) => {
   await openNotebook(page, `${tmpPath}/huge.ipynb`, 'casa', cells);
   await show(page);
   await expect(nodes(page)).not.toHaveCount(0, { timeout: 60_000 });
-  await expect(graph(page).locator('.jp-casa-graph-foot')).toContainText('2000 cells: 2000 stale', { timeout: 60_000 });
+  await expect(foot(page)).toContainText('2000 cells: 2000 stale', { timeout: 60_000 });
   expect(await nodes(page).count()).toBeLessThan(400);
   const [pan] = [await frames(page, 'pan')];
   console.log(`graph of 2000 cells: frames while it is moved: p95 ${(pan[56] ?? 0).toFixed(0)} ms`);
@@ -369,10 +386,10 @@ test('when the server goes away the graph stays', async ({ page, tmpPath }) => {
   await openStory(page, `${tmpPath}/away.ipynb`);
   await page.route('**/jupyterlab-casa/api/graph*', route => route.abort('connectionrefused'));
   await edit(page, '5');
-  await expect(graph(page).locator('.jp-casa-graph-foot')).toContainText('Not up to date');
+  await expect(foot(page)).toContainText('Not up to date');
   await expect(nodes(page)).toHaveCount(5);
   await page.unroute('**/jupyterlab-casa/api/graph*');
-  await expect(graph(page).locator('.jp-casa-graph-foot')).not.toContainText('Not up to date', { timeout: 15_000 });
+  await expect(foot(page)).not.toContainText('Not up to date', { timeout: 15_000 });
 });
 
 /** Texts of the graph whose contrast with what is behind them is too low. */
@@ -424,7 +441,10 @@ function faint(page: IJupyterLabPageFixture) {
 for (const theme of ['JupyterLab Light', 'JupyterLab Dark', 'JupyterLab Dark High Contrast']) {
   test(`it can be read by everybody: ${theme}`, async ({ page, tmpPath }) => {
     await openStory(page, `${tmpPath}/theme.ipynb`);
-    await page.evaluate(name => window.jupyterapp.commands.execute('apputils:change-theme', { theme: name }), theme);
+    await page.evaluate(
+      name => window.jupyterapp.commands.execute('apputils:change-theme', { theme: name }),
+      theme
+    );
     await edit(page, '5');
     await level(page, 'Products').click();
     await expect(node(page, 'c:c0')).toHaveAttribute('data-mark', 'stale');
@@ -434,9 +454,13 @@ for (const theme of ['JupyterLab Light', 'JupyterLab Dark', 'JupyterLab Dark Hig
     expect(await faint(page)).toEqual([]);
     await page.addScriptTag({ path: require.resolve('axe-core/axe.min.js') });
     const violations = await page.evaluate(async () => {
-      const { axe } = window as unknown as { axe: { run(where: string): Promise<{ violations: IViolation[] }> } };
+      const { axe } = window as unknown as {
+        axe: { run(where: string): Promise<{ violations: IViolation[] }> };
+      };
       const found = await axe.run('.jp-casa-graph');
-      return found.violations.map(({ id, impact, nodes: where }) => `${impact}: ${id}: ${where[0]?.html ?? ''}`);
+      return found.violations.map(
+        ({ id, impact, nodes: where }) => `${impact}: ${id}: ${where[0]?.html ?? ''}`
+      );
     });
     expect(violations).toEqual([]);
   });
@@ -461,11 +485,11 @@ test.describe('of CASA tasks', () => {
     ]);
     await show(page);
     await level(page, 'Products').click();
-    await expect(rerun(page)).toHaveText('Re-run stale: 4 cells');
+    await all(page, 4, 'stale');
     await run(page);
     await expect(node(page, 'c:c1')).toHaveAttribute('data-mark', 'running', { timeout: 60_000 });
     await expect(node(page, 'c:c1')).toContainText(/running · \d+ s/, { timeout: 60_000 });
-    await expect(rerun(page)).toHaveText('All fresh', { timeout: 180_000 });
+    await all(page, 4, 'fresh', 180_000);
     await expect(node(page, 'c:c1').locator('text.jp-casa-graph-call')).toHaveText('importuvfits');
     await expect(node(page, 'c:c1').locator('.jp-casa-graph-time')).toHaveText(/ s$/);
     await expect(nodes(page).filter({ hasText: /ngc5921\.ms.?\d\/2/ })).toHaveCount(2);

@@ -20,12 +20,15 @@ const SHAPES: { readonly [mark in Mark]: string } = {
   failed: 'm3 3 10 10M13 3 3 13'
 };
 const FILLED: ReadonlySet<Mark> = new Set<Mark>(['stale', 'running']);
-const CYLINDER = 'M2.5 4.2c0-1.2 2.5-2.2 5.5-2.2s5.5 1 5.5 2.2v7.6c0 1.2-2.5 2.2-5.5 2.2s-5.5-1-5.5-2.2zM2.5 4.2c0 1.2 2.5 2.2 5.5 2.2s5.5-1 5.5-2.2';
+const CYLINDER =
+  'M2.5 4.2c0-1.2 2.5-2.2 5.5-2.2s5.5 1 5.5 2.2v7.6c0 1.2-2.5 2.2-5.5 2.2s-5.5-1-5.5-2.2zM2.5 4.2c0 1.2 2.5 2.2 5.5 2.2s5.5-1 5.5-2.2';
 
 const CELL_WIDTH = 256;
 const CELL_HEIGHT = 48;
 const CALL_HEIGHT = 17;
-const SECTION = { width: 252, height: 58 };
+const SECTION = { width: 260, height: 58 };
+/** How much wider headings, and what is read from afar, are than what is measured. */
+const [HEADING, FAR] = [1.2, 2.9];
 const PRODUCT = { least: 92, most: 256, height: 28, around: 44, turn: 34 };
 
 /** How large a node is. */
@@ -34,7 +37,10 @@ export function sizeOf(node: INode, calls: number, measure: Measure): { width: n
     case 'section':
       return SECTION;
     case 'cell':
-      return { width: CELL_WIDTH, height: CELL_HEIGHT + (calls ? Math.min(calls, MOST_CALLS + 1) * CALL_HEIGHT + 5 : 0) };
+      return {
+        width: CELL_WIDTH,
+        height: CELL_HEIGHT + (calls ? Math.min(calls, MOST_CALLS + 1) * CALL_HEIGHT + 5 : 0)
+      };
     case 'product': {
       const width = Math.ceil(measure(node.title, 'text')) + PRODUCT.around + (node.turn ? PRODUCT.turn : 0);
       return { width: Math.min(PRODUCT.most, Math.max(PRODUCT.least, width)), height: PRODUCT.height };
@@ -57,7 +63,13 @@ export function svg<K extends keyof SVGElementTagNameMap>(
 }
 
 /** What is inside a node. */
-export function drawNode(node: INode, face: IFace, size: { width: number; height: number }, calls: boolean, measure: Measure): SVGElement[] {
+export function drawNode(
+  node: INode,
+  face: IFace,
+  size: { width: number; height: number },
+  calls: boolean,
+  measure: Measure
+): SVGElement[] {
   switch (node.kind) {
     case 'section':
       return drawSection(face, size, measure);
@@ -68,13 +80,21 @@ export function drawNode(node: INode, face: IFace, size: { width: number; height
   }
 }
 
-function drawCell(face: IFace, { width, height }: { width: number; height: number }, calls: boolean, measure: Measure): SVGElement[] {
+function drawCell(
+  face: IFace,
+  { width, height }: { width: number; height: number },
+  calls: boolean,
+  measure: Measure
+): SVGElement[] {
   const { mark, number, title, note, brief } = face;
   const at = 36;
   const left = at + 8 + measure(number, 'text');
   const parts: SVGElement[] = [
     body(width, height, 8),
-    svg('path', { class: 'jp-casa-graph-stripe', d: `M9 .5H8A7.5 7.5 0 0 0 .5 8V${String(height - 8)}A7.5 7.5 0 0 0 8 ${String(height - 0.5)}H9Z` }),
+    svg('path', {
+      class: 'jp-casa-graph-stripe',
+      d: `M9 .5H8A7.5 7.5 0 0 0 .5 8V${String(height - 8)}A7.5 7.5 0 0 0 8 ${String(height - 0.5)}H9Z`
+    }),
     icon(mark, 17, 9),
     text('jp-casa-graph-number', at, 20, number),
     text('jp-casa-graph-title', left, 20, cut(title, width - left - 10, 'code', measure)),
@@ -90,7 +110,14 @@ function drawCell(face: IFace, { width, height }: { width: number; height: numbe
   if (face.mark === 'running') {
     const done = face.share ?? 1;
     parts.push(
-      svg('rect', { class: 'jp-casa-graph-track', x: 9, y: height - 5, width: width - 16, height: 3, rx: 1.5 }),
+      svg('rect', {
+        class: 'jp-casa-graph-track',
+        x: 9,
+        y: height - 5,
+        width: width - 16,
+        height: 3,
+        rx: 1.5
+      }),
       svg('rect', {
         class: face.share === null ? 'jp-casa-graph-done jp-mod-unknown' : 'jp-casa-graph-done',
         x: 9,
@@ -108,16 +135,25 @@ function drawCalls({ calls }: IFace, width: number, at: number, measure: Measure
   const shown = calls.length > MOST_CALLS + 1 ? calls.slice(0, MOST_CALLS) : calls;
   const rows = shown.flatMap(({ task, time, action }, n) => {
     const y = CELL_HEIGHT + n * CALL_HEIGHT + 11;
-    const mark = ({ ran: 'running', watched: 'running', restored: 'restorable', failed: 'failed' } as const)[action];
+    const mark = ({ ran: 'running', watched: 'running', restored: 'restorable', failed: 'failed' } as const)[
+      action
+    ];
     return [
       icon(mark, at, y - 8.5, 0.56, `jp-casa-graph-call jp-mod-${action}`),
-      text('jp-casa-graph-call', at + 14, y, cut(task, width - at - 24 - measure(time, 'text'), 'code', measure)),
+      text(
+        'jp-casa-graph-call',
+        at + 14,
+        y,
+        cut(task, width - at - 24 - measure(time, 'text'), 'code', measure)
+      ),
       text('jp-casa-graph-time', width - 10, y, time, 'end')
     ];
   });
   if (shown.length) {
     const y = CELL_HEIGHT - 1.5;
-    rows.unshift(svg('path', { class: 'jp-casa-graph-rule', d: `M${String(at)} ${String(y)}H${String(width - 10)}` }));
+    rows.unshift(
+      svg('path', { class: 'jp-casa-graph-rule', d: `M${String(at)} ${String(y)}H${String(width - 10)}` })
+    );
   }
   if (shown.length < calls.length) {
     const y = CELL_HEIGHT + MOST_CALLS * CALL_HEIGHT + 11;
@@ -126,27 +162,55 @@ function drawCalls({ calls }: IFace, width: number, at: number, measure: Measure
   return rows;
 }
 
-function drawSection({ mark, title, note }: IFace, { width, height }: { width: number; height: number }, measure: Measure): SVGElement[] {
+function drawSection(
+  { mark, title, note }: IFace,
+  { width, height }: { width: number; height: number },
+  measure: Measure
+): SVGElement[] {
   return [
     svg('path', { class: 'jp-casa-graph-pile', d: `M8 ${String(height + 4)}H${String(width - 8)}` }),
     body(width, height, 10),
     icon(mark, 16, 13),
-    text('jp-casa-graph-heading', 38, 24, cut(title, width - 50, 'text', measure)),
+    text('jp-casa-graph-heading', 38, 24, cut(title, (width - 50) / HEADING, 'text', measure)),
     text('jp-casa-graph-note', 38, 44, cut(note, width - 50, 'text', measure)),
-    text('jp-casa-graph-far', width / 2, height / 2 + 9, cut(title, (width - 20) / 2, 'text', measure), 'middle')
+    text(
+      'jp-casa-graph-far',
+      width / 2,
+      height / 2 + 9,
+      cut(title, (width - 20) / FAR, 'text', measure),
+      'middle'
+    )
   ];
 }
 
-function drawProduct({ role, turn }: INode, { mark, title }: IFace, { width, height }: { width: number; height: number }, measure: Measure): SVGElement[] {
+function drawProduct(
+  { role, turn }: INode,
+  { mark, title }: IFace,
+  { width, height }: { width: number; height: number },
+  measure: Measure
+): SVGElement[] {
   const parts: SVGElement[] = [];
   if (role === 'final') {
-    parts.push(svg('rect', { class: 'jp-casa-graph-ring', x: -3, y: -3, width: width + 6, height: height + 6, rx: height / 2 + 3 }));
+    parts.push(
+      svg('rect', {
+        class: 'jp-casa-graph-ring',
+        x: -3,
+        y: -3,
+        width: width + 6,
+        height: height + 6,
+        rx: height / 2 + 3
+      })
+    );
   }
   parts.push(body(width, height, height / 2));
   parts.push(
     mark
       ? icon(mark, 11, height / 2 - 6, 0.75)
-      : svg('path', { class: 'jp-casa-graph-data', d: CYLINDER, transform: `translate(10 ${String(height / 2 - 7)}) scale(.875)` })
+      : svg('path', {
+          class: 'jp-casa-graph-data',
+          d: CYLINDER,
+          transform: `translate(10 ${String(height / 2 - 7)}) scale(.875)`
+        })
   );
   const room = width - PRODUCT.around - (turn ? PRODUCT.turn : 0) + 1;
   parts.push(text('jp-casa-graph-product', 30, height / 2 + 4, cut(title, room, 'text', measure, true)));
@@ -182,7 +246,13 @@ function text(className: string, x: number, y: number, content: string, anchor =
 }
 
 /** A text that is no wider than so; of a path, the end says most. */
-export function cut(content: string, width: number, font: 'code' | 'text', measure: Measure, path = false): string {
+export function cut(
+  content: string,
+  width: number,
+  font: 'code' | 'text',
+  measure: Measure,
+  path = false
+): string {
   if (measure(content, font) <= width) {
     return content;
   }

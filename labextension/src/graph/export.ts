@@ -54,7 +54,13 @@ export function asSvg(picture: SVGSVGElement, host: HTMLElement, title: string):
         }
       }
       for (const { name } of [...node.attributes]) {
-        if (name === 'class' || name === 'tabindex' || name === 'role' || name.startsWith('data-') || name.startsWith('aria-')) {
+        if (
+          name === 'class' ||
+          name === 'tabindex' ||
+          name === 'role' ||
+          name.startsWith('data-') ||
+          name.startsWith('aria-')
+        ) {
           node.removeAttribute(name);
         }
       }

@@ -72,7 +72,8 @@ class Graph {
   private _addCommands(): void {
     const { _trans: trans } = this;
     const { commands } = this._app;
-    const isDrawn = () => this._panel !== null && this._state !== null && this._state.diagram.nodes.length > 0;
+    const isDrawn = () =>
+      this._panel !== null && this._state !== null && this._state.diagram.nodes.length > 0;
     commands.addCommand(CommandIDs.show, {
       label: trans.__('Show the Graph of the Notebook'),
       caption: trans.__('Cells, calls and data products, and what depends on what'),
@@ -205,7 +206,9 @@ class Graph {
     const { _trans: trans } = this;
     const panel = this._tracker.currentWidget;
     if (!panel) {
-      return trans.__('Open a notebook with the kernel CASA: its cells, and what passes between them, are shown here.');
+      return trans.__(
+        'Open a notebook with the kernel CASA: its cells, and what passes between them, are shown here.'
+      );
     }
     const name = PathExt.basename(panel.context.localPath);
     if (panel.context.isReady && !isOurs(panel)) {

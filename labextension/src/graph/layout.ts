@@ -76,7 +76,9 @@ export function layOut({ boxes, links, direction, aspect }: ILayoutRequest): ILa
   if (single.length) {
     laid.push(grid(single, sizes, turned ? 1 / aspect : aspect));
   }
-  const size = pack(laid, turned ? 1 / aspect : aspect, (n, dx, dy) => laid[n]?.put(dx, dy, places, routes, turned));
+  const size = pack(laid, turned ? 1 / aspect : aspect, (n, dx, dy) =>
+    laid[n]?.put(dx, dy, places, routes, turned)
+  );
   if (turned) {
     places.forEach((place, n) => (places[n] = [place[1], place[0]]));
   }
@@ -92,7 +94,11 @@ interface IPart {
 }
 
 /** Puts parts beside and below each other, in their order; the size of all. */
-function pack(parts: readonly IPart[], aspect: number, put: (n: number, x: number, y: number) => void): [number, number] {
+function pack(
+  parts: readonly IPart[],
+  aspect: number,
+  put: (n: number, x: number, y: number) => void
+): [number, number] {
   const area = parts.reduce((sum, part) => sum + (part.width + GAPS.parts) * (part.height + GAPS.parts), 0);
   const most = Math.max(Math.sqrt(area * aspect), ...parts.map(part => part.width));
   let [x, y, deep, wide] = [0, 0, 0, 0];
@@ -112,12 +118,17 @@ function pack(parts: readonly IPart[], aspect: number, put: (n: number, x: numbe
 function grid(nodes: readonly number[], sizes: readonly IBox[], aspect: number): IPart {
   const width = Math.max(...nodes.map(n => sizeOf(sizes, n).width)) + GAPS.nodes;
   const height = Math.max(...nodes.map(n => sizeOf(sizes, n).height)) + GAPS.nodes;
-  const columns = Math.max(1, Math.min(nodes.length, Math.round(Math.sqrt((nodes.length * height * aspect) / width))));
+  const columns = Math.max(
+    1,
+    Math.min(nodes.length, Math.round(Math.sqrt((nodes.length * height * aspect) / width)))
+  );
   return {
     width: columns * width - GAPS.nodes,
     height: Math.ceil(nodes.length / columns) * height - GAPS.nodes,
     put: (dx, dy, places) => {
-      nodes.forEach((n, at) => (places[n] = [dx + (at % columns) * width, dy + Math.floor(at / columns) * height]));
+      nodes.forEach(
+        (n, at) => (places[n] = [dx + (at % columns) * width, dy + Math.floor(at / columns) * height])
+      );
     }
   };
 }
@@ -207,7 +218,10 @@ class Part implements IPart {
     const ends = this._ports();
     for (const link of this._links) {
       const points = this._points(link, ends);
-      routes[link] = draw(points.map(([x, y]) => (turned ? [y + dy, x + dx] : [x + dx, y + dy])), turned);
+      routes[link] = draw(
+        points.map(([x, y]) => (turned ? [y + dy, x + dx] : [x + dx, y + dy])),
+        turned
+      );
     }
   }
 
@@ -274,7 +288,10 @@ class Part implements IPart {
       const [above, below] = this._ends(link);
       users.set(above, [...(users.get(above) ?? []), below]);
     }
-    const pieces = [...users].reduce((sum, [node, list]) => sum + Math.max(...list.map(of)) - of(node) - 1, 0);
+    const pieces = [...users].reduce(
+      (sum, [node, list]) => sum + Math.max(...list.map(of)) - of(node) - 1,
+      0
+    );
     this._reach = pieces > MOST_PIECES ? LONG : Infinity;
     for (const [node, list] of users) {
       const near = list.filter(user => of(user) - of(node) <= this._reach);
@@ -370,7 +387,10 @@ class Part implements IPart {
   private _stack(): void {
     let y = 0;
     this._layers.forEach((layer, n) => {
-      const height = Math.max(8, ...layer.map(({ node }) => (node < 0 ? 0 : sizeOf(this._sizes, node).height)));
+      const height = Math.max(
+        8,
+        ...layer.map(({ node }) => (node < 0 ? 0 : sizeOf(this._sizes, node).height))
+      );
       this._tops[n] = y;
       this._heights[n] = height;
       const aside = Math.max(0, ...layer.flatMap(item => item.down.map(other => Math.abs(other.x - item.x))));
@@ -442,8 +462,9 @@ function portKey(from: IItem, to: number): string {
 
 /** Between the middles of neighbours. */
 function distance(left: IItem, right: IItem): number {
-  const lines = Number(left.node < 0) + Number(right.node < 0);
-  return (left.width + right.width) / 2 + [GAPS.nodes, GAPS.beside, GAPS.lines][lines]!;
+  const [one, other] = [left.node < 0, right.node < 0];
+  const gap = one && other ? GAPS.lines : one || other ? GAPS.beside : GAPS.nodes;
+  return (left.width + right.width) / 2 + gap;
 }
 
 /** How many lines cross between a layer and the next one: pairs that stand the other way round below, counted in a tree. */
@@ -478,7 +499,11 @@ function place(layer: readonly IItem[], wish: readonly { x: number; weight: numb
   const blocks: { sum: number; weight: number; count: number }[] = [];
   wish.forEach(({ x, weight }, n) => {
     let block = { sum: (x - (offsets[n] ?? 0)) * weight, weight, count: 1 };
-    for (let last = blocks.at(-1); last && last.sum / last.weight >= block.sum / block.weight; last = blocks.at(-1)) {
+    for (
+      let last = blocks.at(-1);
+      last && last.sum / last.weight >= block.sum / block.weight;
+      last = blocks.at(-1)
+    ) {
       blocks.pop();
       block = {
         sum: last.sum + block.sum,

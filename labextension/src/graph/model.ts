@@ -329,7 +329,13 @@ export function search(diagram: IDiagram, text: string, source: (cell: string) =
   const found = diagram.nodes.filter(node => {
     const said = [node.title, ...node.paths];
     if (node.kind !== 'product') {
-      said.push(...node.cells.flatMap(cell => [source(cell.id), cell.state, ...cell.calls.map(call => call.task)]));
+      const all = node.cells.flatMap(cell => [
+        cell.title,
+        source(cell.id),
+        cell.state,
+        ...cell.calls.map(({ task }) => task)
+      ]);
+      said.push(...all);
     }
     if (node.kind === 'cell') {
       said.push(`#${String(node.number)}`);

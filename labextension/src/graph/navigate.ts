@@ -1,4 +1,5 @@
 /** Where the arrow keys lead from one node of a graph to the next. */
+import type { Direction } from './layout';
 import { type IDiagram, incoming, outgoing } from './model';
 
 /** Which way. */
@@ -13,15 +14,17 @@ export interface IArea {
 }
 
 /**
- * The next node: with the edges to the nearest neighbour that lies that way, else to the nearest node there; null: there
- * is none.
+ * The next node that lies that way, the nearest; along the story, rather one to which there is an edge; null: there is
+ * none.
  */
 export function nextNode(
   diagram: IDiagram,
   areas: ReadonlyMap<string, IArea>,
   from: string,
-  way: Way
+  way: Way,
+  direction: Direction = 'down'
 ): string | null {
+  const isAlong = (way === 'up' || way === 'down') === (direction === 'down');
   const linked = new Set([
     ...(outgoing(diagram).get(from) ?? []).map(edge => edge.target),
     ...(incoming(diagram).get(from) ?? []).map(edge => edge.source)
@@ -38,7 +41,7 @@ export function nextNode(
     }
     const [ahead, aside] = apart(start, area, way);
     if (ahead > 0) {
-      const cost = (ahead + 2 * Math.abs(aside)) * (linked.has(id) ? 0.25 : 1);
+      const cost = (ahead + 2 * Math.abs(aside)) * (isAlong && linked.has(id) ? 0.25 : 1);
       if (!best || cost < best.cost) {
         best = { id, cost };
       }

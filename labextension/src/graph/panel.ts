@@ -2,7 +2,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { caretDownEmptyIcon, downloadIcon, MenuSvg } from '@jupyterlab/ui-components';
 import type { CommandRegistry } from '@lumino/commands';
-import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 import { graphIcon } from '../icons';
 import { element } from '../notebook/hover';
@@ -58,7 +57,7 @@ export class GraphPanel extends Widget {
     this._count.setAttribute('role', 'status');
     this._view.node.append(this._empty);
     this.node.append(this._bar(), this._view.node, this._foot());
-    state.changed.connect(this._onChanged, this);
+    state.changed.connect(this._onChanged);
     this._onChanged(state, 'diagram');
   }
 
@@ -103,7 +102,7 @@ export class GraphPanel extends Widget {
   dispose(): void {
     if (!this.isDisposed) {
       this._options.state.isVisible = false;
-      this._options.state.changed.disconnect(this._onChanged, this);
+      this._options.state.changed.disconnect(this._onChanged);
       this._options.layouts.dispose();
       this._view.dispose();
       this._sizes.disconnect();
@@ -130,7 +129,7 @@ export class GraphPanel extends Widget {
     this._onVisible();
   }
 
-  protected onActivateRequest(_: Message): void {
+  protected onActivateRequest(): void {
     if (!this.node.contains(document.activeElement)) {
       this._view.focus();
     }
@@ -144,7 +143,7 @@ export class GraphPanel extends Widget {
     }
   };
 
-  private _onChanged(state: GraphState, change: Change): void {
+  private readonly _onChanged = (state: GraphState, change: Change): void => {
     if (change === 'diagram') {
       void this._draw(false);
     } else {
@@ -155,7 +154,7 @@ export class GraphPanel extends Widget {
       return;
     }
     this._say(state);
-  }
+  };
 
   /** Lays the graph out, if it is another one, and shows it. */
   private async _draw(turned: boolean): Promise<void> {
@@ -172,7 +171,11 @@ export class GraphPanel extends Widget {
     }
     const request = this._view.request(this._direction);
     // Where it is shown beside the notebook has no say in whether it is another graph.
-    const shape = JSON.stringify([diagram.nodes.map(({ id, title }) => [id, title]), diagram.edges, request.boxes]);
+    const shape = JSON.stringify([
+      diagram.nodes.map(({ id, title }) => [id, title]),
+      diagram.edges,
+      request.boxes
+    ]);
     if (shape === this._shown && !turned) {
       this._view.update();
       return;
@@ -189,7 +192,11 @@ export class GraphPanel extends Widget {
     }
   }
 
-  private _show(diagram: IDiagram, request: ILayoutRequest, layout: NonNullable<Awaited<ReturnType<Layouts['layOut']>>>): void {
+  private _show(
+    diagram: IDiagram,
+    request: ILayoutRequest,
+    layout: NonNullable<Awaited<ReturnType<Layouts['layOut']>>>
+  ): void {
     this._view.show(diagram, request, layout);
     this._say(this._options.state);
     performance.mark('jupyterlab-casa:graph-shown');
@@ -314,9 +321,13 @@ export class GraphPanel extends Widget {
 
   /** Draws it otherwise, and remembers that. */
   private _choose(options: Partial<IGraphOptions>): void {
-    const { state, remember } = this._options;
+    const { state } = this._options;
     state.set(options);
-    remember({ level: state.options.level, names: state.options.names, direction: this._direction });
+    this._options.remember({
+      level: state.options.level,
+      names: state.options.names,
+      direction: this._direction
+    });
     this._press();
   }
 
@@ -404,11 +415,18 @@ export class GraphPanel extends Widget {
     this.node.dataset.empty = String(why !== '');
     const summary = graph?.cells.length ? summaryOf(state, trans) : '';
     const old = graph && trouble ? trans.__('Not up to date: %1', trouble.message) : '';
-    const never = graph?.cells.length && !graph.edges.length ? trans.__('What they use and make is known once they have run.') : '';
+    const never =
+      graph?.cells.length && !graph.edges.length
+        ? trans.__('What they use and make is known once they have run.')
+        : '';
     this._summary.textContent = [summary, never, old].filter(Boolean).join(' · ');
     this._longest.textContent =
       chain.seconds >= 0.05
-        ? trans.__('Longest chain: %1, %2', trans._n('%1 cell', '%1 cells', chain.cells.length), roughly(chain.seconds))
+        ? trans.__(
+            'Longest chain: %1, %2',
+            trans._n('%1 cell', '%1 cells', chain.cells.length),
+            roughly(chain.seconds)
+          )
         : '';
     if (this._chain) {
       this._chain.disabled = chain.seconds < 0.05;

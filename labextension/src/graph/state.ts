@@ -62,10 +62,11 @@ export class GraphState implements IDisposable {
     if (subject?.state === this._subject?.state) {
       return;
     }
-    this._subject?.state.changed.disconnect(this._onState, this);
+    this._subject?.state.changed.disconnect(this._onState);
     this._subject = subject;
-    [this._graph, this._trouble, this._active, this._plan] = [null, null, null, null];
-    subject?.state.changed.connect(this._onState, this);
+    [this._graph, this._trouble, this._active] = [null, null, null];
+    this._plan = subject?.state.plan ?? null;
+    subject?.state.changed.connect(this._onState);
     this._renew();
     if (subject) {
       this._schedule(0);
@@ -181,12 +182,12 @@ export class GraphState implements IDisposable {
 
   dispose(): void {
     this._isDisposed = true;
-    this._subject?.state.changed.disconnect(this._onState, this);
+    this._subject?.state.changed.disconnect(this._onState);
     clearTimeout(this._timer);
     Signal.clearData(this);
   }
 
-  private _onState(): void {
+  private readonly _onState = (): void => {
     const { plan = null, trouble = null } = this._subject?.state ?? {};
     if (plan !== this._plan) {
       this._plan = plan;
@@ -196,7 +197,7 @@ export class GraphState implements IDisposable {
       this._trouble = trouble;
     }
     this._changed.emit('marks');
-  }
+  };
 
   private _schedule(wait: number): void {
     this._due = true;

@@ -59,7 +59,9 @@ export class GraphView implements IDisposable {
     this._svg.setAttribute('tabindex', '-1');
     this._svg.setAttribute(
       'aria-label',
-      _trans.__('Graph: arrow keys go from one to the next, Enter goes to the cell, plus, minus and 0 change the size')
+      _trans.__(
+        'Graph: arrow keys go from one to the next, Enter goes to the cell, plus, minus and 0 change the size'
+      )
     );
     this._svg.append(this._port);
     this._port.append(this._edges, this._nodes);
@@ -94,6 +96,7 @@ export class GraphView implements IDisposable {
   /** What is to be laid out, so that the graph can be shown. */
   request(direction: ILayoutRequest['direction']): ILayoutRequest {
     const { diagram } = this._state;
+    this._direction = direction;
     const at = new Map(diagram.nodes.map(({ id }, n) => [id, n]));
     const links = diagram.edges.map(edge => [at.get(edge.source) ?? 0, at.get(edge.target) ?? 0] as const);
     const { width, height } = this._sight();
@@ -295,7 +298,9 @@ export class GraphView implements IDisposable {
       return null;
     }
     const [edges, nodes] = [svg('g'), svg('g')];
-    this._lines.forEach(line => edges.append(this._drawLine(line)));
+    this._lines.forEach(line => {
+      edges.append(this._drawLine(line));
+    });
     for (const drawable of this._drawn.values()) {
       nodes.append(this._drawOne(drawable, this._face(drawable.node)));
     }
@@ -303,7 +308,7 @@ export class GraphView implements IDisposable {
       node.removeAttribute('data-active');
     });
     const [width, height] = [this._layout.width + 2 * margin, this._layout.height + 2 * margin];
-    const picture = svg('svg', { xmlns: 'http://www.w3.org/2000/svg', width, height, viewBox: `0 0 ${String(width)} ${String(height)}` });
+    const picture = svg('svg', { width, height, viewBox: `0 0 ${String(width)} ${String(height)}` });
     picture.setAttribute('class', 'jp-casa-graph-svg');
     picture.append(svg('g', { transform: `translate(${String(margin)} ${String(margin)})` }, edges, nodes));
     return picture;
@@ -335,7 +340,10 @@ export class GraphView implements IDisposable {
   /** Draws what is in sight, and takes away what is not. */
   private _render(): void {
     const { _drawn: drawn, _layout: layout, _scale: scale } = this;
-    this._port.setAttribute('transform', `translate(${String(this._x)} ${String(this._y)}) scale(${String(scale)})`);
+    this._port.setAttribute(
+      'transform',
+      `translate(${String(this._x)} ${String(this._y)}) scale(${String(scale)})`
+    );
     this._svg.dataset.detail = scale < SCALES.near ? 'far' : 'near';
     if (!drawn || !layout || this._isDisposed) {
       this._map.hidden = true;
@@ -351,7 +359,8 @@ export class GraphView implements IDisposable {
     let isNew = false;
     for (const drawable of drawn.values()) {
       const { area, element } = drawable;
-      const seen = area.x < right && area.x + area.width > left && area.y < bottom && area.y + area.height > top;
+      const seen =
+        area.x < right && area.x + area.width > left && area.y < bottom && area.y + area.height > top;
       if (seen || drawable.node.id === this._current) {
         if (!element) {
           drawable.element = this._drawOne(drawable, this._face(drawable.node));
@@ -476,7 +485,9 @@ export class GraphView implements IDisposable {
 
   /** Calls that are listed in a node. */
   private _calls(node: INode): number {
-    return this._state.diagram.level === 'products' && node.kind === 'cell' ? (node.cells[0]?.calls.length ?? 0) : 0;
+    return this._state.diagram.level === 'products' && node.kind === 'cell'
+      ? (node.cells[0]?.calls.length ?? 0)
+      : 0;
   }
 
   /** The whole in small, when it is not in sight; the frame is what is. */
@@ -519,7 +530,12 @@ export class GraphView implements IDisposable {
     const plain = colour('--jp-border-color0');
     for (const { node, area } of drawn.values()) {
       context.fillStyle = colours[this._face(node).mark ?? ''] ?? plain;
-      context.fillRect(area.x * by, area.y * by, Math.max(1.5, area.width * by), Math.max(1.5, area.height * by));
+      context.fillRect(
+        area.x * by,
+        area.y * by,
+        Math.max(1.5, area.width * by),
+        Math.max(1.5, area.height * by)
+      );
     }
     context.strokeStyle = colour('--jp-ui-font-color1');
     context.lineWidth = 1.5;
@@ -574,7 +590,9 @@ export class GraphView implements IDisposable {
       const { _context: context } = this;
       if (context) {
         const style = getComputedStyle(this.node);
-        const family = style.getPropertyValue(font === 'code' ? '--jp-code-font-family' : '--jp-ui-font-family');
+        const family = style.getPropertyValue(
+          font === 'code' ? '--jp-code-font-family' : '--jp-ui-font-family'
+        );
         context.font = `12px ${family || 'sans-serif'}`;
       }
       width = context?.measureText(text).width ?? text.length * 7;
@@ -642,7 +660,9 @@ export class GraphView implements IDisposable {
     if (event.buttons) {
       return;
     }
-    const element = (event.target as Element).closest<SVGGElement>('.jp-casa-graph-node, .jp-casa-graph-edge');
+    const element = (event.target as Element).closest<SVGGElement>(
+      '.jp-casa-graph-node, .jp-casa-graph-edge'
+    );
     if (element !== this._hovered) {
       this._hover(element, { x: event.clientX, y: event.clientY });
     }
@@ -675,7 +695,10 @@ export class GraphView implements IDisposable {
     if (element) {
       const edge = index === undefined ? null : this._lines[Number(index)]?.edge;
       const hint = edge ? '' : this._trans.__('Click: go to the cell');
-      showHover(element, () => this._words(id, edge ?? null), this._trans, { hint, ...(edge && at ? { at } : {}) });
+      showHover(element, () => this._words(id, edge ?? null), this._trans, {
+        hint,
+        ...(edge && at ? { at } : {})
+      });
     } else {
       hideHover();
     }
@@ -730,7 +753,10 @@ export class GraphView implements IDisposable {
     };
     const way = ways[event.key];
     if (way && event.shiftKey) {
-      this.pan(way === 'left' ? STEP : way === 'right' ? -STEP : 0, way === 'up' ? STEP : way === 'down' ? -STEP : 0);
+      this.pan(
+        way === 'left' ? STEP : way === 'right' ? -STEP : 0,
+        way === 'up' ? STEP : way === 'down' ? -STEP : 0
+      );
     } else if (way) {
       this._goTo(this._next(way));
     } else if (!this._act(event.key)) {
@@ -797,7 +823,9 @@ export class GraphView implements IDisposable {
 
   private _next(way: Way): string | null {
     const areas = new Map([...(this._drawn ?? [])].map(([id, { area }]) => [id, area]));
-    return this._current === null ? null : nextNode(this._state.diagram, areas, this._current, way);
+    return this._current === null
+      ? null
+      : nextNode(this._state.diagram, areas, this._current, way, this._direction);
   }
 
   private _goTo(id: string | null | undefined): void {
@@ -840,6 +868,7 @@ export class GraphView implements IDisposable {
   private _hovered: SVGGElement | null = null;
   /** The node that the keyboard is at. */
   private _current: string | null = null;
+  private _direction: ILayoutRequest['direction'] = 'down';
   /** Where all is seen is not the user's choice. */
   private _untouched = true;
   private _scale = 1;

@@ -99,7 +99,13 @@ function mentioned(node: INode, trans: TranslationBundle): string {
 }
 
 /** What is read out of a node. */
-export function labelOf(node: INode, into: readonly IEdge[], out: readonly IEdge[], known: Known, trans: TranslationBundle): string {
+export function labelOf(
+  node: INode,
+  into: readonly IEdge[],
+  out: readonly IEdge[],
+  known: Known,
+  trans: TranslationBundle
+): string {
   const { title, note } = faceOf(node, known, trans);
   const parts =
     node.kind === 'cell'
@@ -143,7 +149,17 @@ export function nodeWords(
       ...(node.paths.length > 1 ? [enumerate(node.paths, trans)] : []),
       ...(node.number ? [trans.__('Made by cell %1.', node.number)] : []),
       ...productLines(node, trans),
-      ...(out.length ? [trans.__('Used by: %1.', enumerate(out.map(edge => name(edge.target)), trans))] : []),
+      ...(out.length
+        ? [
+            trans.__(
+              'Used by: %1.',
+              enumerate(
+                out.map(edge => name(edge.target)),
+                trans
+              )
+            )
+          ]
+        : []),
       ...staleLines(node, known, trans)
     ];
     return { title: node.title, reasons: [], lines };
@@ -196,9 +212,10 @@ export function edgeWords(edge: IEdge, known: Known, trans: TranslationBundle): 
   const [source, target] = [names.get(edge.source), names.get(edge.target)];
   const title = source && target ? `${nameOf(source, trans)} → ${nameOf(target, trans)}` : '';
   const flows = edge.flows.map(flow => flowWords(flow, trans));
-  const lines = source && target && source.order > target.order
-    ? [trans.__('It was made by a cell below: a run from the top would not find it so.')]
-    : [];
+  const lines =
+    source && target && source.order > target.order
+      ? [trans.__('It was made by a cell below: a run from the top would not find it so.')]
+      : [];
   return { title, reasons: flows, lines };
 }
 
@@ -219,7 +236,10 @@ function flowWords({ label, kind, resource }: IFlow, trans: TranslationBundle): 
 }
 
 function told(flows: readonly IFlow[], trans: TranslationBundle): string {
-  return enumerate(flows.map(flow => flow.label), trans);
+  return enumerate(
+    flows.map(flow => flow.label),
+    trans
+  );
 }
 
 function enumerate(items: readonly string[], trans: TranslationBundle): string {
@@ -229,7 +249,10 @@ function enumerate(items: readonly string[], trans: TranslationBundle): string {
 }
 
 /** How it is with the whole: `24 cells: 3 stale, 2 maybe, 19 fresh`. */
-export function summaryOf(known: Known & { readonly graph: GraphState['graph'] }, trans: TranslationBundle): string {
+export function summaryOf(
+  known: Known & { readonly graph: GraphState['graph'] },
+  trans: TranslationBundle
+): string {
   const cells = known.graph?.cells ?? [];
   const counts = new Map<Mark, number>();
   for (const cell of cells) {

@@ -4,7 +4,17 @@ import type { CellState, IGraph, IGraphCell, IGraphEdge } from '../../server/typ
 
 /** A cell. */
 export function cellOf(id: string, more: Partial<IGraphCell> = {}): IGraphCell {
-  return { id, index: 0, title: `do(${id})`, state: 'fresh', seconds: 1, impure: [], outside: [], calls: [], ...more };
+  return {
+    id,
+    index: 0,
+    title: `do(${id})`,
+    state: 'fresh',
+    seconds: 1,
+    impure: [],
+    outside: [],
+    calls: [],
+    ...more
+  };
 }
 
 /** What a cell does to a product or name. */
@@ -25,7 +35,12 @@ export function graphOf(cells: readonly (string | IGraphCell)[], uses: readonly 
     .map(id => {
       const mine = edges.filter(({ resource }) => resource === id);
       const last = mine.map(({ kind }) => kind !== 'reads').lastIndexOf(true);
-      const role = last < 0 ? 'input' : last < mine.length - 1 || mine[last]?.kind === 'deletes' ? 'intermediate' : 'final';
+      const role =
+        last < 0
+          ? 'input'
+          : last < mine.length - 1 || mine[last]?.kind === 'deletes'
+            ? 'intermediate'
+            : 'final';
       return { id, path: id.slice(2), role } as const;
     });
   const names = resources.filter(id => id.startsWith('n:')).map(id => ({ id, name: id.slice(2) }));

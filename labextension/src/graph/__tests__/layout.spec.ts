@@ -13,7 +13,9 @@ const requests: fc.Arbitrary<ILayoutRequest> = fc
     aspect: fc.double({ min: 0.4, max: 3, noNaN: true })
   })
   .map(({ boxes, ends, direction, aspect }) => {
-    const links = ends.map(([a, b]) => [a % boxes.length, b % boxes.length] as const).filter(([a, b]) => a !== b);
+    const links = ends
+      .map(([a, b]) => [a % boxes.length, b % boxes.length] as const)
+      .filter(([a, b]) => a !== b);
     const once = new Map(links.map(link => [link.join(), link]));
     return { boxes, links: [...once.values()], direction, aspect };
   });
@@ -56,7 +58,9 @@ describe('a layout', () => {
           const [above, below] = [all[Math.min(a, b)], all[Math.max(a, b)]];
           if (above && below) {
             const [end, begin] =
-              request.direction === 'down' ? [above.y + above.height, below.y] : [above.x + above.width, below.x];
+              request.direction === 'down'
+                ? [above.y + above.height, below.y]
+                : [above.x + above.width, below.x];
             expect(end).toBeLessThanOrEqual(begin);
           }
         }
@@ -122,7 +126,9 @@ describe('a layout', () => {
         const boxes = request.boxes.map(({ width, height }) => ({ width: height, height: width }));
         const direction = request.direction === 'down' ? 'right' : 'down';
         const turned = layOut({ ...request, boxes, direction, aspect: 1 / request.aspect });
-        expect([turned.height, turned.width].map(Math.round)).toEqual([layout.width, layout.height].map(Math.round));
+        expect([turned.height, turned.width].map(Math.round)).toEqual(
+          [layout.width, layout.height].map(Math.round)
+        );
       })
     );
   });
@@ -144,7 +150,9 @@ describe('a layout', () => {
 
   it('can be made of very many nodes', () => {
     const boxes = Array.from({ length: 2000 }, () => ({ width: 100, height: 40 }));
-    const links = boxes.slice(1).flatMap((_, n) => [[n, n + 1] as const, [Math.floor(n / 2), n + 1] as const]);
+    const links = boxes
+      .slice(1)
+      .flatMap((_, n) => [[n, n + 1] as const, [Math.floor(n / 2), n + 1] as const]);
     const { places, routes } = layOut({ boxes, links, direction: 'down', aspect: 1 });
     expect(places).toHaveLength(2000);
     expect(routes.every(({ path }) => /^M[-\d.]+ [-\d.]+[LC]/.test(path))).toBe(true);

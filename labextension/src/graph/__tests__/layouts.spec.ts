@@ -1,7 +1,12 @@
 import { layOut } from '../layout';
 import { Layouts, type LayoutWorker } from '../layouts';
 
-const request = (width: number) => ({ boxes: [{ width, height: 10 }], links: [], direction: 'down' as const, aspect: 1 });
+const request = (width: number) => ({
+  boxes: [{ width, height: 10 }],
+  links: [],
+  direction: 'down' as const,
+  aspect: 1
+});
 
 /** A worker that answers when it is told to. */
 class Worker implements LayoutWorker {

@@ -16,7 +16,9 @@ import {
 import { cellOf, graphOf, graphs } from './graphs';
 
 const told = ({ edges }: IDiagram) =>
-  edges.map(({ source, target, flows }) => `${source} > ${target}: ${flows.map(flow => flow.label).join(' ')}`).sort();
+  edges
+    .map(({ source, target, flows }) => `${source} > ${target}: ${flows.map(flow => flow.label).join(' ')}`)
+    .sort();
 
 /** A reduction in which a MeasurementSet is changed in place. */
 const reduction = graphOf(
@@ -52,11 +54,16 @@ describe('cells', () => {
   });
 
   it('that delete something use it, also if they have not read it', () => {
-    const graph = graphOf(['a', 'b'], [
-      ['a', 'writes', 'p:x'],
-      ['b', 'deletes', 'p:x']
+    const graph = graphOf(
+      ['a', 'b'],
+      [
+        ['a', 'writes', 'p:x'],
+        ['b', 'deletes', 'p:x']
+      ]
+    );
+    expect(byCells(graph).edges).toMatchObject([
+      { source: 'c:a', target: 'c:b', flows: [{ kind: 'deletes' }] }
     ]);
-    expect(byCells(graph).edges).toMatchObject([{ source: 'c:a', target: 'c:b', flows: [{ kind: 'deletes' }] }]);
     expect(told(withProducts(graph))).toEqual(['c:a > p:x@a: x', 'p:x@a > c:b: x']);
   });
 });
@@ -71,7 +78,9 @@ describe('products', () => {
       ['p:a.ms@load', [1, 2], 'intermediate'],
       ['p:a.ms@flag', [2, 2], 'intermediate']
     ]);
-    expect(told(diagram)).toEqual(expect.arrayContaining(['p:a.ms@load > c:flag: a.ms', 'c:flag > p:a.ms@flag: a.ms']));
+    expect(told(diagram)).toEqual(
+      expect.arrayContaining(['p:a.ms@load > c:flag: a.ms', 'c:flag > p:a.ms@flag: a.ms'])
+    );
   });
 
   it('that are made and used alike are one', () => {
@@ -92,11 +101,14 @@ describe('products', () => {
   });
 
   it('that were overwritten before anybody used them are not drawn', () => {
-    const graph = graphOf(['a', 'b', 'c'], [
-      ['a', 'writes', 'p:x'],
-      ['b', 'writes', 'p:x'],
-      ['c', 'reads', 'p:x', 'b']
-    ]);
+    const graph = graphOf(
+      ['a', 'b', 'c'],
+      [
+        ['a', 'writes', 'p:x'],
+        ['b', 'writes', 'p:x'],
+        ['c', 'reads', 'p:x', 'b']
+      ]
+    );
     expect(withProducts(graph).nodes.map(({ id }) => id)).toEqual(['c:a', 'c:b', 'p:x@b', 'c:c']);
   });
 
@@ -122,7 +134,9 @@ describe('products', () => {
         const flows = ({ edges }: IDiagram) =>
           edges
             .filter(({ source }) => source.startsWith('c:'))
-            .flatMap(({ source, target, flows: list }) => list.map(flow => [source, target, flow.resource, flow.kind].join(' ')))
+            .flatMap(({ source, target, flows: list }) =>
+              list.map(flow => [source, target, flow.resource, flow.kind].join(' '))
+            )
             .sort();
         expect([...new Set(flows(folded))]).toEqual([...new Set(flows(byCells(graph)))]);
       })
@@ -147,7 +161,9 @@ describe('collapsing', () => {
             diagram.edges.flatMap(({ source, target, flows }) =>
               name(source) === name(target)
                 ? []
-                : flows.map(flow => [name(source), name(target), flow.resource, flow.version, flow.kind].join(' '))
+                : flows.map(flow =>
+                    [name(source), name(target), flow.resource, flow.version, flow.kind].join(' ')
+                  )
             )
           );
         const collapsed = collapse(cells, into(group));
@@ -176,7 +192,9 @@ describe('collapsing', () => {
   it('loses no cell', () => {
     fc.assert(
       fc.property(graphs, groupings, (graph, group) => {
-        const own = collapse(byCells(graph), into(group)).nodes.flatMap(({ cells }) => cells.map(({ id }) => id));
+        const own = collapse(byCells(graph), into(group)).nodes.flatMap(({ cells }) =>
+          cells.map(({ id }) => id)
+        );
         expect(own.sort()).toEqual(graph.cells.map(({ id }) => id).sort());
       })
     );
@@ -238,7 +256,8 @@ describe('the longest chain', () => {
         const known = new Map<string, number>();
         const onward = (id: string): number => {
           const users = known.has(id) ? [] : cells.edges.filter(({ source }) => source === id);
-          const all = known.get(id) ?? seconds(id.slice(2)) + Math.max(0, ...users.map(({ target }) => onward(target)));
+          const all =
+            known.get(id) ?? seconds(id.slice(2)) + Math.max(0, ...users.map(({ target }) => onward(target)));
           known.set(id, all);
           return all;
         };
@@ -252,7 +271,8 @@ describe('the longest chain', () => {
 
 describe('the search', () => {
   const source = (cell: string) => `${cell}(vis='A.ms')\nrobust = 0.5`;
-  const found = (text: string, diagram = withProducts(reduction)) => [...search(diagram, text, source)].sort();
+  const found = (text: string, diagram = withProducts(reduction)) =>
+    [...search(diagram, text, source)].sort();
 
   it('finds cells by their text, and products by their names, in whatever case', () => {
     expect(found('ROBUST')).toEqual(['c:clean', 'c:flag', 'c:load', 'c:plot']);
@@ -268,7 +288,9 @@ describe('the search', () => {
     expect([...search(byCells(graph), 'stale', () => '')]).toEqual(['c:a']);
   });
 
-  const words = fc.array(fc.constantFrom('tclean', 'do', 'c1', '#', 'stale', 'x', 'MS', ''), { maxLength: 3 });
+  const words = fc.array(fc.constantFrom('tclean', 'do', 'c1', '#', 'stale', 'x', 'MS', ''), {
+    maxLength: 3
+  });
 
   it('finds nothing for nothing, and less for more words, in whatever order', () => {
     fc.assert(

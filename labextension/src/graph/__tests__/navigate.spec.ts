@@ -7,13 +7,16 @@ import { graphOf, graphs } from './graphs';
 const size = { width: 100, height: 40 };
 
 describe('arrow keys', () => {
-  const graph = graphOf(['a', 'b', 'c', 'd'], [
-    ['a', 'writes', 'n:x'],
-    ['b', 'reads', 'n:x', 'a'],
-    ['c', 'reads', 'n:x', 'a'],
-    ['b', 'writes', 'n:y'],
-    ['d', 'reads', 'n:y', 'b']
-  ]);
+  const graph = graphOf(
+    ['a', 'b', 'c', 'd'],
+    [
+      ['a', 'writes', 'n:x'],
+      ['b', 'reads', 'n:x', 'a'],
+      ['c', 'reads', 'n:x', 'a'],
+      ['b', 'writes', 'n:y'],
+      ['d', 'reads', 'n:y', 'b']
+    ]
+  );
   const areas = new Map([
     ['c:a', { x: 100, y: 0, ...size }],
     ['c:b', { x: 0, y: 100, ...size }],
@@ -39,7 +42,9 @@ describe('arrow keys', () => {
       fc.property(graphs, fc.constantFrom<Way>('up', 'down', 'left', 'right'), (any, way) => {
         const diagram = byCells(any);
         const at = new Map(diagram.nodes.map(({ id }, n) => [id, n]));
-        const links = diagram.edges.map(({ source, target }) => [at.get(source) ?? 0, at.get(target) ?? 0] as const);
+        const links = diagram.edges.map(
+          ({ source, target }) => [at.get(source) ?? 0, at.get(target) ?? 0] as const
+        );
         const boxes = diagram.nodes.map(() => size);
         const { places } = layOut({ boxes, links, direction: 'down', aspect: 1 });
         const where = new Map(
@@ -49,7 +54,12 @@ describe('arrow keys', () => {
           const next = nextNode(diagram, where, id, way);
           const [from, to] = [where.get(id), where.get(next ?? id)];
           if (next !== null && from && to) {
-            const forward = { up: from.y - to.y, down: to.y - from.y, left: from.x - to.x, right: to.x - from.x }[way];
+            const forward = {
+              up: from.y - to.y,
+              down: to.y - from.y,
+              left: from.x - to.x,
+              right: to.x - from.x
+            }[way];
             expect(forward).toBeGreaterThan(0);
           }
         }

@@ -4,7 +4,9 @@ const notebook = (...cells: [type: string, text: string][]) => ({
   cells: cells.map(([cell_type, text], n) => ({ cell_type, id: `c${String(n)}`, getSource: () => text }))
 });
 const sections = (...cells: [type: string, text: string][]) =>
-  sectionsOf(notebook(...cells) as never, 'Beginning').map(({ title, cells: own }) => `${title}: ${own.join(' ')}`);
+  sectionsOf(notebook(...cells) as never, 'Beginning').map(
+    ({ title, cells: own }) => `${title}: ${own.join(' ')}`
+  );
 
 describe('sections', () => {
   it('begin with headings of the first two ranks', () => {
@@ -26,6 +28,8 @@ describe('sections', () => {
   });
 
   it('need a cell, and no heading stands in a block of code', () => {
-    expect(sections(['markdown', '# A\n\n```\n# no heading\n```'], ['code', ''], ['markdown', '# B'])).toEqual(['A: c1']);
+    expect(
+      sections(['markdown', '# A\n\n```\n# no heading\n```'], ['code', ''], ['markdown', '# B'])
+    ).toEqual(['A: c1']);
   });
 });

@@ -6,10 +6,13 @@ import { cellOf, graphOf } from './graphs';
 
 jest.useFakeTimers();
 
-const reduction = graphOf([cellOf('a', { seconds: 5 }), cellOf('b', { seconds: 2 })], [
-  ['a', 'writes', 'p:x.ms'],
-  ['b', 'reads', 'p:x.ms', 'a']
-]);
+const reduction = graphOf(
+  [cellOf('a', { seconds: 5 }), cellOf('b', { seconds: 2 })],
+  [
+    ['a', 'writes', 'p:x.ms'],
+    ['b', 'reads', 'p:x.ms', 'a']
+  ]
+);
 
 /** A notebook, as its state tells of it. */
 class Notebook {
@@ -46,7 +49,7 @@ function setUp(answers: (IGraph | CasaServerError)[] = []) {
     const answer = answers.shift() ?? reduction;
     return answer instanceof CasaServerError ? Promise.reject(answer) : Promise.resolve(answer);
   });
-  const state = new GraphState({ graph } as never);
+  const state = new GraphState({ graph });
   state.isVisible = true;
   return { state, asked, graph };
 }
@@ -134,7 +137,11 @@ describe('the graph of a notebook', () => {
     const { state, asked } = setUp([new CasaServerError('refused', 'the memory cannot be read')]);
     state.subject = subject(new Notebook());
     await settle(60_000);
-    expect([asked.length, state.graph, state.trouble?.message]).toEqual([1, null, 'the memory cannot be read']);
+    expect([asked.length, state.graph, state.trouble?.message]).toEqual([
+      1,
+      null,
+      'the memory cannot be read'
+    ]);
   });
 
   it('is none without a notebook', async () => {

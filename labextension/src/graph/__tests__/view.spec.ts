@@ -9,7 +9,10 @@ import { cellOf, graphOf } from './graphs';
 
 const size = { width: 800, height: 600 };
 beforeAll(() => {
-  for (const [name, value] of [['clientWidth', size.width], ['clientHeight', size.height]] as const) {
+  for (const [name, value] of [
+    ['clientWidth', size.width],
+    ['clientHeight', size.height]
+  ] as const) {
     Object.defineProperty(HTMLElement.prototype, name, { configurable: true, get: () => value });
   }
   HTMLCanvasElement.prototype.getContext = () => null;
@@ -25,8 +28,15 @@ const chain = (count: number) =>
   );
 
 async function shown(graph = chain(4)) {
-  const state = new GraphState({ graph: () => Promise.resolve(graph) } as never);
-  const notebook = { changed: new Signal({}), path: 'nb', plan: null, trouble: null, mark: () => null, posted: () => [] };
+  const state = new GraphState({ graph: () => Promise.resolve(graph) });
+  const notebook = {
+    changed: new Signal({}),
+    path: 'nb',
+    plan: null,
+    trouble: null,
+    mark: () => null,
+    posted: () => []
+  };
   state.isVisible = true;
   state.subject = { state: notebook as never, sections: () => [] };
   await new Promise(resolve => setTimeout(resolve, 20));
@@ -41,7 +51,9 @@ async function shown(graph = chain(4)) {
   const nodes = () => [...view.node.querySelectorAll<SVGGElement>('.jp-casa-graph-node')];
   const node = (cell: string) => nodes().find(({ dataset }) => dataset.node === `c:${cell}`) as SVGGElement;
   const press = (key: string, more: KeyboardEventInit = {}) => {
-    document.activeElement?.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...more }));
+    document.activeElement?.dispatchEvent(
+      new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...more })
+    );
   };
   return { state, view, nodes, node, press, opened };
 }
@@ -53,7 +65,9 @@ describe('the view of a graph', () => {
     expect(view.node.querySelectorAll('.jp-casa-graph-edge')).toHaveLength(3);
     expect(node('c1').dataset.mark).toBe('stale');
     expect(node('c1').getAttribute('aria-label')).toContain('Cell 2: do(c1), stale');
-    const marks = [...view.node.querySelectorAll<SVGGElement>('.jp-casa-graph-edge')].map(({ dataset }) => dataset.mark);
+    const marks = [...view.node.querySelectorAll<SVGGElement>('.jp-casa-graph-edge')].map(
+      ({ dataset }) => dataset.mark
+    );
     expect(marks.sort()).toEqual(['', '', 'stale']);
   });
 
@@ -88,7 +102,10 @@ describe('the view of a graph', () => {
     press('Home');
     press('Enter');
     press(' ');
-    expect(opened).toEqual([['c0', true], ['c0', false]]);
+    expect(opened).toEqual([
+      ['c0', true],
+      ['c0', false]
+    ]);
     const reached = view.node.querySelectorAll('.jp-casa-graph-node[tabindex="0"]');
     expect([...reached]).toEqual([node('c0')]);
   });
@@ -104,7 +121,12 @@ describe('the view of a graph', () => {
     press('0');
     press('1');
     expect(view.scale).toBeCloseTo(1);
-    const event = new KeyboardEvent('keydown', { key: 'ArrowDown', ctrlKey: true, bubbles: true, cancelable: true });
+    const event = new KeyboardEvent('keydown', {
+      key: 'ArrowDown',
+      ctrlKey: true,
+      bubbles: true,
+      cancelable: true
+    });
     document.activeElement?.dispatchEvent(event);
     expect(event.defaultPrevented).toBe(false);
   });
@@ -112,7 +134,10 @@ describe('the view of a graph', () => {
   it('tells where the user is in the notebook, and what was found', async () => {
     const { state, node } = await shown();
     state.active = 'c2';
-    expect([node('c2').getAttribute('aria-current'), node('c1').getAttribute('aria-current')]).toEqual(['location', null]);
+    expect([node('c2').getAttribute('aria-current'), node('c1').getAttribute('aria-current')]).toEqual([
+      'location',
+      null
+    ]);
     state.query = 'c3';
     expect([node('c3').dataset.found, node('c2').dataset.found]).toEqual(['true', 'false']);
     state.query = '';

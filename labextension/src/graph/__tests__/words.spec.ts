@@ -5,10 +5,20 @@ import { byCells, bySections, type IDiagram, incoming, type INode, outgoing, wit
 import { edgeWords, faceOf, labelOf, nodeWords, summaryOf } from '../words';
 import { cellOf, graphOf } from './graphs';
 
-const call = (task: string, action: 'ran' | 'restored', took_s: number) => ({ task, key: 'k', action, seconds: 0, took_s });
+const call = (task: string, action: 'ran' | 'restored', took_s: number) => ({
+  task,
+  key: 'k',
+  action,
+  seconds: 0,
+  took_s
+});
 const graph = graphOf(
   [
-    cellOf('a', { title: 'load()', seconds: 12, calls: [call('importuvfits', 'restored', 11.8), call('listobs', 'ran', 0.01)] }),
+    cellOf('a', {
+      title: 'load()',
+      seconds: 12,
+      calls: [call('importuvfits', 'restored', 11.8), call('listobs', 'ran', 0.01)]
+    }),
     cellOf('b', { state: 'stale', seconds: 2 }),
     cellOf('c', { state: 'maybe', seconds: 0 })
   ],
@@ -22,13 +32,21 @@ const graph = graphOf(
   ]
 );
 
-const plan = (more: Partial<ICellPlan>) => ({ state: 'stale', reasons: [], calls: [], impure: [], outside: [], estimate_s: 0, ...more });
+const plan = (more: Partial<ICellPlan>) => ({
+  state: 'stale',
+  reasons: [],
+  calls: [],
+  impure: [],
+  outside: [],
+  estimate_s: 0,
+  ...more
+});
 
 function known(diagram: IDiagram, marks: { [cell: string]: Partial<ICellMark> } = {}, of: IGraph = graph) {
   return {
     diagram,
     graph: of,
-    mark: (cell: IGraphCell) => ({ mark: cell.state, plan: null, ...marks[cell.id] }) as ICellMark,
+    mark: (cell: IGraphCell) => ({ mark: cell.state, plan: null, ...marks[cell.id] }),
     seconds: (cell: IGraphCell) => cell.seconds
   };
 }
@@ -54,8 +72,20 @@ describe('a node shows', () => {
   });
 
   it('how far a running call is', () => {
-    const now = { task: 'tclean', stage: '', elapsed_s: 10, expected_s: 40, waiting_for: null, reason: '', began: 0 };
-    const face = faceOf(node(cells, 'c:b'), known(cells, { b: { mark: 'running', call: now, since_s: 10 } }), trans);
+    const now = {
+      task: 'tclean',
+      stage: '',
+      elapsed_s: 10,
+      expected_s: 40,
+      waiting_for: null,
+      reason: '',
+      began: 0
+    };
+    const face = faceOf(
+      node(cells, 'c:b'),
+      known(cells, { b: { mark: 'running', call: now, since_s: 10 } }),
+      trans
+    );
     expect([face.mark, face.note, face.share]).toEqual(['running', 'running · 20 s/40 s', 0.5]);
   });
 
@@ -84,8 +114,12 @@ describe('what is said', () => {
     );
 
   it('of a cell tells reasons, what it took, and what it takes and gives', () => {
-    const reasons = [{ kind: 'edited', subject: '', message: 'it was edited since it ran', because_of: null }];
-    expect(words('c:b', products, { b: { plan: plan({ reasons: reasons as never, estimate_s: 42 }) } })).toEqual({
+    const reasons = [
+      { kind: 'edited', subject: '', message: 'it was edited since it ran', because_of: null }
+    ];
+    expect(
+      words('c:b', products, { b: { plan: plan({ reasons: reasons as never, estimate_s: 42 }) } })
+    ).toEqual({
       title: 'Cell 2 · Stale: it must run.',
       reasons: ['it was edited since it ran'],
       lines: ['About 42 s.', 'From x.ms: x.ms', 'To x.ms: x.ms']
@@ -104,26 +138,46 @@ describe('what is said', () => {
       const found = cells.edges.find(one => one.source === source && one.target === target);
       return found && edgeWords(found, known(cells), trans);
     };
-    expect(edge('c:a', 'c:b')).toEqual({ title: 'Cell 1 → Cell 2', reasons: ['x.ms, changed in place'], lines: [] });
+    expect(edge('c:a', 'c:b')).toEqual({
+      title: 'Cell 1 → Cell 2',
+      reasons: ['x.ms, changed in place'],
+      lines: []
+    });
     expect(edge('c:a', 'c:c')?.reasons).toEqual(['name niter']);
     const up = graphOf(['a', 'b'], [['a', 'reads', 'p:y', 'b']]);
     const [below] = byCells(up).edges;
-    expect(below && edgeWords(below, known(byCells(up), {}, up), trans).lines[0]).toContain('made by a cell below');
+    expect(below && edgeWords(below, known(byCells(up), {}, up), trans).lines[0]).toContain(
+      'made by a cell below'
+    );
   });
 
   it('is cut where there is very much of it', () => {
     const many = graphOf(
       Array.from({ length: 30 }, (_, n) => `c${String(n)}`),
-      Array.from({ length: 29 }, (_, n) => [`c${String(n + 1)}`, 'reads', 'n:x', 'c0'] as const).map(use => [...use] as [string, 'reads', string, string])
+      Array.from({ length: 29 }, (_, n) => [`c${String(n + 1)}`, 'reads', 'n:x', 'c0'] as const).map(
+        use => [...use] as [string, 'reads', string, string]
+      )
     );
     const cells = byCells(many);
-    const { lines } = nodeWords(node(cells, 'c:c0'), [], outgoing(cells).get('c:c0') ?? [], known(cells, {}, many), trans);
+    const { lines } = nodeWords(
+      node(cells, 'c:c0'),
+      [],
+      outgoing(cells).get('c:c0') ?? [],
+      known(cells, {}, many),
+      trans
+    );
     expect(lines.at(-1)).toBe('and 21 more');
   });
 
   it('is read out, too', () => {
     const label = (id: string) =>
-      labelOf(node(products, id), incoming(products).get(id) ?? [], outgoing(products).get(id) ?? [], known(products), trans);
+      labelOf(
+        node(products, id),
+        incoming(products).get(id) ?? [],
+        outgoing(products).get(id) ?? [],
+        known(products),
+        trans
+      );
     expect(label('c:a')).toBe('Cell 1: load(), fresh · 12 s, used by 2 others');
     expect(label('p:x.ms@b')).toBe('Data product x.ms, state 2 of 2, uses 1 other, used by 1 other');
   });

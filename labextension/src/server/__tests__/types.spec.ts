@@ -277,6 +277,6 @@ it.each(Object.entries(CONTRACT))('%s', (name, given) => {
 });
 
 it('has nothing that is not in the contract', () => {
-  const inner = ['IOutputJson', 'IEvent', 'ITaggedEvent', 'ILogState']; // what events, and answers, have in common
+  const inner = ['IOutputJson', 'ICall', 'IEvent', 'ITaggedEvent', 'ILogState']; // what answers, and events, have in common
   expect([...interfaces.keys()].filter(name => !(name in CONTRACT) && !inner.includes(name))).toEqual([]);
 });
