@@ -544,8 +544,8 @@ export class LogModel implements IDisposable {
       await this._askCalls(); // of the log that is shown now
       return;
     }
-    if (!told || this._replaced(told)) {
-      return;
+    if (!told || this._replaced(told) || !told.complete) {
+      return; // of a log that is being read for the first time, some calls seem to have no lines yet
     }
     const kept = last === undefined ? [] : this._parts.slice(0, partOf(this._parts, last));
     this._parts = [...kept, ...told.calls];
