@@ -1,6 +1,14 @@
-import { expect, galata, test } from '@jupyterlab/galata';
+import { expect, galata, test as base } from '@jupyterlab/galata';
 import { endKernels, openNotebook } from './helpers';
 
+// Galata waits for a launcher that is called so in English.
+const test = base.extend({
+  waitForApplication: async ({ baseURL: _ }, use) => {
+    await use(async page => {
+      await page.locator('#jupyterlab-splash').waitFor({ state: 'detached' });
+    });
+  }
+});
 test.use({
   kernels: null,
   mockSettings: {
