@@ -25,6 +25,8 @@ const TAIL = 200;
 const ALERTS = 1000;
 /** Calls that are asked for at once; the server tells no more. */
 const CALLS = 1000;
+/** Lines that a message has at most, but for rare ones. */
+const MESSAGE = 50;
 /** Milliseconds until something is asked for again: what is being read, who is busy, who is away, what grows. */
 const AGAIN_MS = { reading: 300, busy: 1000, offline: 5000, calls: 400, counts: 2000 } as const;
 
@@ -320,9 +322,15 @@ export class LogModel implements IDisposable {
     return this._nearest({ ...this._query(), ...this._pattern() }, from, backwards);
   }
 
-  /** The number of the last error of a call; null: there is none, or it cannot be told. */
-  lastError(call: number): Promise<number | null> {
-    return this._nearest({ call, priority: this._priorities(new Set(['severe'])) }, this._total + 1, true);
+  /** The number of the line with which the last error of a call begins; null: there is none, or it cannot be told. */
+  async lastError(call: number): Promise<number | null> {
+    const query = { call, priority: this._priorities(new Set(['severe'])) };
+    const last = await this._nearest(query, this._total + 1, true);
+    if (last === null) {
+      return null;
+    }
+    const found = await this._window({ ...query, from: -MESSAGE, until: last + 1 });
+    return found?.lines.findLast(({ origin }) => !origin.endsWith('+'))?.number ?? last;
   }
 
   /** Lines by what is shown (from 0), asked for if they are not here; null: they cannot be had. */
@@ -536,8 +544,8 @@ export class LogModel implements IDisposable {
       await this._askCalls(); // of the log that is shown now
       return;
     }
-    if (!told || this._replaced(told)) {
-      return;
+    if (!told || this._replaced(told) || !told.complete) {
+      return; // of a log that is being read for the first time, some calls seem to have no lines yet
     }
     const kept = last === undefined ? [] : this._parts.slice(0, partOf(this._parts, last));
     this._parts = [...kept, ...told.calls];

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ class Logs(Manager):
             raise _none(session) from error
         try:
             place, size = 0, os.fstat(number).st_size
-            while data := await self.work(lambda: os.pread(number, min(_CHUNK, size - place), place)):
+            while data := await self.work(partial(os.pread, number, min(_CHUNK, size - place), place)):
                 place += len(data)
                 yield data
             if not place:

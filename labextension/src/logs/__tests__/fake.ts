@@ -108,7 +108,12 @@ export class FakeServer implements LogServer {
 
   logCalls = (session: string, path: string, from = -1000, count = 1000): Promise<ILogCalls> =>
     this._answer(`${session} ${path} calls ${String(from)}`, () => {
-      const all = partsOf(this._lines(session));
+      const end = this._state(session).total + 1;
+      const all = partsOf(this._lines(session)).map(part => ({
+        ...part,
+        first: Math.min(part.first, end),
+        lines: Math.max(0, Math.min(part.first + part.lines, end) - part.first)
+      }));
       const some = from < 0 ? all.slice(-this.calls) : all.filter(({ call }) => call >= from);
       const calls = some.slice(0, Math.min(count, this.calls));
       const [first, last] = [calls[0]?.call ?? 1, calls.at(-1)?.call ?? 0];

@@ -174,8 +174,16 @@ it('finds the next line that matches, and the one before', async () => {
   expect(await model.find(50, true)).toBeNull();
 });
 
+it('tells where the last error of a call begins', async () => {
+  const lines = makeLog(100, 10).map(line =>
+    line.number > 96 ? { ...line, priority: 'SEVERE', origin: line.number > 97 ? 'x+' : 'x' } : line
+  );
+  const model = await shown(new FakeServer({ a1: { lines } }));
+  expect([await model.lastError(10), await model.lastError(5), await model.lastError(4)]).toEqual([97, 50, null]);
+});
+
 it('waits for a log that is being read for the first time', async () => {
-  const server = new FakeServer({ a1: { lines: makeLog(1000), summary: { lines: null, counts: null } } });
+  const server = new FakeServer({ a1: { lines: makeLog(1000, 10), summary: { lines: null, counts: null } } });
   server.known = 0.3;
   const model = await shown(server);
   expect(model.known).toBeCloseTo(0.3);
@@ -185,7 +193,9 @@ it('waits for a log that is being read for the first time', async () => {
   await jest.advanceTimersByTimeAsync(400);
   await settle();
   expect([model.known, model.total]).toEqual([1, 1000]);
-  expect(told(model)).toHaveLength(20);
+  expect(told(model).filter(row => typeof row === 'number')).toHaveLength(20);
+  model.filter = EVERYTHING;
+  expect(model.rows.sections.map(({ lines }) => lines)).toEqual(Array<number>(100).fill(10));
 });
 
 it('says why there is nothing new, and goes on when there is', async () => {
