@@ -7,8 +7,7 @@ import type { CasaServer } from './server/client';
 import type { ServerCondition } from './server/condition';
 import type { CasaEvents } from './server/events';
 
-/** The domain of our texts, for `ITranslator`. */
-export const DOMAIN = 'jupyterlab_casa';
+export { DOMAIN } from './domain';
 
 /** The server extension, and how it is with it. */
 export interface ICasaServer {

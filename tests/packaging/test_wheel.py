@@ -92,9 +92,32 @@ def test_wheel_brings_kernel_extension_and_configuration(wheel: zipfile.ZipFile)
 
     assert json.loads(wheel.read(f"{lab}install.json"))["packageName"] == "jupyterlab-casa"
     built = json.loads(wheel.read(f"{lab}package.json"))["jupyterlab"]["_build"]
-    assert {f"{lab}{built['load']}", f"{lab}schemas/jupyterlab-casa/rerun.json"} <= names
+    schemas = {f"{lab}schemas/jupyterlab-casa/{path.name}" for path in (ROOT / "labextension" / "schema").glob("*.json")}
+    assert schemas and {f"{lab}{built['load']}"} | schemas <= names
+    code = b"".join(wheel.read(name) for name in names if name.startswith(f"{lab}static/") and name.endswith(".js"))
+    styles = [path.read_text() for path in (ROOT / "labextension" / "style").glob("*.css")]
+    for style in filter(None, (re.search(r"^\.jp-[\w-]+", text, re.MULTILINE) for text in styles)):
+        assert style[0].encode() in code
     config = json.loads(wheel.read(f"{data}etc/jupyter/jupyter_server_config.d/jupyterlab_casa.json"))
     assert config["ServerApp"]["jpserver_extensions"] == {"jupyterlab_casa": True}
+
+
+FIND = """
+import json
+from jupyterlab_server.translation_utils import get_language_pack
+data, message = get_language_pack("de_DE")
+print(json.dumps({"ours": data.get("jupyterlab_casa"), "theirs": len(data.get("jupyterlab", ())), "message": message}))
+"""
+
+
+def test_jupyterlab_finds_the_german_texts_of_the_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """Beside its own; as the server answers them to the browser."""
+    wheel.extractall(tmp_path)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", FIND], env=environment, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["message"] == "" and found["theirs"] > 100
+    assert found["ours"]["stale"] == ["veraltet"] and found["ours"]["%1 cell"] == ["%1 Zelle", "%1 Zellen"]
 
 
 def test_wheel_pins_casa_and_brings_the_command(wheel: zipfile.ZipFile) -> None:

@@ -1,10 +1,10 @@
 import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
-import { openNotebook } from './helpers';
+import { endKernels, openNotebook } from './helpers';
 
 // Galata's mock of the kernels API answers a restart with another status than the server does.
 test.use({ kernels: null });
 test.afterEach(async ({ page }) => {
-  await page.evaluate(() => window.jupyterapp.serviceManager.sessions.shutdownAll());
+  await endKernels(page);
 });
 
 const outputs = (page: IJupyterLabPageFixture) => page.locator('.jp-OutputArea-output pre');

@@ -1,5 +1,6 @@
 import type { IJupyterLabPageFixture } from '@jupyterlab/galata';
 import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { ISessionContext } from '@jupyterlab/apputils';
 
 declare global {
   interface Window {
@@ -31,4 +32,14 @@ export async function openNotebook(
   await page.contents.uploadContent(JSON.stringify(notebook), 'text', path);
   await page.notebook.openByPath(path);
   await page.notebook.activate(path);
+}
+
+/** Ends all kernels. One that is just starting is waited for: JupyterLab complains of what it had asked it. */
+export async function endKernels(page: IJupyterLabPageFixture) {
+  await page.waitForFunction(() => {
+    const panel = window.jupyterapp.shell.currentWidget as { sessionContext?: ISessionContext } | null;
+    const status = panel?.sessionContext?.session?.kernel?.status ?? 'idle';
+    return status === 'idle' || status === 'busy';
+  });
+  await page.evaluate(() => window.jupyterapp.serviceManager.sessions.shutdownAll());
 }

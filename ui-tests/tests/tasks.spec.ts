@@ -1,16 +1,10 @@
 import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
-import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { NotebookPanel } from '@jupyterlab/notebook';
-
-declare global {
-  interface Window {
-    jupyterapp: JupyterFrontEnd;
-  }
-}
+import { endKernels } from './helpers';
 
 test.use({ kernels: null });
 test.afterEach(async ({ page }) => {
-  await page.evaluate(() => window.jupyterapp.serviceManager.sessions.shutdownAll());
+  await endKernels(page);
 });
 
 const CELLS = [

@@ -1,4 +1,5 @@
 import { type ILogLine, levelOf, parseLog, select, summaryOf } from '../log/model';
+import { trans } from './trans';
 
 const line = (priority: string, message: string, origin = 'imager::tclean'): ILogLine => ({
   time: '2026-11-22 13:00:00',
@@ -80,7 +81,7 @@ describe('parseLog', () => {
   it.each([[null], ['text'], [[]], [{}], [{ ...log, version: 2 }], [{ version: 1, lines: 'x' }]])(
     'refuses %j',
     data => {
-      expect(() => parseLog(data)).toThrow('not a CASA log');
+      expect(parseLog(data)).toBeNull();
     }
   );
 });
@@ -88,7 +89,7 @@ describe('parseLog', () => {
 describe('summaryOf', () => {
   it('counts the whole log', () => {
     const log = { ...nothing, task: 'split', lines: lines.slice(0, 1), counts: { warn: 1, severe: 0 }, omitted: 236 };
-    expect(summaryOf(log)).toBe('split: 237 lines, 1 warning, 0 errors');
-    expect(summaryOf({ ...log, task: '', omitted: 0 })).toBe('log: 1 line, 1 warning, 0 errors');
+    expect(summaryOf(log, trans)).toBe('split: 237 lines, 1 warning, 0 errors');
+    expect(summaryOf({ ...log, task: '', omitted: 0 }, trans)).toBe('log: 1 line, 1 warning, 0 errors');
   });
 });

@@ -1,4 +1,5 @@
 import { createCallView, createLogView } from '../log/view';
+import { trans } from './trans';
 
 const log = {
   task: 'flagdata',
@@ -25,7 +26,7 @@ const find = (view: HTMLElement, selector: string) => {
 };
 
 const open = () => {
-  const view = createLogView(log);
+  const view = createLogView(log, trans);
   view.dispatchEvent(new Event('toggle'));
   return {
     view,
@@ -37,7 +38,7 @@ const open = () => {
 };
 
 it('is closed and small until it is opened', () => {
-  const view = createLogView(log);
+  const view = createLogView(log, trans);
   expect(view.tagName).toBe('DETAILS');
   expect(view.hasAttribute('open')).toBe(false);
   expect(view.querySelector('table')).toBeNull();
@@ -83,7 +84,7 @@ it('says what came of the call, why, and what there is to know', async () => {
     notes: ['set aside: a.image'],
     printed: ['0%', '100%'],
     opened: true
-  });
+  }, trans);
   expect(find(view, '.jp-CasaCall-headline').textContent).toBe(
     'tclean ran in 27.1 s · `niter` was 0, is now <b>5</b>'
   );
@@ -95,6 +96,6 @@ it('says what came of the call, why, and what there is to know', async () => {
 });
 
 it('shows no empty log below a headline', () => {
-  const view = createCallView({ ...log, lines: [], headline: 'rmtables ran in 0.1 s' });
+  const view = createCallView({ ...log, lines: [], headline: 'rmtables ran in 0.1 s' }, trans);
   expect(view.querySelector('.jp-CasaLog')).toBeNull();
 });

@@ -1,5 +1,7 @@
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
+import { type ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
+import { DOMAIN } from '../domain';
 import { parseLog } from './model';
 import { createCallView } from './view';
 
@@ -8,23 +10,23 @@ export const MIME_TYPE = 'application/vnd.casa.log+json';
 
 /** Shows the log of a task call. */
 export class LogRenderer extends Widget implements IRenderMime.IRenderer {
-  constructor() {
+  constructor(translator: ITranslator = nullTranslator) {
     super();
+    this._trans = translator.load(DOMAIN);
     this.addClass('jp-RenderedCasaLog');
   }
 
-  /** Shows a log, or says why it cannot. */
+  /** Shows a log, or says that it cannot. */
   renderModel(model: IRenderMime.IMimeModel): Promise<void> {
-    const data: unknown = model.data[MIME_TYPE];
-    let view: Node;
-    try {
-      view = createCallView(parseLog(data));
-    } catch (error) {
-      view = document.createTextNode(error instanceof Error ? error.message : String(error));
-    }
+    const log = parseLog(model.data[MIME_TYPE]);
+    const view = log
+      ? createCallView(log, this._trans)
+      : document.createTextNode(this._trans.__('This is not a CASA log that this version can show.'));
     this.node.replaceChildren(view);
     return Promise.resolve();
   }
+
+  private readonly _trans: TranslationBundle;
 }
 
 const extension: IRenderMime.IExtension = {
@@ -33,7 +35,7 @@ const extension: IRenderMime.IExtension = {
   rendererFactory: {
     safe: true, // shows text only, so an untrusted notebook may use it
     mimeTypes: [MIME_TYPE],
-    createRenderer: () => new LogRenderer()
+    createRenderer: ({ translator }) => new LogRenderer(translator)
   },
   rank: 10, // before text/html (50), which every other viewer shows
   dataType: 'json'

@@ -1,4 +1,5 @@
 /** The log of a task call as data: `application/vnd.casa.log+json`. */
+import type { TranslationBundle } from '@jupyterlab/translation';
 
 /** One line of a log. Text that CASA did not format has only a message. */
 export interface ILogLine {
@@ -58,23 +59,23 @@ export function select(lines: readonly ILogLine[], level: Level, text: string): 
 }
 
 /** `tclean: 237 lines, 2 warnings, 0 errors`. */
-export function summaryOf(log: ILog): string {
-  const count = (n: number, noun: string) => `${String(n)} ${noun}${n === 1 ? '' : 's'}`;
-  return `${log.headline ? 'log' : log.task || 'log'}: ${[
-    count(log.lines.length + log.omitted, 'line'),
-    count(log.counts.warn, 'warning'),
-    count(log.counts.severe, 'error')
-  ].join(', ')}`;
+export function summaryOf(log: ILog, trans: TranslationBundle): string {
+  const title = log.headline || !log.task ? trans.__('log') : log.task;
+  const counts = [
+    trans._n('%1 line', '%1 lines', log.lines.length + log.omitted),
+    trans._n('%1 warning', '%1 warnings', log.counts.warn),
+    trans._n('%1 error', '%1 errors', log.counts.severe)
+  ];
+  return `${title}: ${counts.join(', ')}`;
 }
 
 /**
- * Reads a log from a notebook, which may come from anywhere.
- *
- * @throws Error when it is of a later version or no log at all. Fields that are missing or of another type are empty.
+ * Reads a log from a notebook, which may come from anywhere; null: it is of a later version, or no log at all.
+ * Fields that are missing or of another type are empty.
  */
-export function parseLog(data: unknown): ILog {
+export function parseLog(data: unknown): ILog | null {
   if (!isRecord(data) || data.version !== 1 || !Array.isArray(data.lines)) {
-    throw new Error('This is not a CASA log that this version can show.');
+    return null;
   }
   const counts = isRecord(data.counts) ? data.counts : {};
   return {

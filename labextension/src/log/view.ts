@@ -1,47 +1,49 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { type ILog, LEVELS, type Level, levelOf, select, summaryOf } from './model';
 
-const CHOICES: Record<Level, string> = {
-  debug: 'All lines',
-  info: 'Without debugging',
-  warn: 'Warnings and errors',
-  severe: 'Errors'
-};
+/** What one may choose to see. */
+const choices = (trans: TranslationBundle): Record<Level, string> => ({
+  debug: trans.__('All lines'),
+  info: trans.__('Without debugging'),
+  warn: trans.__('Warnings and errors'),
+  severe: trans.__('Errors')
+});
 
 /**
  * A call: what came of it, remarks, what it printed, and its log.
  *
  * Everything that comes from the notebook is set as text, never as markup.
  */
-export function createCallView(log: ILog): HTMLElement {
+export function createCallView(log: ILog, trans: TranslationBundle): HTMLElement {
   const view = element('div', 'jp-CasaCall');
   if (log.headline) {
     const headline = element('div', 'jp-CasaCall-headline');
     headline.append(element('b', '', log.headline), ...log.details.map(detail => ` · ${detail}`));
     view.append(headline);
   }
-  view.append(...log.notes.map(note => element('div', 'jp-CasaCall-note', `Note: ${note}`)));
+  view.append(...log.notes.map(note => element('div', 'jp-CasaCall-note', trans.__('Note: %1', note))));
   if (log.printed.length) {
     const printed = element('details', 'jp-CasaCall-printed');
-    const count = `${String(log.printed.length)} line${log.printed.length === 1 ? '' : 's'}`;
-    printed.append(element('summary', '', `printed: ${count}`), element('pre', '', log.printed.join('\n')));
+    const count = trans._n('printed: %1 line', 'printed: %1 lines', log.printed.length);
+    printed.append(element('summary', '', count), element('pre', '', log.printed.join('\n')));
     view.append(printed);
   }
   if (log.lines.length || !log.headline) {
-    view.append(createLogView(log));
+    view.append(createLogView(log, trans));
   }
   return view;
 }
 
 /** A log behind a toggle: a table that is filtered by priority and text, made when it is first opened. */
-export function createLogView(log: ILog): HTMLElement {
+export function createLogView(log: ILog, trans: TranslationBundle): HTMLElement {
   const view = element('details', 'jp-CasaLog');
-  const summary = element('summary', 'jp-CasaLog-summary', summaryOf(log));
+  const summary = element('summary', 'jp-CasaLog-summary', summaryOf(log, trans));
   summary.dataset.level = log.counts.severe ? 'severe' : log.counts.warn ? 'warn' : 'info';
   view.append(summary);
   view.addEventListener(
     'toggle',
     () => {
-      view.append(...createTable(log));
+      view.append(...createTable(log, trans));
     },
     { once: true }
   );
@@ -49,20 +51,21 @@ export function createLogView(log: ILog): HTMLElement {
   return view;
 }
 
-function createTable(log: ILog): HTMLElement[] {
+function createTable(log: ILog, trans: TranslationBundle): HTMLElement[] {
+  const texts = choices(trans);
   const level = element('select', 'jp-CasaLog-level');
-  level.setAttribute('aria-label', 'Which lines to show');
+  level.setAttribute('aria-label', trans.__('Which lines to show'));
   level.append(
     ...LEVELS.map(value => {
-      const option = element('option', '', CHOICES[value]);
+      const option = element('option', '', texts[value]);
       option.value = value;
       return option;
     })
   );
   const search = element('input', 'jp-CasaLog-search');
   search.type = 'search';
-  search.placeholder = 'Filter';
-  search.setAttribute('aria-label', 'Show only lines that contain this text');
+  search.placeholder = trans.__('Filter');
+  search.setAttribute('aria-label', trans.__('Show only lines that contain this text'));
   const status = element('span', 'jp-CasaLog-status');
   status.setAttribute('role', 'status');
   const bar = element('div', 'jp-CasaLog-bar');
@@ -70,7 +73,7 @@ function createTable(log: ILog): HTMLElement[] {
 
   const table = element('table', 'jp-CasaLog-table');
   const head = table.createTHead().insertRow();
-  for (const title of ['Time (UTC)', 'Priority', 'Origin', 'Message']) {
+  for (const title of [trans.__('Time (UTC)'), trans.__('Priority'), trans.__('Origin'), trans.__('Message')]) {
     const cell = element('th', '', title);
     cell.scope = 'col';
     head.append(cell);
@@ -78,7 +81,7 @@ function createTable(log: ILog): HTMLElement[] {
   const body = table.createTBody();
   const scroller = element('div', 'jp-CasaLog-scroller');
   scroller.setAttribute('role', 'region');
-  scroller.setAttribute('aria-label', `Log of ${log.task}`);
+  scroller.setAttribute('aria-label', trans.__('Log of %1', log.task));
   scroller.tabIndex = 0; // so that the keyboard can scroll it
   scroller.append(table);
 
@@ -95,8 +98,10 @@ function createTable(log: ILog): HTMLElement[] {
         return row;
       })
     );
-    const omitted = log.omitted ? `, ${String(log.omitted)} more not kept in the notebook` : '';
-    status.textContent = `${String(lines.length)} of ${String(log.lines.length)} lines${omitted}`;
+    const shown = trans.__('%1 of %2 lines', lines.length, log.lines.length);
+    status.textContent = log.omitted
+      ? trans.__('%1, %2 more not kept in the notebook', shown, log.omitted)
+      : shown;
   };
   level.addEventListener('change', show);
   search.addEventListener('input', show);

@@ -5,7 +5,7 @@ import type { IOutput } from '@jupyterlab/nbformat';
 import type { IOutputJson, IPostedCell } from '../server/types';
 import { startFrom, storyOf } from '../story';
 import type { NotebookState } from './model';
-import type { Ending, IHands, KernelState } from './rerun';
+import { type Ending, type IHands, type KernelState, OTHER_EXECUTOR } from './rerun';
 
 /** A panel and its kernel; see {@link IHands}. */
 export class PanelHands implements IHands {
@@ -60,9 +60,7 @@ export class PanelHands implements IHands {
       // The cell shows it, and it has been told above.
     }
     if (!taken()) {
-      throw new Error(
-        'Cells are executed by another extension, which does not pass on from which state they are to run.'
-      );
+      throw new Error(OTHER_EXECUTOR);
     }
     return ending;
   }

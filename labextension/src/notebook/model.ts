@@ -48,8 +48,8 @@ export interface IDoing {
 /** The part of the server that is needed. */
 export type Plans = Pick<CasaServer, 'plan' | 'outputs'>;
 
-/** Milliseconds after the last change until cells are posted. */
-const WAIT_MS = 50;
+/** Milliseconds between posts while somebody types; what is typed after a pause is posted at once. */
+const SPACING_MS = 100;
 /** The same for outputs: they come in pieces. */
 const OUTPUTS_WAIT_MS = 400;
 /** After a refusal that passes, the next attempt; each is twice as late as the one before. */
@@ -190,6 +190,11 @@ export class NotebookState implements IDisposable {
     this._schedule(wait);
   }
 
+  /** Looks again as soon as that does not crowd the server. */
+  private _edited(): void {
+    this.refresh(Math.max(0, this._asked + SPACING_MS - performance.now()));
+  }
+
   /** Waits until what is known is of the cells as they are now, or cannot be had. */
   async settled(): Promise<void> {
     while (!this._isDisposed && (this._running || this._due)) {
@@ -234,12 +239,12 @@ export class NotebookState implements IDisposable {
       if (cell.executionState === 'running') {
         this._executing.add(cell.id);
       } else if (this._executing.delete(cell.id)) {
-        this.refresh(WAIT_MS);
+        this._edited();
       }
       this._changed.emit();
     }
     if (change.sourceChange ?? change.metadataChange) {
-      this.refresh(WAIT_MS);
+      this._edited();
     }
   }
 
@@ -277,9 +282,15 @@ export class NotebookState implements IDisposable {
     if (this._isDisposed) {
       return;
     }
+    const at = performance.now() + wait;
+    if (this._due && (this._timer === undefined || this._at <= at)) {
+      return; // it is sooner, or waits for an answer
+    }
     this._due = true;
+    this._at = at;
     clearTimeout(this._timer);
     this._timer = setTimeout(() => {
+      this._timer = undefined;
       if (!this._running) {
         void this._ask();
       }
@@ -290,6 +301,7 @@ export class NotebookState implements IDisposable {
   private async _ask(): Promise<void> {
     this._running = true;
     this._due = false;
+    this._asked = performance.now();
     let retry = 0;
     try {
       await this._identify();
@@ -313,7 +325,10 @@ export class NotebookState implements IDisposable {
 
   private _next(retry: number): void {
     if (this._due) {
-      this._schedule(0);
+      if (this._timer === undefined) {
+        this._due = false;
+        this._schedule(0);
+      }
     } else if (retry) {
       this._schedule(retry);
       this._due = false; // nobody waits for that
@@ -378,7 +393,7 @@ export class NotebookState implements IDisposable {
   private readonly _onNotebook = (_: unknown, change: NotebookChange): void => {
     if (change.cellsChange) {
       this._follow();
-      this.refresh(WAIT_MS);
+      this._edited();
     }
   };
 
@@ -393,6 +408,9 @@ export class NotebookState implements IDisposable {
   private _trouble: CasaServerError | null = null;
   private _doing: IDoing | null = null;
   private _timer: ReturnType<typeof setTimeout> | undefined;
+  /** When it is asked next, and was asked last. */
+  private _at = 0;
+  private _asked = -Infinity;
   private _ticker: ReturnType<typeof setInterval> | undefined;
   private _delay: number = RETRY_MS[0];
   private _due = false;

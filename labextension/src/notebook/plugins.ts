@@ -1,6 +1,6 @@
 /** The plugins of CASA notebooks: what is known of them, marks, re-running. */
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { Dialog, IToolbarWidgetRegistry, Notification, showDialog } from '@jupyterlab/apputils';
+import { Dialog, ICommandPalette, IToolbarWidgetRegistry, Notification, showDialog } from '@jupyterlab/apputils';
 import { INotebookCellExecutor, INotebookTracker, type NotebookPanel, runCell } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
@@ -57,7 +57,14 @@ export const rerun: JupyterFrontEndPlugin<void> = {
   description: 'Marks stale cells of CASA notebooks, and re-runs them.',
   autoStart: true,
   requires: [INotebookTracker, ICasaServer, ICasaNotebooks],
-  optional: [INotebookCellExecutor, IToolbarWidgetRegistry, IStatusBar, ISettingRegistry, ITranslator],
+  optional: [
+    INotebookCellExecutor,
+    IToolbarWidgetRegistry,
+    IStatusBar,
+    ISettingRegistry,
+    ITranslator,
+    ICommandPalette
+  ],
   activate: (
     app: JupyterFrontEnd,
     tracker: INotebookTracker,
@@ -67,11 +74,15 @@ export const rerun: JupyterFrontEndPlugin<void> = {
     toolbar: IToolbarWidgetRegistry | null,
     statusBar: IStatusBar | null,
     registry: ISettingRegistry | null,
-    translator: ITranslator | null
+    translator: ITranslator | null,
+    palette: ICommandPalette | null
   ) => {
     const trans = (translator ?? nullTranslator).load(DOMAIN);
     const ui = new NotebookUi(app, tracker, server, casa, executor ?? { runCell }, trans);
     toolbar?.addFactory<NotebookPanel>('Notebook', 'casa-rerun', panel => ui.button(panel));
+    for (const command of Object.values(CommandIDs)) {
+      palette?.addItem({ command, category: trans.__('CASA') });
+    }
     if (statusBar) {
       ui.registerStatus(statusBar);
     }
@@ -261,9 +272,15 @@ class NotebookUi {
     }
   }
 
+  /** Who shows commands looks at all of them again when one changes. */
   private _refreshCommands(): void {
-    for (const id of Object.values(CommandIDs)) {
-      this._app.commands.notifyCommandChanged(id);
+    const able = Object.values(CommandIDs).map(id => this._app.commands.isEnabled(id));
+    const key = able.join();
+    if (key !== this._able) {
+      this._able = key;
+      for (const id of Object.values(CommandIDs)) {
+        this._app.commands.notifyCommandChanged(id);
+      }
     }
   }
 
@@ -438,6 +455,7 @@ class NotebookUi {
   /** Notifications of the newest re-runs. */
   private readonly _told = new WeakMap<NotebookState, string>();
   private _status: CasaStatus | null = null;
+  private _able = '';
   private _showMarks = true;
   private _ticker: ReturnType<typeof setInterval> | undefined;
 }

@@ -2,6 +2,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CellState, IPlan } from '../server/types';
 import { element } from './hover';
+import { reasonText } from './reasons';
 import { calls, price, roughly } from './words';
 
 /** A plan as a table: cell, what is done, why, and the price. All of it is set as text. */
@@ -32,7 +33,7 @@ export function previewPlan(plan: IPlan, titles: (id: string) => string, trans: 
     const name = element('td', '', trans.__('cell %1', n + 1));
     name.append(element('div', 'jp-casa-preview-title', titles(cell.id)));
     const why = element('td');
-    why.append(...cell.reasons.slice(0, 3).map(({ message }) => element('div', '', message)));
+    why.append(...cell.reasons.slice(0, 3).map(({ message }) => element('div', '', reasonText(message, trans))));
     const what = element('td', '', does[cell.state]);
     const making = calls(cell, trans);
     if (making) {

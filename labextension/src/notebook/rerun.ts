@@ -280,8 +280,10 @@ export class Rerun implements IDisposable {
   private _isDisposed = false;
 }
 
-/** Why a walk ended whose kernel has gone; for people. */
-export const KERNEL_LOST = 'The kernel has restarted or ended.';
+/** Why a walk ended whose kernel has gone. */
+export const KERNEL_LOST = 'the kernel is lost';
+/** Why a walk ended that could not give its states to the kernel. */
+export const OTHER_EXECUTOR = 'another extension executes';
 
 const NOTHING_DONE: IOutcome = {
   executed: 0,

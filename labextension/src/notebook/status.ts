@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 import { element } from './hover';
 import type { NotebookState } from './model';
-import type { IOutcome, Rerun } from './rerun';
+import { type IOutcome, KERNEL_LOST, OTHER_EXECUTOR, type Rerun } from './rerun';
 import { duration, progress, roughly, share, todo } from './words';
 
 /** What the status bar says; `done` is from 0 to 1, or null: nobody knows; undefined: nothing is under way. */
@@ -60,12 +60,26 @@ export function summaryOf(outcome: IOutcome, cell: (id: string) => string, trans
     ...(saved_s >= 0.05 ? [trans.__('saved %1', duration(saved_s))] : [])
   ].join(', ');
   if (trouble !== null) {
-    return trans.__('The re-run ended early: %1 (%2)', trouble, done);
+    return trans.__('The re-run ended early: %1 (%2)', troubleText(trouble, trans), done);
   }
   if (stopped) {
     return trans.__('Stopped: %1', done);
   }
   return failed === null ? done : trans.__('%1 failed; %2', cell(failed), done);
+}
+
+/** Why a re-run ended early; the server says it itself. */
+function troubleText(trouble: string, trans: TranslationBundle): string {
+  switch (trouble) {
+    case KERNEL_LOST:
+      return trans.__('The kernel has restarted or ended.');
+    case OTHER_EXECUTOR:
+      return trans.__(
+        'Cells are executed by another extension, which does not pass on from which state they are to run.'
+      );
+    default:
+      return trouble;
+  }
 }
 
 /** The item in the status bar. */

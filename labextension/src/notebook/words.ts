@@ -2,6 +2,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ICallNow, ICellPlan } from '../server/types';
 import type { ICellMark, ISummary, Mark } from './model';
+import { reasonText } from './reasons';
 
 /** `2.3 s`, `3 min 12 s`, `2 h 05 min`: as the kernel and the command line say it. */
 export function duration(seconds: number): string {
@@ -127,7 +128,7 @@ export function explain({ mark, plan, call, since_s }: ICellMark, trans: Transla
   if (plan?.outside.length) {
     lines.push(trans.__('It writes outside the workspace: %1.', plan.outside.join(', ')));
   }
-  return { title: sentence(mark, trans), reasons: reasons.map(reason => reason.message), lines };
+  return { title: sentence(mark, trans), reasons: reasons.map(({ message }) => reasonText(message, trans)), lines };
 }
 
 /** See {@link explain}. */

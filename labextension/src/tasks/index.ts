@@ -9,10 +9,12 @@ import { FileDialog } from '@jupyterlab/filebrowser';
 import { IInspector } from '@jupyterlab/inspector';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Token } from '@lumino/coreutils';
 import type { ITask } from '../server/types';
+import { formIcon, tasksIcon } from '../icons';
 import { DOMAIN, ICasaServer } from '../tokens';
 import { dragCell } from './drag';
 import { Follower } from './form/follow';
@@ -29,6 +31,9 @@ interface ITaskCatalogue {
   readonly catalogue: Catalogue;
 }
 const ITaskCatalogue = new Token<ITaskCatalogue>('jupyterlab-casa:ITaskCatalogue', 'The tasks of CASA.');
+
+const TASKS_ID = 'jupyterlab-casa:tasks';
+const HELP_ID = 'jupyterlab-casa:help';
 
 /** Commands of ours. */
 export const CommandIDs = {
@@ -58,11 +63,11 @@ const catalogue: JupyterFrontEndPlugin<ITaskCatalogue> = {
 };
 
 const tasks: JupyterFrontEndPlugin<void> = {
-  id: 'jupyterlab-casa:tasks',
+  id: TASKS_ID,
   description: 'Lists the tasks of CASA, puts calls into notebooks, and shows a call as a form.',
   autoStart: true,
   requires: [ITaskCatalogue, INotebookTracker, IDocumentManager],
-  optional: [ITranslator, IStateDB, ICommandPalette, ILayoutRestorer],
+  optional: [ITranslator, IStateDB, ICommandPalette, ILayoutRestorer, ISettingRegistry],
   activate: (
     app: JupyterFrontEnd,
     { catalogue }: ITaskCatalogue,
@@ -71,7 +76,8 @@ const tasks: JupyterFrontEndPlugin<void> = {
     translator: ITranslator | null,
     state: IStateDB | null,
     palette: ICommandPalette | null,
-    restorer: ILayoutRestorer | null
+    restorer: ILayoutRestorer | null,
+    registry: ISettingRegistry | null
   ) => {
     const trans = (translator ?? nullTranslator).load(DOMAIN);
     const remembered = new Remembered(state);
@@ -140,7 +146,7 @@ const tasks: JupyterFrontEndPlugin<void> = {
 
     const list = new TaskPalette({ catalogue, remembered, actions, trans });
     list.id = 'jupyterlab-casa-tasks';
-    list.title.label = trans.__('CASA');
+    list.title.icon = tasksIcon;
     list.title.caption = trans.__('Tasks of CASA');
     app.shell.add(list, 'left', { rank: 300, type: 'CASA' });
 
@@ -161,7 +167,7 @@ const tasks: JupyterFrontEndPlugin<void> = {
     });
     const panel = new TaskFormPanel(form, trans);
     panel.id = 'jupyterlab-casa-form';
-    panel.title.label = trans.__('CASA task');
+    panel.title.icon = formIcon;
     panel.title.caption = trans.__('The call at the cursor as a form, and help');
     app.shell.add(panel, 'right', { rank: 300, type: 'CASA' });
     sideBars.push(list.node, panel.node);
@@ -196,31 +202,42 @@ const tasks: JupyterFrontEndPlugin<void> = {
         app.shell.activateById(panel.id);
       }
     });
+    let offers = true;
+    let offer = () => undefined as unknown;
     if (palette) {
       const category = trans.__('CASA');
       palette.addItem({ command: CommandIDs.showTasks, category });
       palette.addItem({ command: CommandIDs.showForm, category });
       let offered: { dispose(): void }[] = [];
-      const offer = () => {
+      offer = () => {
         offered.forEach(item => {
           item.dispose();
         });
-        offered = catalogue.tasks.map(({ name }) =>
+        offered = (offers ? catalogue.tasks : []).map(({ name }) =>
           palette.addItem({ command: CommandIDs.insert, category: trans.__('CASA tasks'), args: { task: name, isPalette: true } })
         );
       };
-      catalogue.changed.connect(offer);
+      catalogue.changed.connect(() => offer());
       offer();
     }
+    void registry?.load(TASKS_ID).then(settings => {
+      const read = () => {
+        remembered.wanted = Number(settings.composite.recent);
+        offers = settings.composite.palette !== false;
+        offer();
+      };
+      settings.changed.connect(read);
+      read();
+    });
   }
 };
 
 const help: JupyterFrontEndPlugin<void> = {
-  id: 'jupyterlab-casa:help',
+  id: HELP_ID,
   description: 'Shows help of tasks in the Contextual Help and over their names.',
   autoStart: true,
   requires: [ITaskCatalogue, INotebookTracker],
-  optional: [ITranslator, IInspector, ILabShell, IRenderMimeRegistry, IEditorExtensionRegistry],
+  optional: [ITranslator, IInspector, ILabShell, IRenderMimeRegistry, IEditorExtensionRegistry, ISettingRegistry],
   activate: (
     app: JupyterFrontEnd,
     { catalogue }: ITaskCatalogue,
@@ -229,12 +246,23 @@ const help: JupyterFrontEndPlugin<void> = {
     inspector: IInspector | null,
     shell: ILabShell | null,
     rendermime: IRenderMimeRegistry | null,
-    editors: IEditorExtensionRegistry | null
+    editors: IEditorExtensionRegistry | null,
+    registry: ISettingRegistry | null
   ) => {
     const trans = (translator ?? nullTranslator).load(DOMAIN);
+    const wants = { hover: true, contextual: true };
+    void registry?.load(HELP_ID).then(settings => {
+      const read = () => {
+        wants.hover = settings.composite.hover !== false;
+        wants.contextual = settings.composite.contextual !== false;
+      };
+      settings.changed.connect(read);
+      read();
+    });
     if (inspector && shell && rendermime) {
       addHelpRenderer(rendermime, catalogue, trans);
-      inspectTasks(inspector, tracker, catalogue, rendermime, callback => {
+      const wanted = () => wants.contextual;
+      inspectTasks(inspector, tracker, catalogue, rendermime, wanted, callback => {
         // JupyterLab sets its own source in the same turn, before or after this.
         const show = (current: unknown) => {
           callback(current);
@@ -253,8 +281,9 @@ const help: JupyterFrontEndPlugin<void> = {
       factory: ({ model }) => {
         // The language of a cell is known only when its kernel is.
         const wanted = (view: EditorView) =>
-          model.mimeType.includes('python') ||
-          (model.mimeType === 'text/plain' && view.dom.closest('.jp-CodeCell') !== null);
+          wants.hover &&
+          (model.mimeType.includes('python') ||
+            (model.mimeType === 'text/plain' && view.dom.closest('.jp-CodeCell') !== null));
         const where = () => tracker.currentWidget?.context.localPath ?? null;
         return EditorExtensionRegistry.createImmutableExtension(hoverHelp(catalogue, wanted, where, trans));
       }

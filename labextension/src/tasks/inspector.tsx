@@ -22,13 +22,15 @@ const MIME_TYPE = 'application/vnd.casa.task+json';
 class Connector extends KernelConnector {
   constructor(
     panel: NotebookPanel,
-    private readonly _catalogue: Catalogue
+    private readonly _catalogue: Catalogue,
+    private readonly _wanted: () => boolean
   ) {
     super({ sessionContext: panel.sessionContext });
   }
 
   async fetch(request: InspectionHandler.IRequest): Promise<InspectionHandler.IReply> {
-    const task = taskAt(request.text, toUnits(request.text, request.offset), this._catalogue);
+    const offset = toUnits(request.text, request.offset);
+    const task = this._wanted() ? taskAt(request.text, offset, this._catalogue) : null;
     if (task === null) {
       return super.fetch(request);
     }
@@ -69,6 +71,7 @@ function toUnits(text: string, characters: number): number {
  * Gives the inspector a source of ours for each notebook.
  *
  * @param rendermime - Draws help; a notebook's own may be older than our renderer.
+ * @param wanted - Whether tasks' help is; else it is the kernel that is asked.
  * @param shown - Called when another widget comes to the fore, and after JupyterLab has set its own source.
  */
 export function inspectTasks(
@@ -76,11 +79,12 @@ export function inspectTasks(
   tracker: INotebookTracker,
   catalogue: Catalogue,
   rendermime: IRenderMimeRegistry,
+  wanted: () => boolean,
   shown: (callback: (current: unknown) => void) => void
 ): void {
   const handlers = new Map<NotebookPanel, InspectionHandler>();
   const follow = (panel: NotebookPanel) => {
-    const handler = new TaskHandler(new Connector(panel, catalogue), rendermime);
+    const handler = new TaskHandler(new Connector(panel, catalogue, wanted), rendermime);
     handlers.set(panel, handler);
     const attach = () => {
       const cell = panel.content.activeCell;

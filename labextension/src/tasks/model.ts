@@ -194,8 +194,8 @@ export function byCategory(tasks: readonly ITaskSummary[]): IGroup[] {
   );
 }
 
-/** How many tasks are remembered as used recently. */
-const RECENT = 8;
+/** How many tasks are remembered as used recently; as many may be listed (schema/tasks.json). */
+const MOST = 50;
 const KEY = 'jupyterlab-casa:tasks';
 
 /** Favourites, what was used last, and which groups are folded; kept by JupyterLab. */
@@ -212,9 +212,17 @@ export class Remembered {
     return this._favourites;
   }
 
-  /** The last first. */
+  /** The last first; as many as are wanted. */
   get recent(): readonly string[] {
-    return this._recent;
+    return this._recent.slice(0, this._wanted);
+  }
+
+  /** How many of the last ones are wanted; all that may ever be are kept. */
+  set wanted(count: number) {
+    if (count !== this._wanted) {
+      this._wanted = count;
+      this._changed.emit();
+    }
   }
 
   /** Whether a group is folded. */
@@ -236,14 +244,14 @@ export class Remembered {
     };
     // What was done before it was read is newer.
     this._favourites = unique([...of('favourites'), ...this._favourites]);
-    this._recent = unique([...this._recent, ...of('recent')]).slice(0, RECENT);
+    this._recent = unique([...this._recent, ...of('recent')]).slice(0, MOST);
     this._folded = unique([...of('folded'), ...this._folded]);
     this._changed.emit();
   }
 
   /** A task was used. */
   use(name: string): void {
-    this._recent = unique([name, ...this._recent]).slice(0, RECENT);
+    this._recent = unique([name, ...this._recent]).slice(0, MOST);
     this._keep();
   }
 
@@ -270,6 +278,7 @@ export class Remembered {
   private readonly _changed = new Signal<this, void>(this);
   private _favourites: string[] = [];
   private _recent: string[] = [];
+  private _wanted = 8;
   private _folded: string[] = [];
 }
 

@@ -39,6 +39,8 @@ _KEPT = 1 << 20
 """Bytes of a posted notebook up to which it is held, to be recognised."""
 _SLICE_S = 0.01
 """Seconds for which is prepared at once."""
+_TELL_AFTER = 0.01
+"""Seconds after a plan until it is told: who has asked for it is answered first."""
 _RUNS = 64
 """Runs of a cell that are told."""
 T = TypeVar("T")
@@ -188,7 +190,7 @@ class Plans(Manager):
             if (key := (planner.directory, planner.notebook)) in self._open:
                 self._open[key].posted = time.monotonic()
             if planner.newest is not None:
-                loop.call_soon_threadsafe(self._tell, *key, planner.newest, "asked")
+                self._tell_soon(loop, *key, planner.newest, "asked")
             return text
 
         return await self._asked("plan", path, sent, plan)
@@ -212,9 +214,14 @@ class Plans(Manager):
 
         def plan(one: _Open) -> None:
             found = one.planner.plan(one.planner.cells, *self._casa_now())
-            loop.call_soon_threadsafe(self._tell, directory, name, found, because)
+            self._tell_soon(loop, directory, name, found, because)
 
         await self._in_turn(one, directory, name, "again", plan)
+
+    def _tell_soon(
+        self, loop: asyncio.AbstractEventLoop, directory: Path, name: str, plan: Plan, because: str
+    ) -> None:
+        loop.call_soon_threadsafe(loop.call_later, _TELL_AFTER, self._tell, directory, name, plan, because)
 
     def _tell(self, directory: Path, name: str, plan: Plan, because: str) -> None:
         for heard in self.heard:

@@ -115,7 +115,7 @@ it('tells what the plan says of each cell', async () => {
   expect(state.summary).toEqual({ stale: 2, maybe: 0, restorable: 0, estimate_s: 4 });
 });
 
-it('posts edits before they are saved, a moment after the last of them', async () => {
+it('posts edits before they are saved', async () => {
   const { server, state, cell } = open('a');
   await pass(0);
   cell(0).setSource('st');
@@ -123,7 +123,7 @@ it('posts edits before they are saved, a moment after the last of them', async (
   cell(0).updateSource(2, 2, 'ale');
   await pass(30);
   expect(server.posted).toHaveLength(1);
-  await pass(30);
+  await pass(60);
   expect(server.posted).toHaveLength(2);
   expect(marks(state)).toEqual(['stale']);
 });
@@ -143,6 +143,22 @@ it('asks once at a time, and then for the newest', async () => {
   server.answer();
   await pass(0);
   expect(marks(state)).toEqual(['stale']);
+});
+
+it('posts at once what is typed after a pause, and not too often while somebody types', async () => {
+  const { server, cell } = open('a');
+  await pass(1000);
+  const posts = () => server.posted.map(cells => cells[0]?.source);
+  cell(0).setSource('b');
+  await pass(0);
+  expect(posts()).toEqual(['a', 'b']);
+  for (const source of ['bc', 'bcd', 'bcde', 'bcdef']) {
+    cell(0).setSource(source);
+    await pass(30);
+  }
+  expect(posts()).toEqual(['a', 'b', 'bcdef']);
+  await pass(1000);
+  expect(posts()).toEqual(['a', 'b', 'bcdef']);
 });
 
 it('follows order, new and deleted cells, tags, and cells that become text', async () => {

@@ -1,6 +1,6 @@
 import { CasaServerError } from '../../server/client';
 import type { IOutputJson, IPostedCell, IStepReport, IWalk, IWalkStep } from '../../server/types';
-import { type Ending, Rerun } from '../rerun';
+import { type Ending, KERNEL_LOST, Rerun } from '../rerun';
 
 const text = (said: string): IOutputJson => ({ output_type: 'stream', name: 'stdout', text: said });
 const step = (action: IWalkStep['action'], cell: string | null, more: Partial<IWalkStep> = {}): IWalkStep => ({
@@ -182,7 +182,7 @@ it('asks the same again while the kernel is at work', async () => {
 
 it('a kernel that goes, or a refusal, ends it with words', async () => {
   const lost = walk([steps(step('execute', 'a'))], { a: 'lost' });
-  expect((await lost.rerun.run())?.trouble).toBe('The kernel has restarted or ended.');
+  expect((await lost.rerun.run())?.trouble).toBe(KERNEL_LOST);
   expect(lost.server.endWalk).toHaveBeenCalledTimes(1);
   const refused = walk([new CasaServerError('refused', 'n is being re-run in this directory', 409)]);
   expect((await refused.rerun.run())?.trouble).toBe('n is being re-run in this directory');

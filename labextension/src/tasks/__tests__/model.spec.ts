@@ -73,6 +73,8 @@ describe('what is remembered', () => {
     remembered.use('early');
     await remembered.load();
     expect(remembered.recent).toEqual(['early', 'a', 'b', 'c', 'd', 'e', 'f', 'g']);
+    remembered.wanted = 3;
+    expect(remembered.recent).toEqual(['early', 'a', 'b']);
     remembered.use('c');
     remembered.toggleFavourite('tclean');
     remembered.toggleFavourite('split');
@@ -80,7 +82,7 @@ describe('what is remembered', () => {
     expect(remembered.folded('imaging')).toBe(true);
     expect(db.save.mock.lastCall?.[1]).toEqual({
       favourites: ['tclean'],
-      recent: ['c', 'early', 'a', 'b', 'd', 'e', 'f', 'g'],
+      recent: ['c', 'early', 'a', 'b', 'd', 'e', 'f', 'g', 'h'],
       folded: ['imaging']
     });
   });

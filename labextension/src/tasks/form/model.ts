@@ -305,7 +305,7 @@ const OFFERED: readonly [RegExp, (ms: IMeasurementSet) => IOffer[]][] = [
     ({ scans }) =>
       (scans ?? []).map(({ number, begin, end }) => ({
         value: `${begin}~${end}`,
-        label: `${begin} to ${end.split('/').at(-1) ?? ''} (scan ${String(number)})`
+        label: `${String(number)}: ${begin} – ${end.split('/').at(-1) ?? ''}`
       }))
   ],
   [/^intent$/, ({ intents }) => intents.map(intent => ({ value: intent, label: intent }))],

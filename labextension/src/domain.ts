@@ -1,0 +1,2 @@
+/** The domain of our texts, for `ITranslator`. */
+export const DOMAIN = 'jupyterlab_casa';
