@@ -18,8 +18,9 @@ from statistics import mean, median
 from typing import Any
 
 from disks import directory
-from served import API, Server, scratch_in, serving
+from served import API, Client, Server, scratch_in, serving
 from table import Row
+from tornado.websocket import websocket_connect
 
 from casa_recompute.casalog.index import LogIndex, Wanted
 from casa_recompute.live import Teller
@@ -74,6 +75,9 @@ def logs(seconds: int) -> Iterator[Row]:
         yield from _still(path)
         with serving(root, state) as running:
             yield from _beside(running)
+        path.unlink()
+        with serving(root, state) as running:
+            yield from asyncio.run(_day(running, workspace, path, 4 * seconds))
 
 
 def _growing(workspace: Path, path: Path, seconds: int) -> Iterator[Row]:
@@ -142,6 +146,43 @@ def _milliseconds(job: Callable[[], Any], clock: Callable[[], float] = time.perf
     began = clock()
     job()
     return 1e3 * (clock() - began)
+
+
+async def _day(server: Server, workspace: Path, path: Path, seconds: int) -> list[Row]:
+    """A whole server, of which somebody reads the event stream and looks at the log; 50 times as fast as in life."""
+    teller, client, chance, memory = Teller(workspace / HOME, "a1", path), Client(server), random.Random(4), array("d")
+    url = f"ws://127.0.0.1:{server.port}/api/events/subscribe?token={server.token}"
+    stream, heard = await websocket_connect(url), 0
+
+    async def listen() -> None:
+        nonlocal heard
+        while (message := await stream.read_message()) is not None:
+            heard += len(json.loads(message).get("lines", ()))
+
+    listening = asyncio.ensure_future(listen())
+    (workspace / "nb.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    began = time.monotonic()
+    for number in range(seconds):
+        with path.open("ab") as log:
+            log.write(second(number, chance))
+        if number % 250 == 0:
+            await client.ask("POST", f"{API}/plan?path=w/nb.ipynb", {"cells": []})
+            status, found = await client.ask("GET", f"{API}/logs/a1?path=w&text=EMPTY%20model")
+            if status != 200:
+                raise RuntimeError(f"the log cannot be read: {found}")
+        memory.append(server.process.memory_info().rss / 1e6)
+        await asyncio.sleep(max(0.0, began + (number + 1) / 50 - time.monotonic()))
+    teller.close()
+    listening.cancel()
+    stream.close()
+    if not heard:
+        raise RuntimeError("no line came on the event stream")
+    tenth, half = seconds // 10, seconds // 2
+    grown = mean(memory[-tenth:]) - mean(memory[half : half + tenth])
+    share = DAY / (seconds - half - tenth)
+    detail = f"{grown:.2f} MB in {24 / share:.2f} h, extrapolated; from {memory[0]:.0f} to {memory[-1]:.0f} MB"
+    target = 30 if seconds >= 2000 else None
+    return [Row("logs", f"24 h at {RATE:,} lines/s, a whole server: growth, MB", target, grown * share, detail)]
 
 
 def _beside(server: Server) -> Iterator[Row]:

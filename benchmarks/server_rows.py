@@ -10,7 +10,7 @@ import random
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import psutil
 from cell_rows import CELLS, NOTEBOOK, SHOWN, chain, notebook, times, told, with_history
@@ -122,7 +122,7 @@ def busy(seconds: int) -> Iterator[Row]:
             client = Client(running)
             typist = Typist(client, cells, cores)
 
-            async def load() -> tuple[Load, float]:
+            async def load() -> tuple[Load, float, float]:
                 kernels = [await client.start_kernel(f"w{number}/{NOTEBOOK}") for number in range(cores)]
                 channels = [await client.connect(kernel) for kernel in kernels]
                 tasks = [asyncio.ensure_future(execute(one, "c0", CLEAN, [*cells], NOTEBOOK)) for one in channels]
@@ -145,6 +145,7 @@ def busy(seconds: int) -> Iterator[Row]:
                     name = chance.choice(["plan", *asked])
                     return name, asked[name] if name in asked else typist.request()
 
+                opened = [await _timed(client.send(typist.request(number))) for number in range(cores)]
                 before, began = _cpu(running), time.perf_counter()
                 found = await steadily(client, request, 20, seconds)
                 used = (_cpu(running) - before) / (time.perf_counter() - began)
@@ -152,13 +153,21 @@ def busy(seconds: int) -> Iterator[Row]:
                 for task, kernel in zip(tasks, kernels, strict=True):
                     task.cancel()
                     await client.ask("DELETE", f"/api/kernels/{kernel}")
-                return found, used
+                return found, used, max(opened)
 
-            found, used = asyncio.run(load())
+            found, used, opened = asyncio.run(load())
     detail = f"kernels and their workers use {used:.2f} of {os.cpu_count()} cores"
     yield Row("busy", f"while tclean runs, 20 requests/s for {seconds} s: errors", 0, found.errors, detail)
     for name in sorted(found.took):
         yield Row("busy", f"while tclean runs: {name}, p99", 150, percentile(found.took[name], 99), found.told(name))
+    yield Row("busy", f"while tclean runs: a notebook of {LENGTH} cells is opened", None, 1e3 * opened, "ms")
+
+
+async def _timed(request: Awaitable[object]) -> float:
+    """Seconds until it is answered."""
+    began = time.perf_counter()
+    await request
+    return time.perf_counter() - began
 
 
 def _still(tasks: list[asyncio.Task[str]]) -> None:

@@ -7,8 +7,10 @@ import asyncio
 import atexit
 import importlib
 import os
+import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -233,11 +235,11 @@ class Extension:
             self._close_tools_for(cell)
             self.session.expose(self._busy_tools())
             self.session.begin_cell(cell, source)
-        except Exception as error:
-            if cell is None or cell.state is None:
+        except (Exception, KeyboardInterrupt) as error:
+            if (cell is None or cell.state is None) and not isinstance(error, KeyboardInterrupt):
                 self._in_cell = False
                 raise
-            self._gate.refusal = error  # from another state it would give something else
+            self._gate.refusal = error  # from another state it would give something else; or nobody wants it any more
 
     def _before_anything(self) -> None:
         """Cells, and what a front end or a widget runs between them."""
@@ -281,10 +283,11 @@ class Extension:
         if threading.get_ident() != self._thread or not self._ended(result) or not self._in_cell:
             return
         self._in_cell = False
-        if self._gate.refusal is None:
-            self._end(result)
-        self._gate.refusal = None
-        self._shown.end()
+        with _undisturbed():
+            if self._gate.refusal is None:
+                self._end(result)
+            self._gate.refusal = None
+            self._shown.end()
 
     def _ended(self, result: Any) -> bool:
         """Whether the cell itself has ended, not only one that it runs."""
@@ -351,6 +354,19 @@ class Extension:
         if "code" in content and is_cell(content.get("store_history", True), content.get("silent", False)):
             self._running.append(None)
             self._begin(content["code"], None)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """What a cell has done is remembered also if an interrupt comes only now: it has nothing left to end."""
+    if threading.current_thread() is not threading.main_thread():  # interrupts come there only
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _one_line(error: BaseException) -> str:

@@ -262,7 +262,7 @@ class Session:
                 Display,
             )  # not needed by most sessions, and a kernel's start counts
 
-            self._display = Display(environment=self.environment())
+            self._display = Display(environment=self.environment(), label=os.environ.get("JUPYTERLAB_CASA_LAUNCH", ""))
         if not self._display.alive():
             self._display.restart()
             self.live.displays(*self._display.env().values())

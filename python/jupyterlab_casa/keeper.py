@@ -1,17 +1,19 @@
 """Watches over one kernel: when it is gone, however it ended, nothing of what it has started stays.
 
-    python -I -S keeper.py KERNEL SERVER MARK
+    python -I -S keeper.py KERNEL SERVER MARK TEMPORARY
 
-KERNEL and SERVER are process ids; SERVER is 0 where the kernel may outlive who started it. What a kernel of ours
+KERNEL and SERVER are process ids; SERVER is 0 where the kernel may outlive who started it; TEMPORARY is the directory
+for temporary files. What a kernel of ours
 starts (the worker, graphical programs, the X server) ends by itself when the kernel does; this process ends what
 cannot, because it is stuck or was stopped. It knows it by MARK, which is in its environment. What users start in their
-cells is not marked, and not touched. Standard library only.
+cells is not marked, and not touched. Then it removes the files of X servers that were killed. Standard library only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -53,7 +55,23 @@ def kill(process: int) -> None:
         os.kill(process, signal.SIGKILL)
 
 
-def keep(kernel: int, server: int, mark: str) -> None:
+def clear(directory: str, mark: str) -> None:
+    """Remove what the X servers of a kernel have left (see ``casa_recompute/display/xvfb.py``)."""
+    for name in os.listdir(directory):
+        if not name.startswith(f"casa-display-{mark}-"):
+            continue
+        for lock in os.listdir(f"{directory}/{name}"):  # .X1234-lock: the display that xvfbwrapper has chosen
+            number = lock.removeprefix(".X").removesuffix("-lock")
+            if not number.isdigit():
+                continue
+            with contextlib.suppress(OSError, ValueError), open(f"/tmp/.X{number}-lock") as stream:
+                if started(int(stream.read())) is None:
+                    os.unlink(f"/tmp/.X{number}-lock")
+                    os.unlink(f"/tmp/.X11-unix/X{number}")
+        shutil.rmtree(f"{directory}/{name}", ignore_errors=True)
+
+
+def keep(kernel: int, server: int, mark: str, temporary: str) -> None:
     """Wait for the end of the kernel, or of the server, and see to it that nothing is left."""
     born, founded = started(kernel), started(server) if server else ""
     while born is not None and started(kernel) == born:
@@ -71,7 +89,8 @@ def keep(kernel: int, server: int, mark: str) -> None:
             for process in left:
                 kill(process)
         time.sleep(0.2)
+    clear(temporary, mark)
 
 
 if __name__ == "__main__":
-    keep(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    keep(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

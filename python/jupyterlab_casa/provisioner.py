@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import uuid
 from typing import Any
 
@@ -65,7 +66,8 @@ class CasaProvisioner(LocalProvisioner):
         """Start the kernel, and its keeper."""
         info = await super().launch_kernel(cmd, **kwargs)
         server = 0 if kwargs.get("independent") else os.getpid()
-        words = [keeper.__file__, str(self.pid), str(server), self._launch]
+        temporary = kwargs["env"].get("TMPDIR") or tempfile.gettempdir()
+        words = [keeper.__file__, str(self.pid), str(server), self._launch, temporary]
         with contextlib.suppress(OSError):  # no more processes: what a kernel starts ends by itself, as a rule
             subprocess.Popen(
                 [sys.executable, "-I", "-S", *words],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import random
 import re
 import sys
 import time
@@ -269,6 +270,43 @@ def test_interrupt_takes_effect_at_once(new_kernel: Start, tmp_path: Path, uvfit
     time.sleep(0.2)
     assert not list(tmp_path.glob("i.*"))
     assert kernel.run("listobs('a.ms')")[0]["status"] == "ok"
+
+
+AT_THIS_STEP = """
+import os, signal
+def {step}(*args, now=get_ipython().kernel.{step}):
+    del get_ipython().kernel.{step}
+    os.kill(os.getpid(), signal.SIGINT)
+    return now(*args)
+get_ipython().kernel.{step} = {step}
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "ran"), [("init_metadata", False), ("_forward_input", False), ("finish_metadata", True)]
+)
+def test_an_interrupt_outside_of_a_cells_code_is_answered(
+    new_kernel: Start, tmp_path: Path, step: str, ran: bool
+) -> None:
+    """Before the cell, in what prepares it, and when it has ended: a frontend would wait for the answer for ever."""
+    kernel = new_kernel(tmp_path)
+    assert kernel.run(AT_THIS_STEP.format(step=step))[0]["status"] == "ok"
+    reply, _ = kernel.run("done = 1", stop_on_error=False)
+    assert (reply["status"], reply.get("ename")) == (("ok", None) if ran else ("error", "KeyboardInterrupt"))
+    reply, _ = kernel.run("assert ('done' in globals()) is " + str(ran))
+    assert reply["status"] == "ok"
+
+
+def test_interrupts_at_any_moment_are_answered(new_kernel: Start, tmp_path: Path) -> None:
+    kernel, chance = new_kernel(tmp_path), random.Random(5)
+    for _ in range(100):
+        request = kernel.client.execute("total = sum(range(10_000))", allow_stdin=False, stop_on_error=False)
+        time.sleep(chance.uniform(0, 0.02))
+        kernel.manager.interrupt_kernel()
+        while (reply := kernel.client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != request:
+            pass
+        assert reply["content"]["status"] in ("ok", "error")
+    assert kernel.run("6 * 7")[0]["status"] == "ok"
 
 
 # -- the extension in an ordinary kernel --------------------------------------------------------------------

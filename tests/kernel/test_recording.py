@@ -55,7 +55,7 @@ class Notebook:
 
         session.msg = msg
         try:
-            return self.kernel.run(code)
+            return self.kernel.run(code, stop_on_error=False)
         finally:
             session.msg = send
 
@@ -442,3 +442,35 @@ def test_an_interrupted_cell(fresh: Notebook, wait: str) -> None:
     fresh.kernel.manager.interrupt_kernel()
     assert fresh.run("after = 1", "b").outcome == "ok"
     assert fresh.record("a").outcome == "interrupted"
+
+
+def test_an_interrupt_while_a_cell_is_recorded(fresh: Notebook) -> None:
+    """Its code has ended: there is nothing to interrupt, and what it has done is remembered."""
+    code = """
+import os, signal
+class Slow:
+    def __reduce__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        return Slow, ()
+value = Slow()
+"""
+    assert fresh.run(code, "a").outcome == "ok"
+    assert fresh.record("a").outcome == "ok" and "value" in names(fresh.record("a"), "writes")
+
+
+def test_an_interrupt_before_a_cell_has_begun(fresh: Notebook) -> None:
+    fresh.run(
+        """
+from casa_recompute.session import Session
+import os, signal
+def begin_cell(*args, begin=Session.begin_cell):
+    Session.begin_cell = begin
+    os.kill(os.getpid(), signal.SIGINT)
+    begin(*args)
+Session.begin_cell = begin_cell
+""",
+        "a",
+    )
+    reply, _ = fresh.execute("done = 1", "b")
+    assert (reply["status"], reply["ename"]) == ("error", "KeyboardInterrupt")
+    assert fresh.run("assert 'done' not in globals()", "c").outcome == "ok"

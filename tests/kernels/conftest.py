@@ -90,7 +90,7 @@ def kernelspec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in installed(tmp_path).items():
         monkeypatch.setenv(name, value)
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    config = tmp_path / "config.toml"
+    config = tmp_path / "slow.toml"
     config.write_text(f"threads = 1\n[environment]\nPYTHONPATH = {str(FAKE)!r}\nFAKE_PAUSE = '3'\n")
     monkeypatch.setenv("JUPYTERLAB_CASA_CONFIG", str(config))
     return "casa"

@@ -113,9 +113,9 @@ def test_a_killed_kernel_takes_even_a_frozen_worker_along(kernel: Started, space
     assert eventually(lambda: gone(worker) and not keepers(pid))
 
 
-@pytest.mark.parametrize("how", ["shut down", "killed", "killed with its worker"])
-def test_graphical_programs_end_with_their_kernel(kernelspec: str, space: Path, tmp_path: Path, how: str) -> None:
-    (tmp_path / "config.toml").write_text("threads = 1\n")  # the real CASA
+@pytest.mark.parametrize("how", ["shut down", "killed", "killed with its worker", "killed with its screen"])
+def test_graphical_programs_end_with_their_kernel(kernelspec: str, space: Path, how: str) -> None:
+    Path(os.environ["JUPYTERLAB_CASA_CONFIG"]).write_text("threads = 1\n")  # the real CASA
     manager = KernelManager(kernel_name=kernelspec)
     manager.start_kernel(cwd=str(space))
     client = manager.client()
@@ -127,7 +127,9 @@ def test_graphical_programs_end_with_their_kernel(kernelspec: str, space: Path, 
     assert state is not None and state.display is not None
     programs = [pid for pid in processes_with(f"{space}/.casa-recompute/log") if "AppImage" in command_of(pid)]
     assert programs
-    screen = int(Path(f"/tmp/.X{state.display['display'][1:]}-lock").read_text())
+    lock, authority = Path(f"/tmp/.X{state.display['display'][1:]}-lock"), Path(state.display["authority"])
+    screen = int(lock.read_text())
+    assert authority.exists()
     client.stop_channels()
     if how == "shut down":
         manager.shutdown_kernel()
@@ -137,9 +139,12 @@ def test_graphical_programs_end_with_their_kernel(kernelspec: str, space: Path, 
                 one.pid for one in psutil.Process(state.pid).children() if "main.py" in " ".join(one.cmdline())
             ]
             os.killpg(worker, signal.SIGKILL)
+        if how == "killed with its screen":
+            os.kill(screen, signal.SIGKILL)
         os.kill(state.pid, signal.SIGKILL)
     assert eventually(lambda: not processes_with(f"{space}/.casa-recompute/log") and gone(screen))
     assert eventually(lambda: not keepers(state.pid))
+    assert not lock.exists() and not authority.parent.exists()
     manager.cleanup_resources()
 
 

@@ -92,7 +92,8 @@ def test_wheel_brings_kernel_extension_and_configuration(wheel: zipfile.ZipFile)
 
     assert json.loads(wheel.read(f"{lab}install.json"))["packageName"] == "jupyterlab-casa"
     built = json.loads(wheel.read(f"{lab}package.json"))["jupyterlab"]["_build"]
-    schemas = {f"{lab}schemas/jupyterlab-casa/{path.name}" for path in (ROOT / "labextension" / "schema").glob("*.json")}
+    schema = ROOT / "labextension" / "schema"
+    schemas = {f"{lab}schemas/jupyterlab-casa/{path.name}" for path in schema.glob("*.json")}
     assert schemas and {f"{lab}{built['load']}"} | schemas <= names
     code = b"".join(wheel.read(name) for name in names if name.startswith(f"{lab}static/") and name.endswith(".js"))
     styles = [path.read_text() for path in (ROOT / "labextension" / "style").glob("*.css")]

@@ -523,7 +523,7 @@ def test_whatever_others_have_written_is_told_as_described(
         CHECKS[name].validate(who | about)
         json.dumps(about, allow_nan=False)
     log, notebook, cell, started = fields
-    state = Live("ab", "", 1, started, log, cell, notebook, call, None, 1, True)
+    state = Live("ab", "", 1, started, log, cell, notebook, call, None, {}, 1, True)
     if events._sound(state) is not None:
         about = {"action": "changed", "notebook": state.notebook, "display": False, "log": state.log}
         about |= {"started": state.started, "missed": 0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,6 +39,16 @@ async def test_what_kernels_do_is_told_while_one_is_busy(ask: Ask, start, worksp
     assert {**listed, "call": None, "last_activity": ""} == {**told, "call": None, "last_activity": ""} | {
         "revision": listed["revision"]
     }
+
+
+async def test_one_that_is_just_being_started_is_not_told_yet(
+    ask: Ask, workspace: Path, kernelspec: str, jp_fetch, jp_serverapp
+) -> None:
+    body = json.dumps({"name": kernelspec, "path": "work/nb.ipynb"})
+    kernel = json.loads((await jp_fetch("api", "kernels", method="POST", body=body)).body)
+    assert (await ask("kernels"))["kernels"]
+    del jp_serverapp.kernel_manager.get_kernel(kernel["id"])._trait_values["last_activity"]  # as Jupyter has it then
+    assert (await ask("kernels"))["kernels"] == []
 
 
 async def test_an_interrupt_and_a_killed_call_leave_products_as_before(ask: Ask, start, workspace: Path) -> None:

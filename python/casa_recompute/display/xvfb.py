@@ -32,12 +32,15 @@ class Display:
 
     The server runs with `-terminate`: it ends when its last client leaves. Its owner stays connected for as long as it
     lives, so the server needs no watcher to follow its owner, even one that was killed.
-    `directory` is where the authority file is kept (default: the system's temporary directory); `environment` is for
-    the server, in addition to that of this process.
+    `directory` is where the authority file is kept (default: the system's temporary directory), in a directory of its
+    own, `casa-display-LABEL-...`; `environment` is for the server, in addition to that of this process.
     """
 
-    def __init__(self, directory: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path | None = None, environment: Mapping[str, str] | None = None, label: str = ""
+    ) -> None:
         self._parent = directory
+        self._prefix = f"casa-display-{label}-"
         self._environment = dict(environment or {})
         self._lock = threading.RLock()
         self._server: Xvfb | None = None
@@ -52,7 +55,7 @@ class Display:
                 return
             self.stop()
             self._owner = os.getpid()
-            self._private = Path(tempfile.mkdtemp(prefix="casa-display-", dir=self._parent))  # mode 0700
+            self._private = Path(tempfile.mkdtemp(prefix=self._prefix, dir=self._parent))  # mode 0700
             authority = self._private / "Xauthority"
             authority.write_bytes(_authority(secrets.token_bytes(16)))
             try:

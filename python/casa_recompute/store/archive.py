@@ -23,7 +23,7 @@ from casa_recompute.workspace import HOME, Workspace
 _MAGIC = b"jupyterlab-casa zfs 1\n"
 _HEAD = 4096
 """Bytes before the streams: the magic, then JSON."""
-_NOT_MOVED = ("lock", "reserve", "tmp", "ledger.sqlite-shm")
+_NOT_MOVED = ("lock", "reserve", "settled", "tmp", "ledger.sqlite-shm")
 """What of a workspace's own directory belongs to the machine that it is on."""
 _NOT_MOVED_OF_STORE = (
     "incoming", "snapshots", "snapshots-begun", "holders", "views", "zfs-tried", "trial", "chores", "pieces",

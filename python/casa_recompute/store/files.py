@@ -170,17 +170,21 @@ class _FileStore(CowStore):
 
     def settle(self) -> None:
         young = os.listdir(self._young)
-        if not young:
-            return
-        sync_filesystem(self.root)  # also if that was done just now: these are the names of a moment ago
+        if young:
+            sync_filesystem(self.root)  # also if that was done just now: these are the names of a moment ago
         for name in young:
             with contextlib.suppress(FileNotFoundError):  # somebody else was quicker
                 os.rename(self._young / name, self._objects / name)
-        sync_directory(self._objects)
+        sync_directory(self._objects)  # what somebody else has moved may not be on the disk yet
 
     def settled(self, names: Iterable[str]) -> bool:
-        young = set(os.listdir(self._young))
-        return not young or young.isdisjoint(name.split("/")[0] for name in names)
+        captures = {name.split("/")[0] for name in names}
+        if not captures:
+            return True
+        if not captures.isdisjoint(os.listdir(self._young)):
+            return False
+        sync_directory(self._objects)
+        return True
 
     def place(self, name: str, destination: str, mode: int, mtime_ns: int) -> None:
         source = self._open(name)

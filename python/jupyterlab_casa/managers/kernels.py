@@ -11,7 +11,7 @@ from typing import Any
 
 from jupyter_core.utils import ensure_async
 from traitlets import Any as AnyTrait
-from traitlets import default
+from traitlets import TraitError, default
 
 from casa_recompute import live
 from casa_recompute.workspace import HOME
@@ -129,8 +129,7 @@ class Kernels(Manager):
         return tuple(
             i
             for i, kernel in found.items()
-            # While one starts, Jupyter itself has nothing to tell of it yet.
-            if isinstance(kernel.provisioner, CasaProvisioner) and kernel.provisioner.cwd and hasattr(kernel, "reason")
+            if isinstance(kernel.provisioner, CasaProvisioner) and kernel.provisioner.cwd and _known(kernel)
         )
 
     async def _states(self, places: Iterable[Path]) -> States:
@@ -183,6 +182,14 @@ class Kernels(Manager):
                 "killable": bool(call["worker_pid"]) and not call["waiting_for"],
             },
         }
+
+
+def _known(kernel: Any) -> bool:
+    """Whether Jupyter itself has something to tell of a kernel; not while it starts."""
+    try:
+        return getattr(kernel, "last_activity", None) is not None
+    except TraitError:
+        return False
 
 
 def _of(states: States, kernel_id: str, provisioner: CasaProvisioner) -> live.Live | None:
