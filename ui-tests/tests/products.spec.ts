@@ -117,6 +117,7 @@ test('the launcher begins the tutorial, and never overwrites it', async ({ page,
   await launch(page, tmpPath);
   await expect(card('CASA notebook')).toBeVisible();
   await expect(card('CASA tutorial')).toBeVisible();
+  await card('CASA tutorial').scrollIntoViewIfNeeded();
   await page.screenshot({ path: 'test-results/launcher.png' });
   await card('CASA tutorial').click();
   await expect(page.getByRole('tab', { name: 'NGC5921.ipynb' })).toBeVisible({ timeout: 30_000 });
@@ -124,6 +125,7 @@ test('the launcher begins the tutorial, and never overwrites it', async ({ page,
 
   // Who has changed it, and comes again, is asked.
   const changed = '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}';
+  await page.notebook.save(); // else it is asked whether to
   await execute(page, 'application:close-all');
   await page.contents.uploadContent(changed, 'text', `${tmpPath}/NGC5921.ipynb`);
   await launch(page, tmpPath);
