@@ -91,7 +91,7 @@ export function CollectionPreview({ server, path, onBudget, trans }: IPreviewPro
             setText(event.target.value);
           }}
         />
-        <span>GB</span>
+        <span>{trans.__('GB')}</span>
       </div>
       <div id={`${id}-said`} role="status" className="jp-casa-collect-said">
         {budget === null ? (

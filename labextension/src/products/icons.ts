@@ -1,13 +1,5 @@
 /** The icons of data products. */
-import { LabIcon } from '@jupyterlab/ui-components';
-
-const drawn = (name: string, body: string) =>
-  new LabIcon({
-    name: `jupyterlab-casa:${name}`,
-    svgstr:
-      '<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">' +
-      `<g class="jp-icon3" fill="#616161">${body}</g></svg>`
-  });
+import { drawn } from '../icons';
 
 /** Disks upon each other: states of data. */
 export const productsIcon = drawn(

@@ -159,7 +159,6 @@ function StoreUse({ model, actions, trans }: Omit<IPanelProps, 'onChoice'>): Rea
     <section className="jp-casa-products-store" aria-labelledby={id}>
       <div className="jp-casa-products-use">
         <h3 id={id}>{trans.__('Store')}</h3>
-        <span>{trans.__('%1 of %2', size(used), size(budget))}</span>
         <button type="button" className="jp-casa-products-button" onClick={actions.collect}>
           {trans.__('Make room…')}
         </button>
@@ -177,6 +176,7 @@ function StoreUse({ model, actions, trans }: Omit<IPanelProps, 'onChoice'>): Rea
         <span style={{ width: `${String(Math.min(100, Math.max(part * 100, used > 0 ? 1 : 0)))}%` }} />
       </div>
       <p className="jp-casa-products-note" title={store.store.reason}>
+        <b className="jp-casa-products-used">{trans.__('%1 of %2', size(used), size(budget))}</b>{' '}
         {[trans._n('%1 version kept.', '%1 versions kept.', store.versions), shared, saved].filter(text => text).join(' ')}
       </p>
       {model.near.map(limit => (

@@ -84,7 +84,7 @@ export function trouble(error: unknown, trans: TranslationBundle): string {
   }
   switch (error.trouble) {
     case 'offline':
-      return trans.__('The server cannot be reached. It is asked again when it is back.');
+      return trans.__('The server cannot be reached.');
     case 'missing':
       return trans.__('The server has no JupyterLab-CASA: install it there, or enable its server extension.');
     case 'busy':

@@ -111,9 +111,9 @@ it('shows products, what they take, and how full the store is', async () => {
   expect(all('.jp-casa-product')[1]?.textContent).toContain('75 %');
   const meter = one('[role=meter]');
   expect([meter.getAttribute('aria-valuenow'), meter.getAttribute('aria-valuetext')]).toEqual(['50', '50 %']);
-  expect(one('.jp-casa-products-use').textContent).toContain('3.5 MB of 7.0 MB');
+  expect(one('.jp-casa-products-used').textContent).toBe('3.5 MB of 7.0 MB');
   expect(one('.jp-casa-products-note').textContent).toBe(
-    '5 versions kept. Full copies of all versions would be 9.0 MB. 12.3 s saved in 2 restored calls.'
+    '3.5 MB of 7.0 MB 5 versions kept. Full copies of all versions would be 9.0 MB. 12.3 s saved in 2 restored calls.'
   );
   await click(button('Make room…'));
 });
