@@ -291,15 +291,6 @@ def test_an_origin_ends_where_the_message_begins(tmp_path: Path) -> None:
     assert not everything(index, origin="\t") and not everything(index, origin="casa\ta")
 
 
-def test_an_origin_ends_where_the_message_begins(tmp_path: Path) -> None:
-    path = tmp_path / "casa-a1.log"
-    path.write_text("2026-01-01 12:00:00\tINFO\ttclean::::casa\ta\tb\n")
-    index = LogIndex(path)
-    index.update()
-    assert everything(index, origin="::CASA")
-    assert not everything(index, origin="\t") and not everything(index, origin="casa\ta")
-
-
 def test_long_messages_are_cut_and_say_so(tmp_path: Path) -> None:
     path = tmp_path / "casa-a1.log"
     path.write_text(LINE.format("x" * 100))

@@ -56,6 +56,10 @@ function forms(trans: TranslationBundle): readonly Form[] {
       (what, other) => trans.__('when it ran, %1 was as %2 below had left it', it(what), cell(other))
     ],
     [
+      form('(.*) shares with others what this cell binds anew, and did not when it ran'),
+      what => trans.__('%1 shares with others what this cell binds anew, and did not when it ran', it(what))
+    ],
+    [
       form('(.*) now comes from CELL, it came from CELL: the order changed'),
       (what, now, former) =>
         trans.__('%1 now comes from %2, it came from %3: the order changed', it(what), cell(now), cell(former))
