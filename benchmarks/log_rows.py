@@ -99,12 +99,8 @@ def _growing(workspace: Path, path: Path, seconds: int) -> Iterator[Row]:
 
     asyncio.run(follow())
     teller.close()
-    tenth, half = seconds // 10, seconds // 2
-    grown = mean(memory[-tenth:]) - mean(memory[half : half + tenth])  # when Python has what it needs
-    share = DAY / (seconds - half - tenth)
-    detail = f"{grown:.2f} MB in {24 / share:.2f} h, extrapolated; {memory[-1] - memory[0]:.2f} MB since the first line"
-    target = 30 if seconds >= 2000 else None  # of minutes nothing follows for a day
-    yield Row("logs", f"24 h at {RATE:,} lines/s: growth of memory, MB", target, grown * share, detail)
+    yield _in_a_day("the log service alone", memory)
+    tenth = seconds // 10
     first, last = median(took[tenth : 2 * tenth]), median(took[-tenth:])
     yield Row("logs", "news of one second, CPU: at the end / beginning", 1.5, last / first, f"{last:.2f} ms")
 
@@ -177,12 +173,18 @@ async def _day(server: Server, workspace: Path, path: Path, seconds: int) -> lis
     stream.close()
     if not heard:
         raise RuntimeError("no line came on the event stream")
+    return [_in_a_day("a whole server", memory)]
+
+
+def _in_a_day(what: str, memory: array[float]) -> Row:
+    """By how much it would grow in a day, from its memory in MB after each second of traffic."""
+    seconds = len(memory)
     tenth, half = seconds // 10, seconds // 2
-    grown = mean(memory[-tenth:]) - mean(memory[half : half + tenth])
+    grown = mean(memory[-tenth:]) - mean(memory[half : half + tenth])  # when Python has what it needs
     share = DAY / (seconds - half - tenth)
-    detail = f"{grown:.2f} MB in {24 / share:.2f} h, extrapolated; from {memory[0]:.0f} to {memory[-1]:.0f} MB"
-    target = 30 if seconds >= 2000 else None
-    return [Row("logs", f"24 h at {RATE:,} lines/s, a whole server: growth, MB", target, grown * share, detail)]
+    detail = f"{grown:.2f} MB in {24 / share:.2f} h, extrapolated; {memory[-1] - memory[0]:.2f} MB since the first line"
+    target = 30 if seconds >= 2000 else None  # of minutes nothing follows for a day
+    return Row("logs", f"24 h at {RATE:,} lines/s, {what}: growth, MB", target, grown * share, detail)
 
 
 def _beside(server: Server) -> Iterator[Row]:

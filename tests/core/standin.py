@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from casa_recompute.session import Cell, Outcome, Session
@@ -46,8 +47,10 @@ def chain(session: Session, **parameters: object) -> list[str]:
 
 def contents(directory: Path) -> dict[str, bytes]:
     """All data of all products; what CASA stamps with the time is left out."""
-    return {
-        str(path.relative_to(directory)): path.read_bytes()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file() and ".casa-recompute" not in path.parts and path.name != "HISTORY"
-    }
+    found = {}
+    for parent, directories, files in os.walk(directory):
+        if ".casa-recompute" in directories:  # the background works there
+            directories.remove(".casa-recompute")
+        for path in (Path(parent, name) for name in files if name != "HISTORY"):
+            found[str(path.relative_to(directory))] = path.read_bytes()
+    return found
