@@ -1,6 +1,6 @@
 const baseConfig = require('@jupyterlab/galata/lib/playwright-config');
 
-const server = 'http://127.0.0.1:8899';
+const server = `http://127.0.0.1:${process.env.UI_TESTS_PORT ?? 8899}`;
 
 module.exports = {
   ...baseConfig,
