@@ -22,7 +22,7 @@ export type Change = 'diagram' | 'marks' | 'found' | 'active';
 
 /** The notebook whose graph is shown. */
 export interface ISubject {
-  readonly state: Pick<NotebookState, 'path' | 'plan' | 'trouble' | 'changed' | 'mark' | 'posted'>;
+  readonly state: Pick<NotebookState, 'path' | 'kernel' | 'plan' | 'trouble' | 'changed' | 'mark' | 'posted'>;
   /** What its headings tell. */
   sections(): ISection[];
 }
@@ -223,7 +223,7 @@ export class GraphState implements IDisposable {
     let graph: IGraph | null = null;
     let trouble: CasaServerError | null = null;
     try {
-      graph = await this._server.graph(subject.state.path, posted);
+      graph = await this._server.graph(subject.state.path, posted, subject.state.kernel);
     } catch (error) {
       trouble = error instanceof CasaServerError ? error : new CasaServerError('refused', String(error));
       retry = trouble.trouble === 'busy' || trouble.trouble === 'offline';

@@ -69,11 +69,13 @@ export class NotebookState implements IDisposable {
    * @param notebook - Its cells.
    * @param path - Tells its path from the server's root; notebooks are renamed.
    * @param server - Answers.
+   * @param kernel - Tells Jupyter's id of its kernel; null: it has none.
    */
   constructor(
     readonly notebook: ISharedNotebook,
     private readonly _path: () => string,
-    private readonly _server: Plans
+    private readonly _server: Plans,
+    private readonly _kernel: () => string | null
   ) {
     notebook.changed.connect(this._onNotebook);
     this._follow();
@@ -122,6 +124,11 @@ export class NotebookState implements IDisposable {
   /** The notebook's path. */
   get path(): string {
     return this._path();
+  }
+
+  /** Jupyter's id of the notebook's kernel; null: it has none. */
+  get kernel(): string | null {
+    return this._kernel();
   }
 
   /** The code cells as they are posted, with what is known of what they show. */
@@ -305,7 +312,7 @@ export class NotebookState implements IDisposable {
     let retry = 0;
     try {
       await this._identify();
-      const plan = await this._server.plan(this._path(), this.posted());
+      const plan = await this._server.plan(this.path, this.posted(), this.kernel);
       this._delay = RETRY_MS[0];
       this._learn(plan, null);
     } catch (error) {

@@ -109,7 +109,8 @@ export class CasaNotebooks implements ICasaNotebooks {
     }
     let state = this._states.get(panel);
     if (!state) {
-      state = new NotebookState(context.model.sharedModel, () => context.localPath, this._server.api);
+      const kernel = () => kernelOf(panel)?.id ?? null;
+      state = new NotebookState(context.model.sharedModel, () => context.localPath, this._server.api, kernel);
       this._states.set(panel, state);
       this._changed.emit(panel);
     }

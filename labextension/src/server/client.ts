@@ -106,14 +106,15 @@ export class CasaServer {
    *
    * @param path - Of the notebook, from the server's root; it need not have been saved.
    * @param cells - Its code cells as they are in the editor.
+   * @param kernel - Jupyter's id of its kernel: what that has in memory need not be made again.
    */
-  plan(path: string, cells: readonly IPostedCell[]): Promise<IPlan> {
-    return this._ask('plan', { path }, { cells });
+  plan(path: string, cells: readonly IPostedCell[], kernel: string | null): Promise<IPlan> {
+    return this._ask('plan', { path }, { cells, kernel });
   }
 
   /** What depends on what; arguments as of {@link plan}. */
-  graph(path: string, cells: readonly IPostedCell[]): Promise<IGraph> {
-    return this._ask('graph', { path }, { cells });
+  graph(path: string, cells: readonly IPostedCell[], kernel: string | null): Promise<IGraph> {
+    return this._ask('graph', { path }, { cells, kernel });
   }
 
   /** Identities of outputs, which plans take instead of them. */

@@ -35,7 +35,8 @@ async function shown(graph = chain(4)) {
     plan: null,
     trouble: null,
     mark: () => null,
-    posted: () => []
+    posted: () => [],
+    kernel: null
   };
   state.isVisible = true;
   state.subject = { state: notebook as never, sections: () => [] };

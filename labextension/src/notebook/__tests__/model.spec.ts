@@ -80,7 +80,7 @@ function open(...sources: string[]) {
     sources.map((source, n) => ({ cell_type: 'code', id: `c${String(n)}`, source }))
   );
   const server = new Server();
-  const state = new NotebookState(notebook, () => 'work/n.ipynb', server);
+  const state = new NotebookState(notebook, () => 'work/n.ipynb', server, () => 'k');
   states.push(state);
   const cell = (n: number) => notebook.cells[n] as ISharedCodeCell;
   return { notebook, server, state, cell };
@@ -317,7 +317,7 @@ it('two clients of one notebook agree', async () => {
   };
   sync(one.notebook, notebook);
   sync(notebook, one.notebook);
-  const other = new NotebookState(notebook, () => 'work/n.ipynb', one.server);
+  const other = new NotebookState(notebook, () => 'work/n.ipynb', one.server, () => 'k');
   states.push(other);
   await pass(200);
   const check = async (expected: string[]) => {

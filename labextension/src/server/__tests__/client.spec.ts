@@ -50,9 +50,9 @@ it('encodes names and paths', async () => {
 
 it('posts the cells of a notebook', async () => {
   const { server, asked } = against(says(200, { cells: [] }));
-  await server.plan('n.ipynb', [{ id: 'a', source: 'x = 1', shown: '' }]);
+  await server.plan('n.ipynb', [{ id: 'a', source: 'x = 1', shown: '' }], 'k');
   expect(asked().method).toBe('POST');
-  expect(await asked().json()).toEqual({ cells: [{ id: 'a', source: 'x = 1', shown: '' }] });
+  expect(await asked().json()).toEqual({ cells: [{ id: 'a', source: 'x = 1', shown: '' }], kernel: 'k' });
 });
 
 it('tells troubles apart', async () => {
