@@ -12,6 +12,7 @@ module.exports = {
   use: {
     ...baseConfig.use,
     baseURL: server,
+    actionTimeout: 30_000,
     trace: 'off',
     video: 'off',
     launchOptions: {

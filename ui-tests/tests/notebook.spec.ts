@@ -1,4 +1,6 @@
 import { expect, galata, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
+import type { ISessionContext } from '@jupyterlab/apputils';
+import type { Page } from '@playwright/test';
 import { endKernels, openNotebook } from './helpers';
 
 // Galata's mock of the kernels API answers a restart with another status than the server does.
@@ -110,6 +112,58 @@ test('marks survive a reload and a restart of the kernel', async ({ page, tmpPat
   await marked(page, 'fresh', 'fresh', 'stale', 'fresh');
 });
 
+test('two browsers on one notebook agree', async ({ page, tmpPath, browser, baseURL }) => {
+  const path = `${tmpPath}/both.ipynb`;
+  await runStory(page, path);
+  await page.notebook.save();
+  const context = await browser.newContext();
+  const other = await context.newPage();
+  other.on('pageerror', error => complaints.push(error.message));
+  const reread = (client: Page) =>
+    client.evaluate(async () => {
+      await window.jupyterapp.commands.execute('docmanager:reload');
+    });
+  const otherMarks = (...marks: string[]) =>
+    expect(other.locator(`${SHOWN} .jp-casa-mark-badge`)).toHaveText(marks, { timeout: 30_000 });
+  await other.goto(`${baseURL ?? ''}/lab/workspaces/other/tree/${path}`);
+  await otherMarks('fresh', 'fresh', 'fresh', 'fresh');
+
+  // What is not saved is this browser's alone, and what is saved is everybody's who reads it.
+  await type(page, 0, '5');
+  await marked(page, 'stale', 'maybe', 'maybe', 'fresh');
+  await otherMarks('fresh', 'fresh', 'fresh', 'fresh');
+  await page.notebook.save();
+  await reread(other);
+  await otherMarks('stale', 'maybe', 'maybe', 'fresh');
+
+  // One runs: what the other shows is of a former run, and it says so, until it is read again.
+  await other.locator(`${SHOWN} .jp-casa-rerun-main`).click();
+  await otherMarks('fresh', 'fresh', 'fresh', 'fresh');
+  await marked(page, 'fresh', 'fresh', 'restorable', 'fresh');
+  await other.evaluate(async () => {
+    await window.jupyterapp.commands.execute('docmanager:save');
+  });
+  await reread(page);
+  await marked(page, 'fresh', 'fresh', 'fresh', 'fresh');
+  await expect(page.locator('.jp-OutputArea-output pre')).toHaveText('peak 10010\n');
+  await context.close();
+});
+
+test('the server is told the kernel, what that has in memory need not be made again', async ({
+  page,
+  tmpPath
+}) => {
+  await runStory(page, `${tmpPath}/told.ipynb`);
+  const plan = page.waitForRequest(/\/api\/plan\?/);
+  await type(page, 0, '5');
+  const kernel = await page.evaluate(() => {
+    const panel = window.jupyterapp.shell.currentWidget as { sessionContext?: ISessionContext } | null;
+    return panel?.sessionContext?.session?.kernel?.id;
+  });
+  expect(kernel).toBeTruthy();
+  expect(((await plan).postDataJSON() as { kernel: unknown }).kernel).toBe(kernel);
+});
+
 test('a run stops where a cell fails, and says so', async ({ page, tmpPath }) => {
   await openNotebook(page, `${tmpPath}/fails.ipynb`, 'casa', [
     'a = 1',
@@ -218,6 +272,14 @@ test('marks follow within a moment in a notebook of 200 cells', async ({ page, t
     return `median ${String(Math.round(sorted[20] ?? 0))} ms, p95 ${String(Math.round(sorted[37] ?? 0))} ms`;
   };
   console.log(`keystroke to mark, 200 cells: ${told(times)}; to the server's answer: ${told(answers)}`);
+});
+
+test('a notebook of 2,000 cells is marked', async ({ page, tmpPath }) => {
+  await openNotebook(page, `${tmpPath}/longest.ipynb`, 'casa', chain(2000));
+  await expect(button(page)).toHaveText('Re-run stale: 2000 cells', { timeout: 60_000 });
+  await expect(badges(page).first()).toHaveText('stale');
+  await type(page, 0, '5');
+  await expect(button(page)).toHaveText('Re-run stale: 2000 cells');
 });
 
 test.describe('of a windowed notebook', () => {
