@@ -3,5 +3,6 @@ module.exports = {
   testEnvironment: 'jsdom',
   setupFiles: ['<rootDir>/jest.setup.js'],
   testRegex: '\\.spec\\.tsx?$',
-  transformIgnorePatterns: ['/node_modules/(?!@jupyter/ydoc/)'] // the only one of those that tests use that is no CommonJS
+  // those that tests use and that are no CommonJS
+  transformIgnorePatterns: ['/node_modules/(?!@jupyter/ydoc/|@jupyterlab/(translation|statedb)/)']
 };

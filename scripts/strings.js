@@ -136,7 +136,7 @@ function catalogues() {
 function update({ texts }) {
   for (const file of Object.values(catalogues())) {
     const { '': head, ...known } = JSON.parse(fs.readFileSync(file, 'utf8'));
-    const forms = Number(/nplurals=(\d)/.exec(head.pluralForms)[1]);
+    const forms = Number(/nplurals=(\d)/.exec(head.plural_forms)[1]);
     const told = [...texts.keys()].sort().map(key => {
       const empty = Array(texts.get(key) === null ? 1 : forms).fill('');
       return [key, known[key]?.length === empty.length ? known[key] : empty];

@@ -1,11 +1,12 @@
 import { expect, galata, test as base } from '@jupyterlab/galata';
 import { endKernels, openNotebook } from './helpers';
 
-// Galata waits for a launcher that is called so in English.
+// Galata waits for a launcher that is called so in English. JupyterLab goes to the test's folder before it shows one.
 const test = base.extend({
   waitForApplication: async ({ baseURL: _ }, use) => {
     await use(async page => {
       await page.locator('#jupyterlab-splash').waitFor({ state: 'detached' });
+      await expect(page.locator('.jp-Launcher')).toBeVisible({ timeout: 30_000 });
     });
   }
 });

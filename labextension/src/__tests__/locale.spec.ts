@@ -1,7 +1,7 @@
-/** @jest-environment node */
 import { execFileSync } from 'child_process';
 import { readFileSync } from 'fs';
 import { join } from 'path';
+import { TranslationManager } from '@jupyterlab/translation';
 import { version } from '../../../package.json';
 
 interface IStrings {
@@ -35,12 +35,25 @@ it('there is a German catalogue', () => {
 // What is missing or said by nobody any more: `node scripts/strings.js --update`, then translate what is empty.
 describe.each(Object.entries(catalogues))('the catalogue %s', (language, file) => {
   const { '': head, ...entries } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, string[]> & {
-    '': { language: string; pluralForms: string; version: string; domain: string };
+    '': { language: string; plural_forms: string; version: string; domain: string };
   };
-  const forms = Number(/^nplurals=(\d); plural=/.exec(head.pluralForms)?.[1]);
+  const forms = Number(/^nplurals=(\d); plural=/.exec(head.plural_forms)?.[1]);
 
   it('is that of this version', () => {
-    expect(head).toMatchObject({ language, version, domain: 'jupyterlab_casa' });
+    expect(head).toMatchObject({ language: language.replace('_', '-'), version, domain: 'jupyterlab_casa' });
+  });
+
+  it('is one that JupyterLab reads', async () => {
+    const data = { jupyterlab_casa: { '': head, ...entries } };
+    const manager = new TranslationManager('', undefined, undefined, {
+      fetch: () => Promise.resolve({ data, message: '' })
+    } as unknown as ConstructorParameters<typeof TranslationManager>[3]);
+    await manager.fetch(language);
+    const trans = manager.load('jupyterlab_casa');
+    expect(trans.__('Group')).toBe(entries['Group']?.[0]);
+    expect([1, 2].map(n => trans._n('%1 cell', '%1 cells', n))).toEqual(
+      entries['%1 cell']?.map((text, n) => text.replace('%1', String(n + 1)))
+    );
   });
 
   it('has all texts, and no others', () => {

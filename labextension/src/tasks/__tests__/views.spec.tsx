@@ -281,6 +281,7 @@ describe('the form', () => {
     };
     const follower = {
       changed,
+      hasNotebook: source !== null,
       get place() {
         return place();
       },

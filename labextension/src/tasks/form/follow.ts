@@ -65,6 +65,11 @@ export class Follower {
     return this._place;
   }
 
+  /** Whether there is a notebook, whatever the cursor stands in. */
+  get hasNotebook(): boolean {
+    return this._hasNotebook;
+  }
+
   /** Whether somebody wants to know. */
   set wanted(wanted: boolean) {
     if (wanted !== this._wanted) {
@@ -144,7 +149,10 @@ export class Follower {
       this._place = { panel, cell, source, call: callAt(calls, source, offset), scope };
     }
     const now = this._place;
+    const had = this._hasNotebook;
+    this._hasNotebook = panel !== null;
     const same =
+      had === this._hasNotebook &&
       former?.cell === now?.cell &&
       former?.source === now?.source &&
       former?.scope === now?.scope &&
@@ -158,6 +166,7 @@ export class Follower {
   private readonly _scopes = new WeakMap<NotebookPanel, Scopes>();
   private _place: IPlace | null = null;
   private _cell: Cell | null = null;
+  private _hasNotebook = false;
   private _wanted = false;
   private _timer: ReturnType<typeof setTimeout> | undefined;
 }

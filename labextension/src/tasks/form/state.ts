@@ -51,7 +51,7 @@ export class FormState {
   }
 
   get hasNotebook(): boolean {
-    return this._follower.place !== null;
+    return this._follower.hasNotebook;
   }
 
   get readOnly(): boolean {
