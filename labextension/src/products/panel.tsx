@@ -396,9 +396,9 @@ function ProductLine(props: ILineProps & { product: IProduct; stored: number; is
   const { path, versions, present, bytes } = product;
   const tasks = versions.map(({ task }) => task);
   const part = bytes !== null && stored > 0 ? bytes / stored : null;
-  const state = present
-    ? trans.__('now: %1, %2', maker(present, trans), when(present.created))
-    : trans.__('not there now');
+  const now = present && trans.__('%1, %2', maker(present, trans), when(present.created));
+  const state = now === null ? trans.__('not there now') : versions.length > 1 ? trans.__('now: %1', now) : now;
+  const told = `${trans._n('%1 version', '%1 versions', versions.length)} · ${state}`;
   return (
     <div
       id={props.id}
@@ -407,16 +407,14 @@ function ProductLine(props: ILineProps & { product: IProduct; stored: number; is
       aria-expanded={isOpen}
       aria-selected={props.isSelected}
       className="jp-casa-product"
-      title={path}
+      title={`${path}\n${told}`}
       onClick={props.onClick}
       onContextMenu={props.onContextMenu}
     >
       <span className="jp-casa-products-icon" data-icon={isOpen ? 'open' : 'closed'} aria-hidden="true" />
       <span className="jp-casa-product-name">{path}</span>
       <span className="jp-casa-product-kind">{kindOf(path, tasks)}</span>
-      <span className="jp-casa-product-sub">
-        {trans._n('%1 version', '%1 versions', versions.length)} · {state}
-      </span>
+      <span className="jp-casa-product-sub">{told}</span>
       <span className="jp-casa-product-size">
         {size(present?.bytes ?? versions[0]?.bytes ?? 0)}
         {part !== null && (

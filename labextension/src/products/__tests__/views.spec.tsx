@@ -258,6 +258,7 @@ async function comparison(of: Partial<DifferencesServer> = {}) {
       versions: () => Promise.resolve(versions()),
       compare: () => Promise.resolve(NO_FILES),
       compareData: () => Promise.resolve(OTHER),
+      task: () => Promise.reject(new Error('not known')),
       ...of
     },
     { path: 'work', before: 'm1', after: 'm3' }
