@@ -384,6 +384,52 @@ for (const [what, answer, text] of [
   });
 }
 
+test('what is listed stays, whatever becomes of the notebook and the server', async ({ page, tmpPath }) => {
+  // A notebook that cannot be written.
+  await page.route('**/api/contents/**/reading.ipynb?*', async route => {
+    const answer = await route.fetch();
+    if (route.request().method() === 'GET' && answer.ok()) {
+      await route.fulfill({ response: answer, json: { ...(await answer.json()), writable: false } });
+    } else {
+      await route.fulfill({ response: answer });
+    }
+  });
+  const path = `${tmpPath}/reading.ipynb`;
+  await openNotebook(page, path, 'casa', ["open('model.txt', 'w').write('5 Jy')", "print(open('model.txt').read())"]);
+  await kernelStarted(page);
+  await showPanel(page);
+  await expect(page.locator(PANEL)).toContainText('Nothing is remembered in this folder yet');
+  await rerun(page, 2);
+  await expect(product(page, 'model.txt')).toContainText('1 version', { timeout: 30_000 });
+  await expect(page.locator('.jp-casa-products-used')).toContainText(/ of .*B/);
+  await page.screenshot({ path: 'test-results/products-read-only.png' });
+
+  // A server that goes away, and comes back.
+  await page.route(`${API}/**`, route => route.abort());
+  await page.getByRole('button', { name: 'Look again' }).click();
+  await expect(said(page)).toContainText('The server cannot be reached.');
+  await expect(product(page, 'model.txt')).toBeVisible();
+  await product(page, 'model.txt').click();
+  await page.locator('.jp-casa-version').click();
+  await page.locator('.jp-casa-products-details').getByRole('button', { name: 'Restore as…' }).click();
+  await page.locator('.jp-Dialog button.jp-mod-accept').click();
+  await expect(said(page)).toContainText('The server cannot be reached.');
+  await page.screenshot({ path: 'test-results/products-went-offline.png' });
+  await accessible(page, PANEL);
+  await page.unroute(`${API}/**`);
+  await page.locator('.jp-casa-products-details').getByRole('button', { name: 'Restore as…' }).click();
+  await page.locator('.jp-Dialog button.jp-mod-accept').click();
+  await expect(said(page)).toContainText('model-v1.txt is as', { timeout: 30_000 });
+
+  // A notebook that is closed: the file browser is in its folder, where the tests begin.
+  await page.evaluate(() => {
+    window.jupyterapp.shell.currentWidget?.dispose();
+  });
+  await expect(page.locator('.jp-NotebookPanel')).toHaveCount(0);
+  await showPanel(page);
+  await expect(product(page, 'model.txt')).toBeVisible();
+});
+
 test('without a notebook the folder of the file browser is shown', async ({ page, tmpPath }) => {
   await page.filebrowser.openDirectory(tmpPath);
   await showPanel(page);

@@ -81,7 +81,7 @@ export function ProductsPanel(props: IPanelProps): ReactElement {
       <Head model={model} trans={trans} />
       {model.state !== 'empty' && model.store !== null && <StoreUse model={model} actions={actions} trans={trans} />}
       <Said model={model} trans={trans} />
-      {model.state === 'empty' && (
+      {(model.state === 'empty' || (model.state === 'ready' && !model.products.length)) && (
         <p className="jp-casa-products-empty">
           {trans.__('Nothing is remembered in this folder yet. What CASA tasks read and make in its notebooks appears here.')}
         </p>
@@ -524,7 +524,7 @@ function Details(props: Omit<IPanelProps, 'onChoice'> & { choice: IChoice }): Re
   const lines = [
     version.task !== null
       ? trans.__('Made by %1, %2.', version.task, when(version.created))
-      : trans.__('First seen %1: raw data, or changed outside of notebooks.', when(version.created)),
+      : trans.__('First seen %1: raw data, or not written by a task.', when(version.created)),
     version.present ? trans.__('It is what lies there now.') : '',
     version.also.length ? trans.__('It lies at %1, too.', listed(version.also, trans)) : '',
     version.alone === null

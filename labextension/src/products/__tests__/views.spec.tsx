@@ -194,6 +194,12 @@ it.each([
     'Nothing is remembered in this folder yet.'
   ],
   [
+    'a kernel, and nothing remembered',
+    'work',
+    { versions: () => Promise.resolve(versions([])) },
+    'Nothing is remembered in this folder yet.'
+  ],
+  [
     'no server',
     'work',
     { versions: () => Promise.reject(new CasaServerError('offline', 'x')) },
