@@ -103,8 +103,10 @@ test('the graph follows edits and runs', async ({ page, tmpPath }) => {
 test('it is drawn by cells, with products, and by sections', async ({ page, tmpPath }) => {
   await openStory(page, `${tmpPath}/levels.ipynb`);
   await level(page, 'Products').click();
-  await expect(nodes(page).filter({ hasText: 'model.txt' })).toHaveCount(2);
-  await expect(nodes(page).filter({ hasText: 'left.txt' })).toHaveAttribute('data-role', 'final');
+  const products = graph(page).locator('.jp-casa-graph-node[data-kind="product"]');
+  await expect(products).toHaveCount(3);
+  await expect(products.filter({ hasText: 'model.txt' })).toHaveCount(2);
+  await expect(products.filter({ hasText: 'left.txt' })).toHaveAttribute('data-role', 'final');
   await expect(nodes(page)).toHaveCount(8);
   await page.screenshot({ path: 'test-results/graph-products.png' });
 
@@ -183,6 +185,7 @@ test('all of it is done with the keyboard', async ({ page, tmpPath }) => {
   await page.locator('.jp-Notebook').first().focus();
   await page.keyboard.press('Control+Alt+g');
   await expect(nodes(page).and(page.locator(':focus'))).toHaveCount(1);
+  await expect(graph(page)).toHaveCount(1); // the one that was open
   await page.keyboard.press('Home');
   await expect(node(page, 'c:c0')).toBeFocused();
   await expect(page.getByRole('tooltip')).toContainText('Cell 1');
@@ -362,12 +365,16 @@ test('of 2,000 cells it is drawn, too', async ({ page, tmpPath }) => {
 test('where there is nothing to be drawn, it says why', async ({ page, tmpPath }) => {
   await show(page);
   await expect(said(page)).toContainText('Open a notebook with the kernel CASA');
+  // where there was no notebook to be beside, notebooks are opened in front of the graph
   await openNotebook(page, `${tmpPath}/python.ipynb`, 'python3', ['a = 1']);
+  await show(page);
   await expect(said(page)).toContainText('The kernel of python.ipynb is not CASA');
   await openNotebook(page, `${tmpPath}/empty.ipynb`, 'casa', []);
+  await show(page);
   await expect(said(page)).toHaveText('The notebook has no cells with code yet.');
   await page.screenshot({ path: 'test-results/graph-empty.png' });
   await openNotebook(page, `${tmpPath}/one.ipynb`, 'casa', ['a = 1']);
+  await show(page);
   await expect(nodes(page)).toHaveCount(1);
   await expect(said(page)).toBeHidden();
 });

@@ -31,7 +31,7 @@ export async function openNotebook(
   };
   await page.contents.uploadContent(JSON.stringify(notebook), 'text', path);
   await page.notebook.openByPath(path);
-  await page.notebook.activate(path);
+  await page.notebook.activate(path.split('/').pop() ?? '');
 }
 
 /** Ends all kernels. One that is just starting is waited for: JupyterLab complains of what it had asked it. */
@@ -42,4 +42,13 @@ export async function endKernels(page: IJupyterLabPageFixture) {
     return status === 'idle' || status === 'busy';
   });
   await page.evaluate(() => window.jupyterapp.serviceManager.sessions.shutdownAll());
+}
+
+/** Waits until the notebook in front has its kernel. */
+export async function kernelStarted(page: IJupyterLabPageFixture) {
+  await page.waitForFunction(() => {
+    const panel = window.jupyterapp.shell.currentWidget as { sessionContext?: ISessionContext } | null;
+    const status = panel?.sessionContext?.session?.kernel?.status;
+    return status === 'idle' || status === 'busy';
+  });
 }

@@ -1,6 +1,6 @@
 import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
 import type { JupyterFrontEnd } from '@jupyterlab/application';
-import { endKernels, openNotebook } from './helpers';
+import { endKernels, kernelStarted, openNotebook } from './helpers';
 
 declare global {
   interface Window {
@@ -33,7 +33,7 @@ test.beforeEach(({ page }) => {
       complaints.push(message.text());
     }
   });
-  page.on('pageerror', error => complaints.push(error.message));
+  page.on('pageerror', error => complaints.push(error.stack ?? error.message));
 });
 test.afterEach(async ({ page }) => {
   await endKernels(page);
@@ -45,7 +45,7 @@ interface IReloads {
 }
 
 const PANEL = '.jp-casa-products-panel';
-const COMPARISON = '.jp-casa-versions-panel:not(.lm-mod-hidden)';
+const COMPARISON = '.jp-MainAreaWidget:not(.lm-mod-hidden) > .jp-casa-versions-panel';
 const product = (page: IJupyterLabPageFixture, name: string) =>
   page.locator('.jp-casa-product').filter({ has: page.locator('.jp-casa-product-name', { hasText: name }) });
 const makers = (page: IJupyterLabPageFixture) => page.locator('.jp-casa-version-maker');
@@ -125,6 +125,7 @@ test('the launcher begins the tutorial, and never overwrites it', async ({ page,
 
   // Who has changed it, and comes again, is asked.
   const changed = '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}';
+  await kernelStarted(page); // JupyterLab complains of one that starts for a notebook which is closed
   await page.notebook.save(); // else it is asked whether to
   await execute(page, 'application:close-all');
   await page.contents.uploadContent(changed, 'text', `${tmpPath}/NGC5921.ipynb`);
@@ -146,6 +147,7 @@ test('the launcher begins the tutorial, and never overwrites it', async ({ page,
       timeout: 30_000
     }
   );
+  await kernelStarted(page);
 });
 
 test('versions are listed, compared, and brought back', async ({ page, tmpPath }) => {
@@ -218,7 +220,7 @@ test('versions are listed, compared, and brought back', async ({ page, tmpPath }
   await expect(page.locator('.jp-DirListing-item.jp-mod-selected')).toContainText('ngc5921.ms');
 
   // Images: what another niter has changed.
-  await page.notebook.activate(path);
+  await page.notebook.activate('imaging.ipynb');
   await page.notebook.setCell(3, 'code', REDUCTION(100)[2] as string);
   await rerun(page, 3);
   await showPanel(page);
@@ -231,7 +233,7 @@ test('versions are listed, compared, and brought back', async ({ page, tmpPath }
   await accessibleInAllThemes(page, COMPARISON, 'images');
 
   // What was open is there again.
-  await page.notebook.activate(path);
+  await page.notebook.activate('imaging.ipynb');
   await page.notebook.save();
   await page.waitForTimeout(1500); // JupyterLab keeps its layout a moment later
   await (page as unknown as IReloads).reload({ waitForIsReady: false });
@@ -381,6 +383,52 @@ for (const [what, answer, text] of [
     await accessible(page, PANEL);
   });
 }
+
+test('what is listed stays, whatever becomes of the notebook and the server', async ({ page, tmpPath }) => {
+  // A notebook that cannot be written.
+  await page.route('**/api/contents/**/reading.ipynb?*', async route => {
+    const answer = await route.fetch();
+    if (route.request().method() === 'GET' && answer.ok()) {
+      await route.fulfill({ response: answer, json: { ...(await answer.json()), writable: false } });
+    } else {
+      await route.fulfill({ response: answer });
+    }
+  });
+  const path = `${tmpPath}/reading.ipynb`;
+  await openNotebook(page, path, 'casa', ["open('model.txt', 'w').write('5 Jy')", "print(open('model.txt').read())"]);
+  await kernelStarted(page);
+  await showPanel(page);
+  await expect(page.locator(PANEL)).toContainText('Nothing is remembered in this folder yet');
+  await rerun(page, 2);
+  await expect(product(page, 'model.txt')).toContainText('1 version', { timeout: 30_000 });
+  await expect(page.locator('.jp-casa-products-used')).toContainText(/ of .*B/);
+  await page.screenshot({ path: 'test-results/products-read-only.png' });
+
+  // A server that goes away, and comes back.
+  await page.route(`${API}/**`, route => route.abort());
+  await page.getByRole('button', { name: 'Look again' }).click();
+  await expect(said(page)).toContainText('The server cannot be reached.');
+  await expect(product(page, 'model.txt')).toBeVisible();
+  await product(page, 'model.txt').click();
+  await page.locator('.jp-casa-version').click();
+  await page.locator('.jp-casa-products-details').getByRole('button', { name: 'Restore as…' }).click();
+  await page.locator('.jp-Dialog button.jp-mod-accept').click();
+  await expect(said(page)).toContainText('The server cannot be reached.');
+  await page.screenshot({ path: 'test-results/products-went-offline.png' });
+  await accessible(page, PANEL);
+  await page.unroute(`${API}/**`);
+  await page.locator('.jp-casa-products-details').getByRole('button', { name: 'Restore as…' }).click();
+  await page.locator('.jp-Dialog button.jp-mod-accept').click();
+  await expect(said(page)).toContainText('model-v1.txt is as', { timeout: 30_000 });
+
+  // A notebook that is closed: the file browser is in its folder, where the tests begin.
+  await page.evaluate(() => {
+    window.jupyterapp.shell.currentWidget?.dispose();
+  });
+  await expect(page.locator('.jp-NotebookPanel')).toHaveCount(0);
+  await showPanel(page);
+  await expect(product(page, 'model.txt')).toBeVisible();
+});
 
 test('without a notebook the folder of the file browser is shown', async ({ page, tmpPath }) => {
   await page.filebrowser.openDirectory(tmpPath);

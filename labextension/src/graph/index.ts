@@ -99,10 +99,11 @@ class Graph {
   }
 
   private async _show(): Promise<void> {
-    this._opening ??= this._open().finally(() => {
-      this._opening = null;
-    });
-    const panel = this._panel ?? (await this._opening);
+    const open = () =>
+      (this._opening ??= this._open().finally(() => {
+        this._opening = null;
+      }));
+    const panel = this._panel ?? (await open());
     this._app.shell.activateById(panel.id);
   }
 
@@ -168,20 +169,28 @@ class Graph {
       panel.refresh();
     };
     const onCasa = (_: unknown, of: NotebookPanel) => {
-      if (of === this._tracker.currentWidget) {
+      if (of === this._tracker.currentWidget && !panel.isDisposed) {
         follow();
       }
+    };
+    const onCurrent = (_: unknown, current: NotebookPanel | null) => {
+      follow();
+      // which kernel it wants is known when it has been read
+      void current?.context.ready.then(() => {
+        onCasa(null, current);
+      });
     };
     const onCell = () => {
       state.active = this._tracker.activeCell?.model.id ?? null;
     };
-    this._tracker.currentChanged.connect(follow);
+    this._tracker.currentChanged.connect(onCurrent);
     this._casa.changed.connect(onCasa);
     this._tracker.activeCellChanged.connect(onCell);
     this._server.state.changed.connect(follow);
     onCell();
+    onCurrent(null, this._tracker.currentWidget);
     panel.disposed.connect(() => {
-      this._tracker.currentChanged.disconnect(follow);
+      this._tracker.currentChanged.disconnect(onCurrent);
       this._casa.changed.disconnect(onCasa);
       this._tracker.activeCellChanged.disconnect(onCell);
       this._server.state.changed.disconnect(follow);

@@ -78,7 +78,7 @@ export function CollectionPreview({ server, path, onBudget, trans }: IPreviewPro
         )}
       </p>
       <div className="jp-casa-collect-budget">
-        <label htmlFor={id}>{trans.__('Disk that versions may take')}</label>
+        <label htmlFor={id}>{trans.__('Disk that versions may take, in GB')}</label>
         <input
           id={id}
           type="text"
@@ -91,7 +91,6 @@ export function CollectionPreview({ server, path, onBudget, trans }: IPreviewPro
             setText(event.target.value);
           }}
         />
-        <span>{trans.__('GB')}</span>
       </div>
       <div id={`${id}-said`} role="status" className="jp-casa-collect-said">
         {budget === null ? (

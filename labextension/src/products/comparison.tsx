@@ -162,10 +162,10 @@ function Part<T>({ title, answer, wait, children, trans }: IPartProps<T>): React
 // -- calls --------------------------------------------------------------------------------------------------------
 
 function Calls({ differences, trans }: IComparisonProps): ReactElement {
-  const { before, after, versions } = differences;
+  const { before, after, tasks, versions } = differences;
   const [all, setAll] = useState(false);
   const id = useId();
-  const rows = parameterRows(before.value, after.value);
+  const rows = parameterRows(before.value, after.value, tasks.value ?? []);
   const differing = rows.filter(row => row.differs);
   const shown = all ? rows : differing;
   const equal = rows.length - differing.length;
@@ -207,7 +207,13 @@ function Calls({ differences, trans }: IComparisonProps): ReactElement {
             {shown.map(row => (
               <tr key={row.name} data-differs={row.differs}>
                 <th scope="row">
-                  <Mark differs={row.differs} trans={trans} />
+                  {row.differs || (row.before !== undefined && row.after !== undefined) ? (
+                    <Mark differs={row.differs} trans={trans} />
+                  ) : (
+                    <span className="jp-casa-versions-mark" title={trans.__('as it is by default')}>
+                      ·
+                    </span>
+                  )}
                   <code>{row.name}</code>
                 </th>
                 <td>{cell(row.before)}</td>
@@ -244,8 +250,10 @@ function Calls({ differences, trans }: IComparisonProps): ReactElement {
           }}
         >
           {all
-            ? trans.__('Hide what is equal')
-            : trans._n('Show %1 parameter that is equal', 'Show %1 parameters that are equal', equal)}
+            ? trans.__('Show only what differs')
+            : tasks.value?.length
+              ? trans._n('Show %1 more parameter', 'Show %1 more parameters', equal)
+              : trans._n('Show %1 parameter that is equal', 'Show %1 parameters that are equal', equal)}
         </button>
       )}
     </section>

@@ -1,11 +1,11 @@
 /** How two versions of a product differ: what made them, their files, their data. */
 import { type ISignal, Signal } from '@lumino/signaling';
 import type { CasaServer } from '../server/client';
-import type { IDataDifference, IDifference, IVersion, IVersionSummary, Json } from '../server/types';
+import type { IDataDifference, IDifference, ITask, IVersion, IVersionSummary, Json } from '../server/types';
 import { same } from '../tasks/form/literal';
 
 /** The part of the server that is needed. */
-export type DifferencesServer = Pick<CasaServer, 'version' | 'versions' | 'compare' | 'compareData'>;
+export type DifferencesServer = Pick<CasaServer, 'version' | 'versions' | 'compare' | 'compareData' | 'task'>;
 
 /** What is compared. */
 export interface IPair {
@@ -21,6 +21,7 @@ export interface IParameterRow {
   /** Undefined: the call has no such parameter. */
   before: Json | undefined;
   after: Json | undefined;
+  /** Of a parameter that one call has: whether it is not as it is by default. */
   differs: boolean;
 }
 
@@ -30,12 +31,32 @@ export interface IAnswer<T> {
   error: unknown;
 }
 
-/** The parameters of two calls side by side: those that differ first, each group as the calls have them. */
-export function parameterRows(before: IVersion | null, after: IVersion | null): IParameterRow[] {
+/**
+ * The parameters of two calls side by side: those that differ first, each group as the calls have them.
+ *
+ * @param before - The one.
+ * @param after - The other.
+ * @param tasks - What is known of their tasks: calls of two tasks have little in common, and much is as it is by default.
+ */
+export function parameterRows(
+  before: IVersion | null,
+  after: IVersion | null,
+  tasks: readonly ITask[] = []
+): IParameterRow[] {
+  const isDefault = (of: IVersion | null, name: string, value: Json | undefined) => {
+    const task = tasks.find(known => known.name === of?.call?.task);
+    const plain = task?.parameters.filter(parameter => parameter.name === name).map(parameter => parameter.default) ?? [];
+    const under = task?.conditions.flatMap(({ defaults }) => (name in defaults ? [defaults[name] as Json] : [])) ?? [];
+    return value === undefined || [...plain, ...under].some(known => same(known, value));
+  };
   const [one, other] = [before?.call?.arguments ?? {}, after?.call?.arguments ?? {}];
   const rows = [...new Set([...Object.keys(other), ...Object.keys(one)])].map((name): IParameterRow => {
     const [was, is] = [one[name], other[name]];
-    return { name, before: was, after: is, differs: was === undefined || is === undefined ? was !== is : !same(was, is) };
+    const differs =
+      was === undefined || is === undefined
+        ? !isDefault(before, name, was) || !isDefault(after, name, is)
+        : !same(was, is);
+    return { name, before: was, after: is, differs };
   });
   return [...rows.filter(row => row.differs), ...rows.filter(row => !row.differs)];
 }
@@ -82,6 +103,8 @@ export class Differences {
   versions: IAnswer<readonly IVersionSummary[]> = waiting();
   before: IAnswer<IVersion> = waiting();
   after: IAnswer<IVersion> = waiting();
+  /** What their tasks are, if they are two. */
+  tasks: IAnswer<readonly ITask[]> = waiting();
   files: IAnswer<IDifference> = waiting();
   data: IAnswer<IDataDifference> = waiting();
 
@@ -93,7 +116,7 @@ export class Differences {
   private async _load(): Promise<void> {
     const pair = this._pair;
     const { path, before, after } = pair;
-    const ask = async <K extends 'versions' | 'before' | 'after' | 'files' | 'data'>(
+    const ask = async <K extends 'versions' | 'before' | 'after' | 'tasks' | 'files' | 'data'>(
       what: K,
       question: Promise<NonNullable<this[K]['value']>>
     ) => {
@@ -109,12 +132,22 @@ export class Differences {
       }
     };
     this.before = this.after = waiting();
+    this.tasks = waiting();
     this.files = waiting();
     this.data = waiting();
     this._changed.emit();
+    const both = [this._server.version(before, path), this._server.version(after, path)] as const;
     await Promise.all([
-      ask('before', this._server.version(before, path)),
-      ask('after', this._server.version(after, path)),
+      ask('before', both[0]),
+      ask('after', both[1]),
+      ask(
+        'tasks',
+        Promise.all(both).then(([{ call: one }, { call: other }]) =>
+          one && other && one.task !== other.task
+            ? Promise.all([this._server.task(one.task), this._server.task(other.task)])
+            : []
+        )
+      ),
       ask(
         'versions',
         this._server.versions(path).then(({ versions }) => versions)

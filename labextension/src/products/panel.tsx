@@ -81,7 +81,7 @@ export function ProductsPanel(props: IPanelProps): ReactElement {
       <Head model={model} trans={trans} />
       {model.state !== 'empty' && model.store !== null && <StoreUse model={model} actions={actions} trans={trans} />}
       <Said model={model} trans={trans} />
-      {model.state === 'empty' && (
+      {(model.state === 'empty' || (model.state === 'ready' && !model.products.length)) && (
         <p className="jp-casa-products-empty">
           {trans.__('Nothing is remembered in this folder yet. What CASA tasks read and make in its notebooks appears here.')}
         </p>
@@ -396,9 +396,9 @@ function ProductLine(props: ILineProps & { product: IProduct; stored: number; is
   const { path, versions, present, bytes } = product;
   const tasks = versions.map(({ task }) => task);
   const part = bytes !== null && stored > 0 ? bytes / stored : null;
-  const state = present
-    ? trans.__('now: %1, %2', maker(present, trans), when(present.created))
-    : trans.__('not there now');
+  const now = present && trans.__('%1, %2', maker(present, trans), when(present.created));
+  const state = now === null ? trans.__('not there now') : versions.length > 1 ? trans.__('now: %1', now) : now;
+  const told = `${trans._n('%1 version', '%1 versions', versions.length)} · ${state}`;
   return (
     <div
       id={props.id}
@@ -407,16 +407,14 @@ function ProductLine(props: ILineProps & { product: IProduct; stored: number; is
       aria-expanded={isOpen}
       aria-selected={props.isSelected}
       className="jp-casa-product"
-      title={path}
+      title={`${path}\n${told}`}
       onClick={props.onClick}
       onContextMenu={props.onContextMenu}
     >
       <span className="jp-casa-products-icon" data-icon={isOpen ? 'open' : 'closed'} aria-hidden="true" />
       <span className="jp-casa-product-name">{path}</span>
       <span className="jp-casa-product-kind">{kindOf(path, tasks)}</span>
-      <span className="jp-casa-product-sub">
-        {trans._n('%1 version', '%1 versions', versions.length)} · {state}
-      </span>
+      <span className="jp-casa-product-sub">{told}</span>
       <span className="jp-casa-product-size">
         {size(present?.bytes ?? versions[0]?.bytes ?? 0)}
         {part !== null && (
@@ -526,7 +524,7 @@ function Details(props: Omit<IPanelProps, 'onChoice'> & { choice: IChoice }): Re
   const lines = [
     version.task !== null
       ? trans.__('Made by %1, %2.', version.task, when(version.created))
-      : trans.__('First seen %1: raw data, or changed outside of notebooks.', when(version.created)),
+      : trans.__('First seen %1: raw data, or not written by a task.', when(version.created)),
     version.present ? trans.__('It is what lies there now.') : '',
     version.also.length ? trans.__('It lies at %1, too.', listed(version.also, trans)) : '',
     version.alone === null

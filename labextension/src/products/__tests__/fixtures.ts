@@ -1,5 +1,5 @@
 /** What the tests of data products share. */
-import type { IShares, IStore, IVersion, IVersions, IVersionSummary } from '../../server/types';
+import type { IParameter, IShares, IStore, ITask, IVersion, IVersions, IVersionSummary, Json } from '../../server/types';
 
 /** A version that is like others but in this. */
 export const version = (id: string, path: string, of: Partial<IVersionSummary> = {}): IVersionSummary => ({
@@ -74,4 +74,21 @@ export const made = (id: string, of: Partial<IVersion> = {}): IVersion => ({
   kept: true,
   call: null,
   ...of
+});
+
+/** A task with these defaults, and others while something is so. */
+export const task = (name: string, defaults: { [name: string]: Json }, under: { [name: string]: Json } = {}): ITask => ({
+  schema: 1,
+  version: '6.7.0.31',
+  name,
+  package: 'casatasks',
+  summary: '',
+  categories: [],
+  parameters: Object.entries(defaults).map(
+    ([of, value]) => ({ name: of, default: value }) as IParameter // nothing else is looked at
+  ),
+  conditions: [{ parameter: 'mode', equals: true, value: 'clip', defaults: under }],
+  docs: [],
+  example: [],
+  effects: {} as ITask['effects']
 });

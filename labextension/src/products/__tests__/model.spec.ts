@@ -1,11 +1,11 @@
 import { CasaServerError } from '../../server/client';
 import type { CasaEvent } from '../../server/events';
-import type { IRestored } from '../../server/types';
+import type { IRestored, ITask } from '../../server/types';
 import { budgetOf } from '../collect';
 import { Differences, inputRows, parameterRows } from '../differences';
 import { directory, ProductsModel, type ProductsServer } from '../model';
 import { placeOf } from '../place';
-import { call, made, ROWS, SHARES, STORE, versions } from './fixtures';
+import { call, made, ROWS, SHARES, STORE, task, versions } from './fixtures';
 
 const restored = (of: Partial<IRestored> = {}): IRestored => ({
   schema: 1,
@@ -234,6 +234,41 @@ describe('two calls', () => {
     expect(parameterRows(made('1'), null)).toEqual([]);
   });
 
+  it('of two tasks have little in common: what is as by default says nothing', async () => {
+    const importuvfits = task('importuvfits', { vis: '', antnamescheme: 'old' });
+    const flagdata = task('flagdata', { vis: '', mode: 'manual', antenna: '', clipminmax: [] }, { clipminmax: [0, 1] });
+    const before = made('1', { call: call('importuvfits', { arguments: { vis: 'a.ms', antnamescheme: 'old' } }) });
+    const after = made('2', {
+      call: call('flagdata', { arguments: { vis: 'a.ms', mode: 'manual', antenna: '3', clipminmax: [0, 1], new: 1 } })
+    });
+    const differing = (tasks: ITask[]) =>
+      parameterRows(before, after, tasks).flatMap(({ name, differs }) => (differs ? [name] : []));
+    expect(differing([importuvfits, flagdata])).toEqual(['antenna', 'new']);
+    expect(differing([])).toEqual(['mode', 'antenna', 'clipminmax', 'new', 'antnamescheme']);
+
+    const asked: string[] = [];
+    const nothing = () => new Promise<never>(() => undefined);
+    const differences = new Differences(
+      {
+        version: id => Promise.resolve(id === '1' ? before : after),
+        versions: nothing,
+        compare: nothing,
+        compareData: nothing,
+        task: name => {
+          asked.push(name);
+          return Promise.resolve(name === 'flagdata' ? flagdata : importuvfits);
+        }
+      },
+      { path: 'w', before: '1', after: '2' }
+    );
+    await settled();
+    expect(differences.tasks.value).toEqual([importuvfits, flagdata]);
+    differences.pair = { path: 'w', before: '2', after: '2' };
+    await settled();
+    expect(differences.tasks.value).toEqual([]);
+    expect(asked).toEqual(['importuvfits', 'flagdata']); // those of one task need not be known
+  });
+
   it('read products in other states', () => {
     const before = made('1', { call: call('tclean', { inputs: { 'a.ms': 'm1', 'b.ms': 'x' } }) });
     const after = made('2', { call: call('tclean', { inputs: { 'a.ms': 'm2', 'b.ms': 'x', 'c.mask': 'y' } }) });
@@ -248,7 +283,7 @@ describe('two calls', () => {
     const ask = (name: string) => (...given: string[]) =>
       new Promise<never>(resolve => answers.set(`${name} ${given.join(' ')}`, resolve as (value: unknown) => void));
     const differences = new Differences(
-      { version: ask('version'), versions: ask('versions'), compare: ask('compare'), compareData: ask('data') },
+      { version: ask('version'), versions: ask('versions'), compare: ask('compare'), compareData: ask('data'), task: ask('task') },
       { path: 'w', before: '1', after: '2' }
     );
     answers.get('version 1 w')?.(made('1'));
@@ -268,7 +303,7 @@ describe('two calls', () => {
     const gone = new CasaServerError('refused', 'there is no version 1', 404);
     const fails = () => Promise.reject(gone);
     const differences = new Differences(
-      { version: fails, versions: fails, compare: fails, compareData: fails },
+      { version: fails, versions: fails, compare: fails, compareData: fails, task: fails },
       { path: 'w', before: '1', after: '2' }
     );
     await settled();

@@ -194,6 +194,12 @@ it.each([
     'Nothing is remembered in this folder yet.'
   ],
   [
+    'a kernel, and nothing remembered',
+    'work',
+    { versions: () => Promise.resolve(versions([])) },
+    'Nothing is remembered in this folder yet.'
+  ],
+  [
     'no server',
     'work',
     { versions: () => Promise.reject(new CasaServerError('offline', 'x')) },
@@ -258,6 +264,7 @@ async function comparison(of: Partial<DifferencesServer> = {}) {
       versions: () => Promise.resolve(versions()),
       compare: () => Promise.resolve(NO_FILES),
       compareData: () => Promise.resolve(OTHER),
+      task: () => Promise.reject(new Error('not known')),
       ...of
     },
     { path: 'work', before: 'm1', after: 'm3' }
