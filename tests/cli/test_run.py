@@ -297,7 +297,7 @@ def test_ctrl_c_stops_the_kernel_and_keeps_what_was_done(workspace: Path, enviro
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert actions(json.loads(out)) == {"import": "executed", "slow": "failed", "after": "skipped"}
     notebook = nbformat.read(workspace / "out.ipynb", as_version=4)

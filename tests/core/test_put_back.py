@@ -153,6 +153,22 @@ def test_a_walk_that_is_interrupted_leaves_what_is_to_be_made_anew(session: Sess
     assert changed == {"img", "a"}, "the image is made anew, the data are flagged anew; the map is that from before"
 
 
+def test_what_a_walk_saves_is_what_the_cells_took_and_what_their_restored_calls_had_taken(
+    session: Session, tmp_path: Path
+) -> None:
+    failed = "try:\n    split(vis='none.ms', outputvis='x.ms')\nexcept Exception:\n    pass"
+    text = f"{failed}\n{TEXTS['import']}\nflagdata(vis='a.ms', field='7')"
+    execute(session, "import", text)
+    run = session.workspace.ledger.last_cell_run("import")
+    assert run is not None and [call.action for call in run.calls] == ["failed", "restored", "ran"]
+    assert run.calls[1].key is not None
+    record = session.workspace.ledger.call(run.calls[1].key)
+    walk = Rerun(tmp_path, "nb.ipynb", [CellSource("import", 0, text, None)], fake_settings())
+    assert [step.action for step in walk.steps()] == ["restore"]
+    walk.close()
+    assert record is not None and record.seconds > 0 and walk.saved_s == run.seconds + record.seconds
+
+
 def test_what_calls_have_made_before_stays(session: Session, tmp_path: Path) -> None:
     before = contents(tmp_path)
     text = "flagdata(vis='a.ms', field='2')\ntclean(vis='a.ms', imagename='map', niter=8)"

@@ -38,7 +38,7 @@ os._exit(result)
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -96,7 +96,7 @@ def test_this_machine_allows_what_the_other_tests_look_at() -> None:
 @pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", -9), ("kill -6 $$", -6)])
 def test_the_end_of_the_program_is_told(start: Start, level: str, script: str, code: int, tmp_path: Path) -> None:
     process = start("/bin/sh", "-c", script, level=level)
-    assert process.wait(30) == code
+    assert process.wait(60) == code
     assert not (tmp_path / "place").exists()
 
 
@@ -105,7 +105,7 @@ def test_the_end_is_told_before_a_helper_has_gone(start: Start, level: str) -> N
     process = start("/bin/sh", "-c", "setsid sleep 1000 & exit 0", level=level)
     assert lines[process.pid].recv(1) == b"\n"
     assert process.poll() is None
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
 
 
 def test_a_program_that_is_not_there(start: Start) -> None:
@@ -119,7 +119,7 @@ def test_all_ends_when_the_owner_goes(start: Start, level: str, tmp_path: Path) 
     process = start("/bin/sh", "-c", script, level=level)
     assert process.stdout is not None and process.stdout.readline() == b"started\n"
     lines[process.pid].close()
-    assert process.wait(30) == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
     if level == "all namespaces":
         assert eventually(lambda: not processes_with(mark))
     else:  # without, only what the program does not detach
@@ -165,7 +165,7 @@ def test_nothing_is_left_of_an_appimage(start: Start, tmp_path: Path, display: D
     assert mount in Path(f"/proc/{program}/mounts").read_text()
     assert (mount in Path("/proc/self/mounts").read_text()) == (level == "no namespace")
     lines[process.pid].close()
-    assert process.wait(30) == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
     assert eventually(lambda: not processes_with(str(tmp_path)))
     assert mount not in Path("/proc/self/mounts").read_text() and not os.path.exists(mount)
 
@@ -179,7 +179,7 @@ def test_a_frozen_helper_is_ended(start: Start, tmp_path: Path, display: Display
     for helper in helpers:
         os.kill(helper, signal.SIGSTOP)
     os.kill(program, signal.SIGKILL)
-    assert process.wait(30) == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
     assert helpers and eventually(lambda: not processes_with(str(tmp_path)))
     assert mount not in Path("/proc/self/mounts").read_text() and not os.path.exists(mount)
 

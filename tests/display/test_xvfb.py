@@ -17,7 +17,7 @@ from casa_recompute.display import Display, DisplayError
 from casa_recompute.runner.worker.x11 import connect_display
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

@@ -193,7 +193,7 @@ def start_kernel(directory: Path, argv: list[str] = ARGV) -> Kernel:
     manager.start_kernel(cwd=str(directory))
     client = manager.client()
     client.start_channels()
-    client.wait_for_ready(timeout=60)
+    client.wait_for_ready(timeout=120)
     return Kernel(manager, client)
 
 

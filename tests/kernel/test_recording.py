@@ -437,7 +437,7 @@ def test_an_interrupted_cell(fresh: Notebook, wait: str) -> None:
     msg = client.session.msg("execute_request", content)
     msg["metadata"] = {"cellId": "a", "casa": {"cells": ["a"], "notebook": "n.ipynb"}}
     client.shell_channel.send(msg)
-    while client.get_iopub_msg(timeout=30)["msg_type"] != "stream":
+    while client.get_iopub_msg(timeout=120)["msg_type"] != "stream":
         pass
     fresh.kernel.manager.interrupt_kernel()
     assert fresh.run("after = 1", "b").outcome == "ok"

@@ -19,7 +19,7 @@ FAKE = Path(__file__).parents[1] / "core" / "fakecasa"
 SLOW = "importuvfits(fitsfile='raw.fits', vis='slow.ms')"
 
 
-def eventually(condition: Callable[[], object], seconds: float = 30) -> bool:
+def eventually(condition: Callable[[], object], seconds: float = 120) -> bool:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

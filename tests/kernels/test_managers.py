@@ -66,7 +66,7 @@ class Server:
         await self.displays.stop()
 
 
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:
+async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 120) -> Any:
     end = time.monotonic() + seconds
     while not (found := await condition()):
         assert time.monotonic() < end

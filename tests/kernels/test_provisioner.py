@@ -63,7 +63,7 @@ def working(manager: KernelManager, client: BlockingKernelClient, space: Path) -
     """Let the kernel run a slow task; its worker."""
     client.execute(SLOW)
     kernel_id = provisioner(manager).kernel_id
-    assert eventually(lambda: call_of(space, kernel_id).get("worker_pid"), 60)
+    assert eventually(lambda: call_of(space, kernel_id).get("worker_pid"))
     worker = call_of(space, kernel_id)["worker_pid"]
     assert isinstance(worker, int)
     return worker
@@ -170,7 +170,7 @@ def test_a_restarted_kernel_keeps_its_worker(kernel: Started, space: Path) -> No
     manager.restart_kernel(now=True)
     client.wait_for_ready(timeout=90)
     second = working(manager, client, space)
-    assert eventually(lambda: gone(first) and not keepers(pid), 40)
+    assert eventually(lambda: gone(first) and not keepers(pid))
     assert not gone(second) and len(keepers(provisioner(manager).pid)) == 1
 
 
@@ -180,13 +180,13 @@ def test_a_killed_server_takes_its_kernels_along(kernelspec: str, space: Path, f
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         kernel_id, pid = server.stdout.readline().split()
-        assert eventually(lambda: call_of(space, kernel_id).get("worker_pid"), 60)
+        assert eventually(lambda: call_of(space, kernel_id).get("worker_pid"))
         worker = call_of(space, kernel_id)["worker_pid"]
         assert isinstance(worker, int)
         if frozen:
             os.kill(int(pid), signal.SIGSTOP)
         server.kill()
-    assert eventually(lambda: gone(int(pid)) and gone(worker) and not keepers(int(pid)), 60)
+    assert eventually(lambda: gone(int(pid)) and gone(worker) and not keepers(int(pid)))
 
 
 def test_a_task_that_takes_too_much_memory_is_ended_and_undone(

@@ -6,7 +6,7 @@ import os
 
 from tests.oracle.trial import Tally
 
-WALKS = int(os.environ.get("ORACLE_WALKS", os.environ.get("ORACLE_EXAMPLES", "100")))
+WALKS = int(os.environ.get("ORACLE_WALKS", os.environ.get("ORACLE_EXAMPLES", "25")))
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "240"))
 SEED = int(os.environ.get("ORACLE_SEED", "4"))
 TALLY = Tally()

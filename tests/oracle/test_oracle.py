@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.oracle.summary import EXAMPLES, SEED, TALLY, WALKED, WALKS
 from tests.oracle.trial import Difference, Story, Tally, Trial, smaller
 
 MINIMAL = 1.10
+KINDS = {"new kernels": TALLY, "a kernel that lives on": WALKED}
 
 
 @pytest.fixture
@@ -99,9 +101,12 @@ def tried(top: Path, number: int, author: Author, tally: Tally) -> None:
     tally.seconds += time.monotonic() - began
 
 
-@pytest.mark.parametrize("tally", [TALLY, WALKED], ids=["new kernels", "a kernel that lives on"])
-def test_not_much_more_is_executed_than_must_be(tally: Tally) -> None:
+@pytest.mark.parametrize(("kind", "tally"), KINDS.items(), ids=KINDS)
+def test_not_much_more_is_executed_than_must_be(
+    kind: str, tally: Tally, record_property: Callable[[str, object], None]
+) -> None:
     """Of the sequences above."""
+    record_property("oracle", f"oracle, {kind}: seed {SEED}, {tally}")
     assert tally.reruns > 0
     assert tally.twice == 0
     assert tally.ratio <= MINIMAL

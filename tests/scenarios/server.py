@@ -20,7 +20,7 @@ import websocket
 from casa_recompute.notebook.outputs import Showing
 
 OURS = "jupyterlab-casa/api"
-_START_S = 60
+_START_S = 120
 _CELL_S = 300
 Cells = Sequence[Mapping[str, Any]]
 
@@ -56,7 +56,7 @@ class Server:
     def close(self) -> None:
         """End it, and with it its kernels."""
         self._process.terminate()
-        self._process.wait(60)
+        self._process.wait(120)
 
     def ask(self, *parts: str, body: Any = None, method: str | None = None, **query: str) -> Any:
         """GET, or POST when there is a body; the JSON that is answered. No answer but a good one is expected."""
@@ -64,7 +64,7 @@ class Server:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data, {"Authorization": f"token {self.token}"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=120) as response:
                 return json.loads(response.read() or "null")
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{url}: {error.code} {error.read()!r}") from error

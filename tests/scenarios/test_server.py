@@ -76,7 +76,7 @@ def test_versions_of_real_products(bench: Bench) -> None:
 
     now = bench.contents()
     answer = bench.server.casa("versions", str(old), "restore", of=bench.directory, body={"to": "former"})
-    assert answer == {"schema": 1, "version": old, "path": "former", "changed": True}
+    assert answer == {"schema": 1, "version": old, "path": "former", "changed": True, "former": None}
     after = bench.contents()
     assert {name: digest for name, digest in after.items() if not name.startswith("former/")} == now
     first = {f"former{name[5:]}": digest for name, digest in bench.files.items() if name.startswith("gains/")}

@@ -50,7 +50,7 @@ def ask(jp_fetch: Callable[..., Awaitable[Any]]) -> Ask:
     async def ask(*parts: str, body: Any = None, raw: bool = False, method: str = "", **params: str) -> Any:
         how: dict[str, Any] = {} if body is None else {"body": json.dumps(body)}
         method = how["method"] = method or ("GET" if body is None else "POST")
-        response = await jp_fetch(*API, *parts, params=params, **how)
+        response = await jp_fetch(*API, *parts, params=params, request_timeout=120, **how)
         assert response.code == 200
         assert response.headers["Content-Type"] == "application/json"
         answer = json.loads(response.body)
@@ -83,7 +83,7 @@ def send(jp_http_port: int, jp_base_url: str, http_server_client: AsyncHTTPClien
     async def send(method: str, address: str, body: Any = None, headers: Any = None) -> HTTPResponse:
         url = f"http://127.0.0.1:{jp_http_port}{jp_base_url}jupyterlab-casa/api{address}"
         text = json.dumps(body if body is not None else {}) if method in ("POST", "PUT", "PATCH") else None
-        request = HTTPRequest(url, method, headers or {}, text, follow_redirects=False, request_timeout=60)
+        request = HTTPRequest(url, method, headers or {}, text, follow_redirects=False, request_timeout=120)
         return await client.fetch(request, raise_error=False)
 
     return send
@@ -108,7 +108,7 @@ def workspace(jp_root_dir: Path, environment: dict[str, str]) -> Path:
     return directory
 
 
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:
+async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 120) -> Any:
     end = time.monotonic() + seconds
     while not (found := await condition()):
         assert time.monotonic() < end
@@ -139,7 +139,8 @@ def start(
 
     async def start(path: str = "work/nb.ipynb", name: str = kernelspec) -> Kernel:
         body = {"path": path, "name": path, "type": "notebook", "kernel": {"name": name}}
-        answer = json.loads((await jp_fetch("api", "sessions", method="POST", body=json.dumps(body))).body)
+        response = await jp_fetch("api", "sessions", method="POST", body=json.dumps(body), request_timeout=120)
+        answer = json.loads(response.body)
         client = jp_serverapp.kernel_manager.get_kernel(answer["kernel"]["id"]).client()
         client.start_channels()
         clients.append(client)

@@ -63,8 +63,14 @@ async def test_what_was_told_is_remembered_and_what_was_not_is_read_from_the_sto
     )
 
 
-async def test_one_that_takes_too_long_is_ended(refused, workspace: Path, jp_serverapp) -> None:
+async def test_one_that_takes_too_long_is_ended(
+    refused, workspace: Path, jp_serverapp, tmp_path: Path, monkeypatch
+) -> None:
     old = keep(workspace, "list.txt", b"one")
+    stuck = tmp_path / "python"
+    stuck.write_text("#!/bin/sh\nexec sleep 600\n")
+    stuck.chmod(0o755)
+    monkeypatch.setenv("JUPYTERLAB_CASA_PYTHON", str(stuck))
     manager(jp_serverapp).patience = 0.1
     code, message = await refused("compare", "data", path="work", before=old, after=old)
     assert (code, message) == (409, "they cannot be compared: it could not be read within 0.1 s")

@@ -248,7 +248,7 @@ async def test_others_are_answered_during_a_search_and_who_goes_away_ends_it(
     address = f"{jp_base_url}jupyterlab-casa/api/logs/a1?path=work&from=1&text=nothing"
     writer.write(f"GET {address} HTTP/1.1\r\nHost: localhost\r\nAuthorization: token {token}\r\n\r\n".encode())
     for _ in range(20):
-        await asyncio.to_thread(pieces.acquire, timeout=20)
+        assert await asyncio.to_thread(pieces.acquire, timeout=120)
     assert len(numbers(await ask("logs", "a1", path="work"))) == 100
     writer.close()
     while await asyncio.to_thread(pieces.acquire, timeout=0.5):

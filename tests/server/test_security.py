@@ -182,7 +182,7 @@ async def test_bodies_are_bounded(send, workspace: Path, jp_serverapp, jp_http_p
             writer.write(f"{head}Authorization: token {token}\r\n{length}\r\n\r\n".encode())
             if chunked:  # the other is refused before it is sent
                 writer.write(b"%x\r\n%s\r\n" % (1000, b" " * 1000) * (size // 1000) + b"1\r\n \r\n0\r\n\r\n")
-            assert b" 413 " in await asyncio.wait_for(reader.readline(), 30)
+            assert b" 413 " in await asyncio.wait_for(reader.readline(), 120)
             writer.close()
     response = await send("POST", "/store/collection?path=work", {"budget": 1, "x": "x" * (1 << 17)}, headers)
     assert response.code == 413
@@ -198,7 +198,7 @@ async def test_who_asks_for_too_much_is_told_to_come_again(
 
     def text(self: Planner, *args: Any) -> str:
         busy.release()
-        go.wait(30)
+        go.wait(120)
         return "{}"
 
     monkeypatch.setattr(Planner, "text", text)
@@ -207,7 +207,7 @@ async def test_who_asks_for_too_much_is_told_to_come_again(
         asyncio.ensure_future(send("POST", f"/plan?path=work/{name}.ipynb", cells, headers)) for name in ("a", "b")
     ]
     for _ in waiting:
-        await asyncio.to_thread(busy.acquire, timeout=20)
+        assert await asyncio.to_thread(busy.acquire, timeout=120)
     refused = await send("POST", "/plan?path=work/c.ipynb", cells, headers)
     assert (refused.code, refused.headers["Retry-After"]) == (429, "1")
     go.set()
@@ -243,7 +243,7 @@ async def test_who_waits_for_a_notebook_counts_too(
     go = threading.Event()
 
     def text(self: Planner, *args: Any) -> str:
-        go.wait(30)
+        go.wait(120)
         return "{}"
 
     monkeypatch.setattr(Planner, "text", text)

@@ -17,14 +17,14 @@ from jupyter_client.manager import AsyncKernelManager
 
 from casa_recompute.notebook.outputs import Showing
 from casa_recompute.workspace import Workspace
-from tests.server.conftest import Ask
+from tests.server.conftest import Ask, until
 
 KERNEL = "0123-kernel"
 
 
 @pytest.fixture
 def jp_server_config(jp_server_config: dict[str, Any]) -> dict[str, Any]:
-    return {**jp_server_config, "Walks": {"patience": 1.0}}
+    return {**jp_server_config, "Walks": {"patience": 60.0}}
 
 
 class Browser:
@@ -275,7 +275,9 @@ async def test_what_a_widget_has_changed_is_noticed(browser: Open) -> None:
 
 async def test_it_stops_after_the_call_that_runs(browser: Open, ask: Ask, workspace: Path) -> None:
     config = Path(os.environ["JUPYTERLAB_CASA_CONFIG"])
-    config.write_text(config.read_text() + "FAKE_PAUSE = '0.5'\n")
+    hold = workspace.parent / "hold"
+    hold.touch()
+    config.write_text(config.read_text() + f"FAKE_HOLD = {str(hold)!r}\n")
     notebook = await browser(a="importuvfits('raw.fits', 'a.ms')\nimportuvfits('raw.fits', 'b.ms')", b="print(1)")
     answer = await notebook.begin()
 
@@ -283,6 +285,7 @@ async def test_it_stops_after_the_call_that_runs(browser: Open, ask: Ask, worksp
         while not (workspace / "a.ms").exists():
             await asyncio.sleep(0.05)
         assert (await ask("walks", answer["id"], "stop", body={}))["running"] == "a"
+        hold.unlink()
 
     notebook.during = stop
     done = await notebook.walk(answer)
@@ -318,11 +321,16 @@ async def test_a_walk_that_nobody_goes_on_with_is_given_up(ask: Ask, workspace: 
     (extension,) = jp_serverapp.extension_manager.extension_apps["jupyterlab_casa"]
     extension.managers["walks"].idle_after = 0.2
     walk = (await ask("walks", path="work/nb.ipynb", body={"cells": [{"id": "a", "source": "x = 1"}]}))["id"]
-    await asyncio.sleep(2)
+    walks = extension.managers["walks"]
+    await until(lambda: asyncio.sleep(0, not walks._open))
     assert (await ask("walks", walk, method="DELETE"))["ended"] is False
 
 
-async def test_a_kernel_at_work_in_the_workspace(ask: Ask, refused: Refused, workspace: Path) -> None:
+async def test_a_kernel_at_work_in_the_workspace(
+    ask: Ask, refused: Refused, workspace: Path, jp_serverapp: Any
+) -> None:
+    (extension,) = jp_serverapp.extension_manager.extension_apps["jupyterlab_casa"]
+    extension.managers["walks"].patience = 0.1
     answer = await ask("walks", path="work/nb.ipynb", body={"cells": []})
     space = Workspace(workspace)
     with space.lock():

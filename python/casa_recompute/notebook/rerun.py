@@ -170,10 +170,8 @@ class Rerun:
 
     def _price(self, run: CellRun) -> float:
         """Seconds that it would take to run a cell again."""
-        records = [self._facts.call(call.key) for call in run.calls if call.key is not None]
-        return run.seconds + sum(
-            record.seconds for record, call in zip(records, run.calls, strict=False) if record and not call.seconds
-        )
+        restored = [call.key for call in run.calls if call.key is not None and not call.seconds]
+        return run.seconds + sum(record.seconds for key in restored if (record := self._facts.call(key)) is not None)
 
     def _late(self, one: Judged) -> list[CellSource]:
         """Cells above that did not run and have to, because this one needs what could not be kept.

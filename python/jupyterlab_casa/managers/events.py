@@ -374,8 +374,8 @@ class Events(Manager):
             lines = [] if beginning and known.past else list(news["lines"])[-self.log_lines :]
             about = {"first": news["total"] - len(lines) + 1, "lines": lines, "total": news["total"]}
             skipped, known.lines = max(0, news["total"] - known.lines - len(lines)), news["total"]
-            self._sent.append(time.monotonic())
             self._tell("log", one.path, session, known.kernel, skipped=skipped, **about)
+            self._sent.append(time.monotonic())  # not before its own time, from which others count
             return True
 
     # -- notebooks -------------------------------------------------------------------------------------------------

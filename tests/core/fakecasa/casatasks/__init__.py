@@ -3,6 +3,8 @@
 In place, side by side, continued, refused when the output exists, half-written when they fail: so that thousands of
 calls can be made, and killed, in the time of one tclean. Everything around the tasks is the real thing: the catalogue
 (from the real XML), the effects table, the worker process, the protocol, the store.
+
+FAKE_PAUSE: seconds after each piece that is written. FAKE_HOLD: a file; as long as it exists, no task goes on.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ class _Log:
 
 casalog = _Log()
 _PAUSE = float(os.environ.get("FAKE_PAUSE", "0"))
+_HOLD = os.environ.get("FAKE_HOLD", "")
 
 
 def version_string() -> str:
@@ -43,6 +46,8 @@ def _put(path: Path, *parts: object) -> None:
             stream.flush()
             if _PAUSE:
                 time.sleep(_PAUSE)
+            while _HOLD and os.path.exists(_HOLD):
+                time.sleep(0.02)
 
 
 def _get(path: Path) -> str:
