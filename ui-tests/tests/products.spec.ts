@@ -395,7 +395,10 @@ test('what is listed stays, whatever becomes of the notebook and the server', as
     }
   });
   const path = `${tmpPath}/reading.ipynb`;
-  await openNotebook(page, path, 'casa', ["open('model.txt', 'w').write('5 Jy')", "print(open('model.txt').read())"]);
+  await openNotebook(page, path, 'casa', [
+    "open('model.txt', 'w').write('5 Jy')",
+    "print(open('model.txt').read())"
+  ]);
   await kernelStarted(page);
   await showPanel(page);
   await expect(page.locator(PANEL)).toContainText('Nothing is remembered in this folder yet');

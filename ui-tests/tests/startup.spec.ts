@@ -35,7 +35,9 @@ test('it adds little to the start-up', async ({ page, baseURL }) => {
         const config = JSON.parse(text) as IPageConfig;
         const others = config.federated_extensions.filter(({ name }) => name !== NAME);
         expect(others).toHaveLength(config.federated_extensions.length - 1);
-        return before + JSON.stringify(isThere ? config : { ...config, federated_extensions: others }) + after;
+        return (
+          before + JSON.stringify(isThere ? config : { ...config, federated_extensions: others }) + after
+        );
       }
     );
     await route.fulfill({ response, body });
@@ -78,7 +80,9 @@ test('it adds little to the start-up', async ({ page, baseURL }) => {
     }
   }
   const [longer, shorter] = [median(took.with), median(took.without)];
-  console.log(`start-up: ${String(files.length)} files, ${(size / 1000).toFixed(0)} kB gzip (target <= ${String(LIMIT_KB)})`);
+  console.log(
+    `start-up: ${String(files.length)} files, ${(size / 1000).toFixed(0)} kB gzip (target <= ${String(LIMIT_KB)})`
+  );
   console.log(
     `JupyterLab is restored after ${longer.toFixed(0)} ms, without the extension after ${shorter.toFixed(0)} ms: ` +
       `+${(longer - shorter).toFixed(0)} ms (target <= 100), medians of ${String(PAIRS)}`

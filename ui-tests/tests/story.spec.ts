@@ -131,7 +131,11 @@ test('from the tutorial to a clean that was interrupted', async ({ page, tmpPath
   await run(page, 'jupyterlab-casa:show-graph');
   await expect(page.locator('.jp-casa-graph')).toContainText('tclean');
   await picture('graph');
-  await page.locator('.lm-TabBar-tab.lm-mod-current').filter({ hasText: 'Graph' }).locator('.lm-TabBar-tabCloseIcon').click();
+  await page
+    .locator('.lm-TabBar-tab.lm-mod-current')
+    .filter({ hasText: 'Graph' })
+    .locator('.lm-TabBar-tabCloseIcon')
+    .click();
 
   // Re-run, and see what ran.
   await goTo(page, 'measure-noise');

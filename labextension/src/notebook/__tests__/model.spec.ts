@@ -80,7 +80,12 @@ function open(...sources: string[]) {
     sources.map((source, n) => ({ cell_type: 'code', id: `c${String(n)}`, source }))
   );
   const server = new Server();
-  const state = new NotebookState(notebook, () => 'work/n.ipynb', server, () => 'k');
+  const state = new NotebookState(
+    notebook,
+    () => 'work/n.ipynb',
+    server,
+    () => 'k'
+  );
   states.push(state);
   const cell = (n: number) => notebook.cells[n] as ISharedCodeCell;
   return { notebook, server, state, cell };
@@ -317,7 +322,12 @@ it('two clients of one notebook agree', async () => {
   };
   sync(one.notebook, notebook);
   sync(notebook, one.notebook);
-  const other = new NotebookState(notebook, () => 'work/n.ipynb', one.server, () => 'k');
+  const other = new NotebookState(
+    notebook,
+    () => 'work/n.ipynb',
+    one.server,
+    () => 'k'
+  );
   states.push(other);
   await pass(200);
   const check = async (expected: string[]) => {
@@ -335,7 +345,9 @@ it('two clients of one notebook agree', async () => {
 });
 
 it('a notebook of 2,000 cells is posted whole', async () => {
-  const { server, state } = open(...Array.from({ length: 2000 }, (_, n) => (n === 1999 ? 'stale' : `x = ${String(n)}`)));
+  const { server, state } = open(
+    ...Array.from({ length: 2000 }, (_, n) => (n === 1999 ? 'stale' : `x = ${String(n)}`))
+  );
   await pass(0);
   expect(server.posted.map(cells => cells.length)).toEqual([2000]);
   expect(state.mark('c1999')?.mark).toBe('stale');
