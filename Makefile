@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint test-js test-py test-zfs test-oracle test-ui bench soak bench-zfs bench-ipyflow clean
+.PHONY: help demo install test lint test-js test-py test-zfs test-oracle test-ui docs bench soak bench-zfs bench-ipyflow clean
 
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -53,7 +53,7 @@ demo: $(VENV)/.installed ## open the tutorial in JupyterLab (DEMO=run: execute i
 
 install: $(VENV)/.installed ## install into .venv
 
-test: lint test-js test-py ## everything that is tested
+test: lint test-js test-py test-ui ## everything that is tested
 
 lint: $(VENV)/.test-tools ## ruff, mypy, tsc, eslint, prettier
 	@ruff check .
@@ -80,7 +80,14 @@ test-ui: $(VENV)/.test-tools $(PLAYWRIGHT) ## JupyterLab with the extension in a
 	@scripts/system-packages.sh run
 	scripts/system-packages.sh ui
 	cd ui-tests
-	jlpm playwright test
+	jlpm test
+
+docs: $(VENV)/.test-tools $(PLAYWRIGHT) ## the pictures of the user guide, anew
+	@scripts/system-packages.sh run
+	scripts/system-packages.sh ui
+	cd ui-tests
+	jlpm test tests/story.spec.ts
+	cp test-results/guide/*.png ../docs/images/
 
 bench: $(VENV)/.test-tools ## measure, print ratios
 	@scripts/system-packages.sh run

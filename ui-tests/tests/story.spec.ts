@@ -75,6 +75,9 @@ async function fill(page: IJupyterLabPageFixture, parameter: string, value: stri
   await input.press('Enter');
 }
 
+const closeTab = (page: IJupyterLabPageFixture, name: string) =>
+  page.getByRole('tab', { name }).locator('.lm-TabBar-tabCloseIcon').click();
+
 const CUBE = ['image-cube', 'measure-noise'];
 
 test('from the tutorial to a clean that was interrupted', async ({ page, tmpPath }) => {
@@ -115,6 +118,7 @@ test('from the tutorial to a clean that was interrupted', async ({ page, tmpPath
 
   // Change niter through the form: what is made of the image is stale, nothing above it.
   await line(page, 'niter=niter').click();
+  await run(page, 'jupyterlab-casa:show-tasks');
   await run(page, 'jupyterlab-casa:show-form');
   await expect(page.locator('.jp-casa-form-head')).toContainText('tclean');
   await fill(page, 'niter', '100');
@@ -129,13 +133,12 @@ test('from the tutorial to a clean that was interrupted', async ({ page, tmpPath
   await picture('stale');
   await page.mouse.move(700, 5);
   await run(page, 'jupyterlab-casa:show-graph');
-  await expect(page.locator('.jp-casa-graph')).toContainText('tclean');
+  await expect(page.locator('.jp-casa-graph [data-node="c:image-cube"]')).toHaveAttribute(
+    'data-mark',
+    'stale'
+  );
   await picture('graph');
-  await page
-    .locator('.lm-TabBar-tab.lm-mod-current')
-    .filter({ hasText: 'Graph' })
-    .locator('.lm-TabBar-tabCloseIcon')
-    .click();
+  await closeTab(page, 'Graph');
 
   // Re-run, and see what ran.
   await goTo(page, 'measure-noise');
@@ -144,6 +147,13 @@ test('from the tutorial to a clean that was interrupted', async ({ page, tmpPath
   expect(await bearing(page, 'fresh')).toEqual(fresh);
   const shallow = await pixels();
   expect(shallow).not.toBe(first);
+  await run(page, 'jupyterlab-casa:show-products');
+  await page.locator('.jp-casa-product-name', { hasText: 'ngc5921.cube.image' }).first().click();
+  await page.locator('.jp-casa-products-details').getByRole('button', { name: 'Compare' }).click();
+  const lead = page.locator('.jp-casa-versions-panel:not(.lm-mod-hidden) .jp-casa-versions-lead');
+  await expect(lead).toContainText('They differ by', { timeout: MINUTES });
+  await picture('compared');
+  await closeTab(page, 'Compare ngc5921.cube.image');
 
   // Set back: nothing is computed.
   await line(page, 'niter=100').click();
@@ -175,7 +185,9 @@ test('from the tutorial to a clean that was interrupted', async ({ page, tmpPath
   await page.waitForTimeout(3000); // so that it is in the midst of it
   await run(page, 'notebook:interrupt-kernel');
   await expect.poll(async () => (await marks(page))['image-cube'], { timeout: MINUTES }).toBe('failed');
-  await picture('interrupted');
+  await run(page, 'jupyterlab-casa:show-log');
+  await expect(page.locator('.jp-casa-logs')).toContainText('tclean');
+  await picture('log');
 
   // Everything as before: the image is, and with the former niter what the cell showed comes back, too.
   expect(await pixels()).toBe(first);
