@@ -182,11 +182,11 @@ test('from the tutorial to a clean that was interrupted', async ({ page, tmpPath
   await goTo(page, 'image-cube');
   await pick(page, 'to Here');
   await expect(page.locator('.jp-casa-status')).toContainText('tclean', { timeout: MINUTES });
-  await page.waitForTimeout(3000); // so that it is in the midst of it
+  await run(page, 'jupyterlab-casa:show-log');
+  await expect(page.locator('.jp-casa-logs')).toContainText('Run Major Cycle', { timeout: MINUTES });
   await run(page, 'notebook:interrupt-kernel');
   await expect.poll(async () => (await marks(page))['image-cube'], { timeout: MINUTES }).toBe('failed');
-  await run(page, 'jupyterlab-casa:show-log');
-  await expect(page.locator('.jp-casa-logs')).toContainText('tclean');
+  await expect(page.locator('.jp-casa-status')).toContainText('cell 19 failed', { timeout: MINUTES });
   await picture('log');
 
   // Everything as before: the image is, and with the former niter what the cell showed comes back, too.
