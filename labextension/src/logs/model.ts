@@ -17,7 +17,9 @@ import type {
 } from '../server/types';
 import { LineCache } from './lines';
 import { Matches } from './matches';
+import type { Marks } from './row';
 import { Rows, runsOf, spansOf } from './rows';
+import { plain } from './words';
 
 /** Lines from the end that are asked for when a log is opened. */
 const TAIL = 200;
@@ -96,7 +98,7 @@ export class LogModel implements IDisposable {
     this._cache = new LineCache(
       async (from, count) => (await this._window({ from, count }))?.lines ?? null,
       () => {
-        this._changed.emit();
+        this._arrived.emit();
       }
     );
   }
@@ -104,6 +106,11 @@ export class LogModel implements IDisposable {
   /** Something else is to be shown. */
   get changed(): ISignal<this, void> {
     return this._changed;
+  }
+
+  /** Lines that were wanted are here, and nothing else has changed. */
+  get arrived(): ISignal<this, void> {
+    return this._arrived;
   }
 
   // -- whose log ----------------------------------------------------------------------------------------------------
@@ -305,6 +312,17 @@ export class LogModel implements IDisposable {
     const place = this._matches?.placeOf(number) ?? -1;
     const found = this._matches?.lines[place];
     return found?.number === number ? found : this._cache.get(number);
+  }
+
+  /** Where in a line what is looked for is; null: nothing is. */
+  get marks(): Marks | null {
+    const { text, regex } = this._filter;
+    const key = regex ? '' : text;
+    if (key !== this._marked) {
+      this._marked = key;
+      this._marks = key === '' ? null : occurrences(key);
+    }
+    return this._marks;
   }
 
   /** Lines are to be seen: those that are not here are asked for. */
@@ -727,6 +745,7 @@ export class LogModel implements IDisposable {
   }
 
   private readonly _changed = new Signal<this, void>(this);
+  private readonly _arrived = new Signal<this, void>(this);
   private readonly _cache: LineCache;
   private readonly _folded = new Set<number | null>();
   private readonly _alertCounts = new Map<number, IAlerts>();
@@ -742,6 +761,8 @@ export class LogModel implements IDisposable {
   private _trouble: ILogTrouble | null = null;
   private _complaint = '';
   private _filter = EVERYTHING;
+  private _marked = '';
+  private _marks: Marks | null = null;
   private _matches: Matches | null = null;
   private _alerts: Matches | null = null;
   private _grouped = true;
@@ -783,4 +804,18 @@ function partOf(parts: readonly ILogPart[], call: number): number {
     }
   }
   return parts[low]?.call === call ? low : -1;
+}
+
+/** Where a text is, in whatever case, as the server looks for it. */
+function occurrences(sought: string): Marks {
+  const low = sought.toLowerCase();
+  return line => {
+    const whole = plain(line);
+    const text = whole.toLowerCase();
+    const places: [number, number][] = [];
+    for (let at = text.length === whole.length ? text.indexOf(low) : -1; at >= 0; at = text.indexOf(low, at + low.length)) {
+      places.push([at, at + low.length]);
+    }
+    return places;
+  };
 }
