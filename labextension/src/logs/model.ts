@@ -96,7 +96,12 @@ export type LogServer = Pick<CasaServer, 'logs' | 'log' | 'logCalls'>;
 export class LogModel implements IDisposable {
   constructor(private readonly _server: LogServer) {
     this._cache = new LineCache(
-      async (from, count) => (await this._window({ from, count }))?.lines ?? null,
+      async (from, count) => {
+        const mark = this._mark();
+        const found = await this._window({ from, count, ...mark });
+        const refused = mark.mark !== undefined && this._complaint !== '';
+        return (found ?? (refused ? await this._window({ from, count }) : null))?.lines ?? null;
+      },
       () => {
         this._arrived.emit();
       }
@@ -253,8 +258,15 @@ export class LogModel implements IDisposable {
   }
 
   set filter(filter: IFilter) {
+    const { text, regex } = this._filter;
     this._filter = { ...filter, levels: filter.levels.size ? filter.levels : EVERYTHING.levels };
     this._complaint = '';
+    if (filter.text !== text || filter.regex !== regex) {
+      if (regex || filter.regex) {
+        this._cache.clear(); // other lines are told, with other marks
+      }
+      this._marks = filter.text === '' ? null : filter.regex ? ({ marks = [] }) => marks : occurrences(filter.text);
+    }
     this._search();
     this._build();
   }
@@ -314,14 +326,8 @@ export class LogModel implements IDisposable {
     return found?.number === number ? found : this._cache.get(number);
   }
 
-  /** Where in a line what is looked for is; null: nothing is. */
+  /** Where in a line what is looked for is; null: nothing is looked for. */
   get marks(): Marks | null {
-    const { text, regex } = this._filter;
-    const key = regex ? '' : text;
-    if (key !== this._marked) {
-      this._marked = key;
-      this._marks = key === '' ? null : occurrences(key);
-    }
     return this._marks;
   }
 
@@ -398,7 +404,9 @@ export class LogModel implements IDisposable {
       void this.refresh();
       return;
     }
-    this._cache.put(lines);
+    if (this._mark().mark === undefined) {
+      this._cache.put(lines); // else they are asked for with their marks
+    }
     this._grow(total);
   }
 
@@ -507,7 +515,9 @@ export class LogModel implements IDisposable {
     this._loading = false;
     this._alive = found.alive;
     this._known = found.complete ? 1 : Math.min(0.99, found.indexed / Math.max(1, found.size));
-    this._cache.put(found.lines);
+    if (this._mark().mark === undefined) {
+      this._cache.put(found.lines);
+    }
     if (!found.complete) {
       this._timer = setTimeout(() => void this.refresh(), AGAIN_MS.reading);
     }
@@ -618,7 +628,7 @@ export class LogModel implements IDisposable {
     }
     if (Object.keys(query).length > 0) {
       const matches = new Matches(
-        of => this._window({ ...of, ...query }),
+        of => this._window({ ...of, ...query, ...this._mark() }),
         () => {
           if (this._matches === matches) {
             this._build();
@@ -665,6 +675,12 @@ export class LogModel implements IDisposable {
   private _pattern(): ILogQuery {
     const { text, regex } = this._filter;
     return text === '' ? {} : regex ? { regex: text } : { text };
+  }
+
+  /** What is to be marked that we cannot find as the server does: its expressions are not the browser's. */
+  private _mark(): ILogQuery {
+    const { text, regex } = this._filter;
+    return regex && text !== '' && this._complaint === '' ? { mark: text } : {};
   }
 
   private _priorities(levels: ReadonlySet<Level>): string {
@@ -761,7 +777,6 @@ export class LogModel implements IDisposable {
   private _trouble: ILogTrouble | null = null;
   private _complaint = '';
   private _filter = EVERYTHING;
-  private _marked = '';
   private _marks: Marks | null = null;
   private _matches: Matches | null = null;
   private _alerts: Matches | null = null;
