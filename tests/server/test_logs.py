@@ -179,6 +179,17 @@ async def test_conditions_and_search(ask: Ask, logs: Path) -> None:
     assert await found(cell="clean", priority="WARN", regex="1[5-9]0") == [150, 160, 170, 180, 190]
 
 
+async def test_it_is_told_where_in_lines_something_matches(ask: Ask, logs: Path) -> None:
+    with (logs / "casa-a1.log").open("a") as log:
+        log.write("\U0001f600 peak, pea\nnothing\n")
+    answer = await ask("logs", "a1", path="work", mark=r"(?i)CASA|\d$|pe+a", **{"from": "-3"})
+    first = answer["lines"][0]
+    begin = len("2026-01-01 12:05:00\tINFO\ttclean::::casa\tmessage ")
+    assert (first["message"], first["marks"]) == ("message 300", [[begin - 13, begin - 9], [begin + 2, begin + 3]])
+    assert [one["marks"] for one in answer["lines"][1:]] == [[[3, 6], [9, 12]], []]
+    assert "marks" not in (await ask("logs", "a1", path="work", **{"from": "-1"}))["lines"][0]
+
+
 async def test_a_search_answers_how_far_it_has_come(
     ask: Ask, logs: Path, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +228,7 @@ REFUSED = {
     "priority": ["warn", "WARN,", "*"],
     "after": ["yesterday", "2026-01-01 12"],
     "regex": ["(", r"(a)\1", "(?=a)", r"\A", "x" * 1001, "(a{900}){900}"],
+    "mark": ["(", "(a{900}){900}"],
     "text": ["x" * 1001],
 }
 

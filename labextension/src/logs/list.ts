@@ -4,9 +4,10 @@ import { type ISignal, Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 import { levelOf } from '../log/model';
 import { element } from '../notebook/hover';
-import type { ILogCall, ILogLine } from '../server/types';
+import type { ILogCall } from '../server/types';
 import type { LogModel } from './model';
-import type { IRow, ISection } from './rows';
+import { Row } from './row';
+import type { IRow, ISection, Rows } from './rows';
 import { VirtualScroll } from './scroll';
 import * as words from './words';
 
@@ -15,8 +16,8 @@ const ROW = 20;
 const HEADER = 24;
 /** Rows that are drawn above and below those that are seen. */
 const SPARE = 3;
-/** Pixels from where the positions of rows are counted until that is set anew. */
-const FAR = 1_000_000;
+/** Rows for which there is room in the layer in which they are painted, beyond two times those that are seen. */
+const ROOM = 20;
 /** Milliseconds after which scrolling has come to rest. */
 const REST_MS = 150;
 /** Pixels by which the arrow keys move sideways. */
@@ -45,14 +46,6 @@ export interface IListHost {
   copy(): void;
 }
 
-/** One row on the screen. */
-interface IDrawn {
-  node: HTMLElement;
-  /** What it shows. */
-  key: string;
-  y: number;
-}
-
 /** The lines, below headings, with one of them active and some selected. */
 export class LogList extends Widget {
   constructor(
@@ -62,13 +55,20 @@ export class LogList extends Widget {
   ) {
     super();
     this.addClass('jp-casa-logs-list');
-    const { _scroller: scroller, _layer: layer, _sizer: sizer, _body: body, _pinned: pinned } = this;
+    const {
+      _scroller: scroller,
+      _layer: layer,
+      _sizer: sizer,
+      _body: body,
+      _pinned: { node: pinned }
+    } = this;
     scroller.tabIndex = 0;
     scroller.setAttribute('role', 'treegrid');
     scroller.setAttribute('aria-multiselectable', 'true');
     scroller.setAttribute('aria-label', _trans.__('Lines of the CASA log'));
     layer.setAttribute('role', 'rowgroup');
     pinned.setAttribute('aria-hidden', 'true');
+    pinned.hidden = true;
     body.setAttribute('role', 'presentation');
     layer.append(this._header(), body, pinned);
     scroller.append(layer, sizer);
@@ -78,11 +78,14 @@ export class LogList extends Widget {
     this._overview.setAttribute('aria-hidden', 'true');
     this.node.append(scroller, this._overview);
     _model.changed.connect(this._onChanged);
+    _model.arrived.connect(this._onArrived);
     scroller.addEventListener('scroll', this._onScroll, { passive: true });
     scroller.addEventListener('keydown', this._onKey);
     scroller.addEventListener('click', this._onClick);
+    scroller.addEventListener('mouseover', this._onOver);
     scroller.addEventListener('dblclick', this._onDoubleClick);
     this._observer = new ResizeObserver(() => {
+      this._measure();
       this._fit();
     });
     this._observer.observe(scroller);
@@ -165,6 +168,7 @@ export class LogList extends Widget {
   dispose(): void {
     this._observer.disconnect();
     this._model.changed.disconnect(this._onChanged);
+    this._model.arrived.disconnect(this._onArrived);
     clearTimeout(this._timer);
     cancelAnimationFrame(this._frame);
     Signal.clearData(this);
@@ -172,6 +176,7 @@ export class LogList extends Widget {
   }
 
   protected onAfterShow(): void {
+    this._measure();
     this._fit();
   }
 
@@ -210,15 +215,36 @@ export class LogList extends Widget {
   // -- what happens -------------------------------------------------------------------------------------------------
 
   private readonly _onChanged = (): void => {
+    this._isDue = true;
+    this._onArrived();
+  };
+
+  /** Lines have come, or more than that has changed. */
+  private readonly _onArrived = (): void => {
     this._frame ||= requestAnimationFrame(() => {
       this._frame = 0;
-      this._fit();
+      if (this._isDue) {
+        this._isDue = false;
+        this._fit();
+      } else if (this._height) {
+        this._draw();
+      }
     });
   };
 
+  /** Finds out how much room there is. It is asked for here alone, and not while one scrolls: the browser must lay out all first. */
+  private _measure(): void {
+    const { _scroller: scroller } = this;
+    this._height = this.isVisible ? scroller.clientHeight : 0;
+    this._overview.style.right = `${String(scroller.offsetWidth - scroller.clientWidth)}px`;
+  }
+
   /** Takes in that there are other rows, or another size; what one looks at stays where it is. */
   private _fit(): void {
-    const height = this._scroller.clientHeight;
+    if (!this._height) {
+      this._measure();
+    }
+    const height = this._height;
     if (!this.isVisible || height === 0) {
       return;
     }
@@ -235,9 +261,16 @@ export class LogList extends Widget {
       scroll.moveTo(row < 0 ? 0 : row * ROW + held.beyond);
     }
     const chars = String(model.total).length;
-    this.node.style.setProperty('--jp-casa-logs-digits', String(chars + Math.floor((chars - 1) / 3) * 0.6));
-    this._layer.style.height = `${String(height)}px`;
-    this._sizer.style.height = `${String(Math.max(0, scroll.height - scroll.viewport))}px`;
+    const room = String(Math.max(0, scroll.height - scroll.viewport));
+    const sizes = `${String(chars)} ${String(height)} ${room}`;
+    if (sizes !== this._sizes) {
+      this._sizes = sizes;
+      this.node.style.setProperty('--jp-casa-logs-digits', String(chars + Math.floor((chars - 1) / 3) * 0.6));
+      this._layer.style.height = `${String(height)}px`;
+      this._body.style.height = `${String(this._span)}px`;
+      this._sizer.style.height = `${room}px`;
+      this._at = this._scroller.scrollTop;
+    }
     this._scroller.setAttribute('aria-rowcount', String(model.rows.length + 1));
     this._place();
     this._drawOverview();
@@ -256,16 +289,19 @@ export class LogList extends Widget {
   /** Lets the browser be where we are. */
   private _place(): void {
     this._scroll.settle();
-    if (Math.abs(this._scroller.scrollTop - this._scroll.place) >= 0.5) {
+    if (Math.abs(this._at - this._scroll.place) >= 0.5) {
       this._scroller.scrollTop = this._scroll.place;
+      this._at = this._scroller.scrollTop;
     }
-    this._scroll.arrived(this._scroller.scrollTop);
+    this._scroll.arrived(this._at);
     this._draw();
+    this._order();
   }
 
   private readonly _onScroll = (): void => {
     const before = this._scroll.top;
-    this._scroll.onScroll(this._scroller.scrollTop);
+    this._at = this._scroller.scrollTop;
+    this._scroll.onScroll(this._at);
     if (this._scroll.top !== before) {
       const follow = this._scroll.isAtBottom;
       if (follow !== this._following) {
@@ -435,66 +471,98 @@ export class LogList extends Widget {
     }
   };
 
+  /** What is told in brief, or cut off, is told whole when somebody points at it. */
+  private readonly _onOver = (event: MouseEvent): void => {
+    const cell =
+      event.target instanceof Element ? event.target.closest<HTMLElement>('[role=gridcell]') : null;
+    const row = Number(cell?.parentElement?.dataset.row ?? -1);
+    const line = this._drawn.get(row)?.line;
+    if (!cell || !line) {
+      return;
+    }
+    if (cell.classList.contains('jp-casa-logs-time')) {
+      cell.title = line.time && this._trans.__('%1 (UTC)', line.time);
+    } else if (cell.classList.contains('jp-casa-logs-origin')) {
+      cell.title = line.origin;
+    }
+  };
+
   // -- drawing ------------------------------------------------------------------------------------------------------
 
+  /** Pixels that the layer is high in which rows are painted. */
+  private get _span(): number {
+    return (2 * Math.ceil(this._scroll.viewport / ROW) + ROOM) * ROW;
+  }
+
   private _draw(): void {
-    const { _scroll: scroll, _model: model } = this;
+    const { _scroll: scroll, _model: model, _drawn: drawn } = this;
     const [first, end] = scroll.range;
     const [from, to] = [Math.max(0, first - SPARE), Math.min(scroll.rows, end + SPARE)];
-    if (Math.abs(scroll.top - this._origin) > FAR) {
-      this._origin = Math.floor(scroll.top / ROW) * ROW;
+    if (from * ROW < this._origin || to * ROW > this._origin + this._span) {
+      // All of it is painted anew, so that for a while only what comes into sight has to be.
+      this._origin = Math.max(0, Math.round((scroll.top + (scroll.viewport - this._span) / 2) / ROW) * ROW);
     }
     const selection = this._selection();
     const active = this._active ? this._rowOf(this._active) : -1;
     this._hold(active >= first && active < end ? active : first);
-    const wanted: number[] = [];
-    const free: IDrawn[] = [];
-    for (const [row, drawn] of this._drawn) {
-      if (row < from || row >= to) {
-        free.push(drawn);
-        this._drawn.delete(row);
+    const free: Row[] = [];
+    for (const [at, row] of drawn) {
+      if (at < from || at >= to) {
+        free.push(row);
+        drawn.delete(at);
       }
     }
-    for (let row = from; row < to; row++) {
-      const at = model.rows.at(row);
-      if (!at) {
+    free.reverse(); // the first is taken first: they are in order, then, when all are others
+    const wanted: number[] = [];
+    for (let at = from; at < to; at++) {
+      const shown = model.rows.at(at);
+      if (!shown) {
         continue;
       }
-      let drawn = this._drawn.get(row);
-      if (!drawn) {
-        drawn = free.pop() ?? this._newRow();
-        this._drawn.set(row, drawn);
+      let row = drawn.get(at);
+      if (!row) {
+        row = free.pop() ?? this._newRow();
+        drawn.set(at, row);
       }
-      const y = row * ROW - this._origin;
-      if (drawn.y !== y) {
-        drawn.y = y;
-        drawn.node.style.transform = `translateY(${String(y)}px)`;
-      }
-      const selected = selection !== null && row >= selection[0] && row <= selection[1];
-      this._fill(drawn, row, at, selected, row === active, wanted);
+      row.moveTo(at * ROW - this._origin);
+      this._fill(row, at, shown, wanted);
+      row.mark(selection !== null && at >= selection[0] && at <= selection[1], at === active);
     }
     for (const { node } of free) {
       node.remove();
     }
-    let after: Node | null = null; // who reads the page out reads rows in their order
-    for (let row = to - 1; row >= from; row--) {
-      const node = this._drawn.get(row)?.node;
+    this._body.style.transform = `translateY(${String(this._origin - scroll.top + HEADER)}px)`;
+    this._pin(model.rows.at(first));
+    const activeId = drawn.get(active)?.node.id ?? '';
+    if (activeId !== this._activeId) {
+      this._activeId = activeId;
+      if (activeId) {
+        this._scroller.setAttribute('aria-activedescendant', activeId);
+      } else {
+        this._scroller.removeAttribute('aria-activedescendant');
+      }
+    }
+    for (const at of [to + to - from, from - (to - from)]) {
+      const soon = model.rows.at(at)?.line; // a page below, and above
+      if (soon != null) {
+        wanted.push(model.numberOf(soon));
+      }
+    }
+    model.want(wanted);
+  }
+
+  /** Who reads the page out reads rows in their order; while one scrolls, they need not be in it. */
+  private _order(): void {
+    let after: Node | null = null;
+    for (const at of [...this._drawn.keys()].sort((a, b) => b - a)) {
+      const node = this._drawn.get(at)?.node;
       if (node) {
-        if (node.parentNode !== this._body || node.nextSibling !== after) {
+        if (node.nextSibling !== after) {
           this._body.insertBefore(node, after);
         }
         after = node;
       }
     }
-    this._body.style.transform = `translateY(${String(this._origin - scroll.top + HEADER)}px)`;
-    this._pin(model.rows.at(first));
-    const activeNode = this._drawn.get(active)?.node;
-    if (activeNode) {
-      this._scroller.setAttribute('aria-activedescendant', activeNode.id);
-    } else {
-      this._scroller.removeAttribute('aria-activedescendant');
-    }
-    model.want(wanted);
   }
 
   /** This row stays where it is if other rows come or go; if there is none, they may come back. */
@@ -508,7 +576,11 @@ export class LogList extends Widget {
 
   /** Where in the whole log warnings and errors are, beside the scroll bar. */
   private _drawOverview(): void {
-    const { _model: model, _scroller: scroller, _overview: overview } = this;
+    const { _model: model, _overview: overview } = this;
+    if (model.rows === this._overviewRows && model.alerts.length === this._overviewAlerts) {
+      return;
+    }
+    [this._overviewRows, this._overviewAlerts] = [model.rows, model.alerts.length];
     const places = { warn: new Set<number>(), severe: new Set<number>() };
     const { length } = model.rows;
     for (const line of model.alerts) {
@@ -517,7 +589,6 @@ export class LogList extends Widget {
         places[levelOf(line) === 'severe' ? 'severe' : 'warn'].add(Math.floor((row / length) * PLACES));
       }
     }
-    overview.style.right = `${String(scroller.offsetWidth - scroller.clientWidth)}px`;
     const key = JSON.stringify([[...places.warn], [...places.severe]]);
     if (key !== this._overviewKey) {
       this._overviewKey = key;
@@ -535,77 +606,26 @@ export class LogList extends Widget {
     }
   }
 
-  private _fill(
-    drawn: IDrawn,
-    row: number,
-    at: IRow,
-    selected: boolean,
-    active: boolean,
-    wanted: number[]
-  ): void {
-    const { node } = drawn;
-    if (at.line === null) {
-      const key = `${String(row)} ${this._fillHeading(node, row, at.section, drawn.key)}`;
-      drawn.key = key;
-    } else {
-      const number = this._model.numberOf(at.line);
-      const line = this._model.line(number);
-      if (!line) {
-        wanted.push(number);
-      }
-      const { text, regex } = this._model.filter;
-      const sought = regex ? '' : text;
-      const goesOn = at.line > at.section.start && this._model.numberOf(at.line - 1) === number - 1;
-      const key = [row, number, goesOn, line?.priority, line?.message, sought].join(' ');
-      if (drawn.key !== key) {
-        drawn.key = key;
-        this._fillLine(node, row, number, line, sought);
-        node.dataset.continued = String(goesOn && line?.origin.endsWith('+') === true);
-      }
+  private _fill(row: Row, at: number, { line, section }: IRow, wanted: number[]): void {
+    const { _model: model } = this;
+    if (line === null) {
+      this._fillHeading(row, at, section);
+      return;
     }
-    node.classList.toggle('jp-mod-selected', selected);
-    node.classList.toggle('jp-mod-active', active);
-    if (node.getAttribute('aria-selected') !== String(selected)) {
-      node.setAttribute('aria-selected', String(selected));
-    }
-  }
-
-  private _fillLine(
-    node: HTMLElement,
-    row: number,
-    number: number,
-    line: ILogLine | null,
-    sought: string
-  ): void {
-    node.className = 'jp-casa-logs-row';
-    node.dataset.row = String(row);
-    node.dataset.level = line ? levelOf(line) : '';
-    node.setAttribute('aria-rowindex', String(row + 2));
-    node.removeAttribute('aria-expanded');
-    delete node.dataset.action;
-    if (this._model.rows.headings) {
-      node.setAttribute('aria-level', '2');
-    } else {
-      node.removeAttribute('aria-level');
-    }
-    const cells = lineCells(node);
-    const [n, time, priority, origin, message] = cells;
-    n.textContent = words.grouped(number);
-    time.textContent = line ? words.timeOfDay(line) : '';
-    time.title = line?.time ? this._trans.__('%1 (UTC)', line.time) : '';
-    priority.textContent = line ? line.priority : '';
-    origin.textContent = line ? line.origin : '';
-    origin.title = line ? line.origin : '';
-    const text = line ? line.message : '…';
-    highlight(message, text, sought);
-    if (text.length > this._chars) {
-      this._chars = Math.min(text.length, WIDE);
+    const number = model.numberOf(line);
+    const told = model.line(number);
+    if (!told) {
+      wanted.push(number);
+    } else if (told.message.length > this._chars) {
+      this._chars = Math.min(told.message.length, WIDE);
       this.node.style.setProperty('--jp-casa-logs-chars', String(this._chars));
     }
+    const continued =
+      told?.origin.endsWith('+') === true && line > section.start && model.numberOf(line - 1) === number - 1;
+    row.showLine(at, number, told, continued, model.rows.headings, model.marks);
   }
 
-  /** Fills in a heading, if it is not what it was; returns what it is. */
-  private _fillHeading(node: HTMLElement, row: number, section: ISection, former: string): string {
+  private _fillHeading(row: Row, at: number, section: ISection): void {
     const trans = this._trans;
     const { _model: model } = this;
     const call = section.call === null ? null : model.call(section.call);
@@ -618,75 +638,70 @@ export class LogList extends Widget {
     const task = call ? call.task : section.call === null ? trans.__('outside of tasks') : trans.__('a task');
     const began = call ? new Date(call.began * 1000).toISOString().slice(0, 19).replace('T', ' ') : '';
     const alone = section.call !== null && model.filter.call === section.call;
-    const key = [section.folded, where, task, told, problems, count, alone].join('\n');
-    if (former === `${String(row)} ${key}`) {
-      return key;
-    }
-    node.className = 'jp-casa-logs-row jp-casa-logs-heading';
-    node.dataset.row = String(row);
-    node.dataset.level = alerts?.severe ? 'severe' : alerts?.warn ? 'warn' : '';
-    node.dataset.action = 'fold';
-    node.setAttribute('aria-rowindex', String(row + 2));
-    node.setAttribute('aria-level', '1');
-    node.setAttribute('aria-expanded', String(!section.folded));
-    const cell = element('span', 'jp-casa-logs-heading-cell');
-    cell.setAttribute('role', 'gridcell');
-    cell.setAttribute('aria-colspan', '5');
-    const caret = element('span', 'jp-casa-logs-caret');
-    caret.setAttribute('aria-hidden', 'true');
-    cell.append(caret);
-    if (where) {
-      const link = element('span', 'jp-casa-logs-link', where);
-      link.dataset.action = 'cell';
-      link.title = trans.__('Go to the cell (Enter)');
-      cell.append(link, element('span', 'jp-casa-logs-sep', '›'));
-    }
-    cell.append(element('b', '', task));
-    for (const [what, text] of [
-      ['outcome', told],
-      ['count', count],
-      ['began', began && trans.__('%1 UTC', began)]
-    ] as const) {
-      if (text) {
-        cell.append(element('span', `jp-casa-logs-${what}`, text));
+    const key = [section.folded, where, task, told, problems, count, began, alone].join('\n');
+    row.showHeading(at, key, section.folded, alerts?.severe ? 'severe' : alerts?.warn ? 'warn' : '', () => {
+      const cell = element('span', 'jp-casa-logs-heading-cell');
+      cell.setAttribute('role', 'gridcell');
+      cell.setAttribute('aria-colspan', '5');
+      const caret = element('span', 'jp-casa-logs-caret');
+      caret.setAttribute('aria-hidden', 'true');
+      cell.append(caret);
+      if (where) {
+        const link = element('span', 'jp-casa-logs-link', where);
+        link.dataset.action = 'cell';
+        link.title = trans.__('Go to the cell (Enter)');
+        cell.append(link, element('span', 'jp-casa-logs-sep', '›'));
       }
-    }
-    if (problems) {
-      cell.insertBefore(element('span', 'jp-casa-logs-problems', problems), cell.lastElementChild);
-    }
-    if (section.call !== null) {
-      const only = element(
-        'span',
-        'jp-casa-logs-link jp-casa-logs-only',
-        alone ? trans.__('show all') : trans.__('only this')
-      );
-      only.dataset.action = 'only';
-      only.title = trans.__('Show the lines of this call alone, or the others again (O)');
-      cell.append(only);
-    }
-    node.replaceChildren(cell);
-    return key;
+      cell.append(element('b', '', task));
+      for (const [what, text] of [
+        ['outcome', told],
+        ['count', count],
+        ['began', began && trans.__('%1 UTC', began)]
+      ] as const) {
+        if (text) {
+          cell.append(element('span', `jp-casa-logs-${what}`, text));
+        }
+      }
+      if (problems) {
+        cell.insertBefore(element('span', 'jp-casa-logs-problems', problems), cell.lastElementChild);
+      }
+      if (section.call !== null) {
+        const only = element(
+          'span',
+          'jp-casa-logs-link jp-casa-logs-only',
+          alone ? trans.__('show all') : trans.__('only this')
+        );
+        only.dataset.action = 'only';
+        only.title = trans.__('Show the lines of this call alone, or the others again (O)');
+        cell.append(only);
+      }
+      return cell;
+    });
   }
 
   /** Keeps the heading of what is on top in sight. */
   private _pin(at: IRow | null): void {
     const { _pinned: pinned, _scroll: scroll } = this;
     const shown = at !== null && this._model.rows.headings && at.line !== null;
-    pinned.hidden = !shown;
+    if (pinned.node.hidden === shown) {
+      pinned.node.hidden = !shown;
+    }
     if (shown) {
-      const key = `${String(at.section.row)} ${this._fillHeading(pinned, at.section.row, at.section, this._pinnedKey)}`;
-      this._pinnedKey = key;
       const { section } = at;
+      this._fillHeading(pinned, section.row, section);
       const next = (section.row + 1 + section.lines) * ROW - scroll.top;
-      pinned.style.transform = `translateY(${String(Math.min(0, next - ROW))}px)`;
+      const y = Math.min(0, next - ROW);
+      if (y !== this._pinnedAt) {
+        this._pinnedAt = y;
+        pinned.node.style.transform = `translateY(${String(y)}px)`;
+      }
     }
   }
 
-  private _newRow(): IDrawn {
-    const node = element('div');
-    node.setAttribute('role', 'row');
-    node.id = `jp-casa-logs-${String(this._id)}-${String(this._rowIds++)}`;
-    return { node, key: '', y: NaN };
+  private _newRow(): Row {
+    const row = new Row(`jp-casa-logs-${String(this._id)}-${String(this._rowIds++)}`);
+    this._body.append(row.node);
+    return row;
   }
 
   private _header(): HTMLElement {
@@ -715,15 +730,25 @@ export class LogList extends Widget {
   private readonly _sizer = element('div');
   private readonly _body = element('div', 'jp-casa-logs-body');
   private readonly _overview = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  private readonly _pinned = element('div', 'jp-casa-logs-row jp-casa-logs-heading');
   private readonly _moved = new Signal<this, void>(this);
   private readonly _observer: ResizeObserver;
-  private readonly _drawn = new Map<number, IDrawn>();
+  private readonly _drawn = new Map<number, Row>();
   private readonly _id = lists++;
+  private readonly _pinned = new Row(`jp-casa-logs-${String(this._id)}-pinned`);
+  private _pinnedAt = 0;
   private _rowIds = 0;
   private _era = 0;
-  private _pinnedKey = '';
+  private _activeId = '';
   private _overviewKey = '';
+  private _overviewRows: Rows | null = null;
+  private _overviewAlerts = 0;
+  /** Pixels that the list is high; 0: that is not known. */
+  private _height = 0;
+  private _sizes = '';
+  /** Where the browser has scrolled to. */
+  private _at = 0;
+  /** Whether more has changed than lines that have come. */
+  private _isDue = false;
   private _origin = 0;
   private _chars = NARROW;
   private _frame = 0;
@@ -739,38 +764,4 @@ export class LogList extends Widget {
 /** Whether somebody has marked text. */
 function hasSelection(): boolean {
   return document.getSelection()?.isCollapsed === false;
-}
-
-type Cells = [HTMLElement, HTMLElement, HTMLElement, HTMLElement, HTMLElement];
-
-/** The cells of a row that shows a line. */
-function lineCells(node: HTMLElement): Cells {
-  if (node.childElementCount !== 5) {
-    node.replaceChildren(
-      ...['number', 'time', 'priority', 'origin', 'message'].map(name => {
-        const cell = element('span', `jp-casa-logs-${name}`);
-        cell.setAttribute('role', 'gridcell');
-        return cell;
-      })
-    );
-  }
-  return [...node.children] as Cells;
-}
-
-/** Sets a text, in which a text that was looked for is marked; in whatever case, as the server looks for it. */
-function highlight(node: HTMLElement, text: string, sought: string): void {
-  const low = sought === '' ? '' : text.toLowerCase();
-  let at = sought === '' || low.length !== text.length ? -1 : low.indexOf(sought.toLowerCase());
-  if (at < 0) {
-    node.textContent = text;
-    return;
-  }
-  const parts: (string | HTMLElement)[] = [];
-  let done = 0;
-  while (at >= 0) {
-    parts.push(text.slice(done, at), element('mark', '', text.slice(at, at + sought.length)));
-    done = at + sought.length;
-    at = low.indexOf(sought.toLowerCase(), done);
-  }
-  node.replaceChildren(...parts, text.slice(done));
 }

@@ -17,7 +17,9 @@ import type {
 } from '../server/types';
 import { LineCache } from './lines';
 import { Matches } from './matches';
+import type { Marks } from './row';
 import { Rows, runsOf, spansOf } from './rows';
+import { plain } from './words';
 
 /** Lines from the end that are asked for when a log is opened. */
 const TAIL = 200;
@@ -94,9 +96,14 @@ export type LogServer = Pick<CasaServer, 'logs' | 'log' | 'logCalls'>;
 export class LogModel implements IDisposable {
   constructor(private readonly _server: LogServer) {
     this._cache = new LineCache(
-      async (from, count) => (await this._window({ from, count }))?.lines ?? null,
+      async (from, count) => {
+        const mark = this._mark();
+        const found = await this._window({ from, count, ...mark });
+        const refused = mark.mark !== undefined && this._complaint !== '';
+        return (found ?? (refused ? await this._window({ from, count }) : null))?.lines ?? null;
+      },
       () => {
-        this._changed.emit();
+        this._arrived.emit();
       }
     );
   }
@@ -104,6 +111,11 @@ export class LogModel implements IDisposable {
   /** Something else is to be shown. */
   get changed(): ISignal<this, void> {
     return this._changed;
+  }
+
+  /** Lines that were wanted are here, and nothing else has changed. */
+  get arrived(): ISignal<this, void> {
+    return this._arrived;
   }
 
   // -- whose log ----------------------------------------------------------------------------------------------------
@@ -246,8 +258,16 @@ export class LogModel implements IDisposable {
   }
 
   set filter(filter: IFilter) {
+    const { text, regex } = this._filter;
     this._filter = { ...filter, levels: filter.levels.size ? filter.levels : EVERYTHING.levels };
     this._complaint = '';
+    if (filter.text !== text || filter.regex !== regex) {
+      if (regex || filter.regex) {
+        this._cache.clear(); // other lines are told, with other marks
+      }
+      this._marks =
+        filter.text === '' ? null : filter.regex ? ({ marks = [] }) => marks : occurrences(filter.text);
+    }
     this._search();
     this._build();
   }
@@ -305,6 +325,11 @@ export class LogModel implements IDisposable {
     const place = this._matches?.placeOf(number) ?? -1;
     const found = this._matches?.lines[place];
     return found?.number === number ? found : this._cache.get(number);
+  }
+
+  /** Where in a line what is looked for is; null: nothing is looked for. */
+  get marks(): Marks | null {
+    return this._marks;
   }
 
   /** Lines are to be seen: those that are not here are asked for. */
@@ -380,7 +405,9 @@ export class LogModel implements IDisposable {
       void this.refresh();
       return;
     }
-    this._cache.put(lines);
+    if (this._mark().mark === undefined) {
+      this._cache.put(lines); // else they are asked for with their marks
+    }
     this._grow(total);
   }
 
@@ -489,7 +516,9 @@ export class LogModel implements IDisposable {
     this._loading = false;
     this._alive = found.alive;
     this._known = found.complete ? 1 : Math.min(0.99, found.indexed / Math.max(1, found.size));
-    this._cache.put(found.lines);
+    if (this._mark().mark === undefined) {
+      this._cache.put(found.lines);
+    }
     if (!found.complete) {
       this._timer = setTimeout(() => void this.refresh(), AGAIN_MS.reading);
     }
@@ -600,7 +629,7 @@ export class LogModel implements IDisposable {
     }
     if (Object.keys(query).length > 0) {
       const matches = new Matches(
-        of => this._window({ ...of, ...query }),
+        of => this._window({ ...of, ...query, ...this._mark() }),
         () => {
           if (this._matches === matches) {
             this._build();
@@ -647,6 +676,12 @@ export class LogModel implements IDisposable {
   private _pattern(): ILogQuery {
     const { text, regex } = this._filter;
     return text === '' ? {} : regex ? { regex: text } : { text };
+  }
+
+  /** What is to be marked that we cannot find as the server does: its expressions are not the browser's. */
+  private _mark(): ILogQuery {
+    const { text, regex } = this._filter;
+    return regex && text !== '' && this._complaint === '' ? { mark: text } : {};
   }
 
   private _priorities(levels: ReadonlySet<Level>): string {
@@ -727,6 +762,7 @@ export class LogModel implements IDisposable {
   }
 
   private readonly _changed = new Signal<this, void>(this);
+  private readonly _arrived = new Signal<this, void>(this);
   private readonly _cache: LineCache;
   private readonly _folded = new Set<number | null>();
   private readonly _alertCounts = new Map<number, IAlerts>();
@@ -742,6 +778,7 @@ export class LogModel implements IDisposable {
   private _trouble: ILogTrouble | null = null;
   private _complaint = '';
   private _filter = EVERYTHING;
+  private _marks: Marks | null = null;
   private _matches: Matches | null = null;
   private _alerts: Matches | null = null;
   private _grouped = true;
@@ -783,4 +820,22 @@ function partOf(parts: readonly ILogPart[], call: number): number {
     }
   }
   return parts[low]?.call === call ? low : -1;
+}
+
+/** Where a text is, in whatever case, as the server looks for it. */
+function occurrences(sought: string): Marks {
+  const low = sought.toLowerCase();
+  return line => {
+    const whole = plain(line);
+    const text = whole.toLowerCase();
+    const places: [number, number][] = [];
+    for (
+      let at = text.length === whole.length ? text.indexOf(low) : -1;
+      at >= 0;
+      at = text.indexOf(low, at + low.length)
+    ) {
+      places.push([at, at + low.length]);
+    }
+    return places;
+  };
 }

@@ -9,9 +9,12 @@ export function plain({ time, priority, origin, message }: ILogLine): string {
   return time === '' && priority === '' ? message : `${time}\t${priority}\t${origin}\t${message}`;
 }
 
+/** Characters of a time that tell the day. */
+export const DATE = 11;
+
 /** The time of day of a line; empty: it has none. */
 export function timeOfDay({ time }: ILogLine): string {
-  return time.slice(11);
+  return time.slice(DATE);
 }
 
 /** Numbers in groups of three. */

@@ -705,6 +705,8 @@ export interface ILogLine {
   call: number | null;
   /** The id of the call's cell. */
   cell: string | null;
+  /** Where in the line as it stands in the file something is that was to be marked: from one place to before another. */
+  marks?: [number, number][];
 }
 
 /** A call that has written into a log. */
@@ -785,6 +787,8 @@ export interface ILogQuery {
   text?: string;
   /** As RE2 has them. */
   regex?: string;
+  /** An expression: it is told where in the lines it matches. */
+  mark?: string;
 }
 
 /** Why it was refused: a sentence for people. */

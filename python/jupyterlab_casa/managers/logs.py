@@ -17,7 +17,7 @@ from typing import Any
 from traitlets import Float, Integer
 
 from casa_recompute import live
-from casa_recompute.casalog.index import Found, LogIndex, Part, Replaced, Wanted
+from casa_recompute.casalog.index import Found, Line, LogIndex, Marker, Part, Replaced, Wanted
 from casa_recompute.workspace import HOME
 from jupyterlab_casa.managers.base import BadRequest, Conflict, Manager, NotThere
 
@@ -25,6 +25,8 @@ SCHEMA = 1
 """Version of the JSON objects."""
 _PIECE_S = 0.02
 """Seconds of a search after which others that wait for a thread have their turn."""
+_MARK_S = 0.1
+"""Seconds for which it is looked where in lines something is; in those that remain then, nothing is marked."""
 _LISTED = 1000
 """Logs of a workspace that are listed."""
 _TRIES = 5
@@ -79,6 +81,7 @@ class Logs(Manager):
         first: int = -100,
         count: int = 100,
         until: int | None = None,
+        mark: str = "",
         **wanted: Any,
     ) -> bytes:
         """A window of a log, or what a search finds; JSON, see ``LogWindow`` in openapi.yaml.
@@ -89,6 +92,7 @@ class Logs(Manager):
             first: number of the first line to look at; below 0: so many lines from the end, or from ``until``.
             count: how many lines, when ``first`` is not below 0.
             until: number of the first line not to look at any more.
+            mark: a regular expression: it is told where in the lines it matches.
             wanted: see :class:`~casa_recompute.casalog.index.Wanted`.
 
         Raises:
@@ -99,7 +103,7 @@ class Logs(Manager):
         """
         directory = self.root.workspace(path)
         count = min(-first if first < 0 else count, self.lines_limit)
-        pieces = self._pieces(directory, session, wanted, first, until, count)
+        pieces = self._pieces(directory, session, wanted, mark, first, until, count)
         while (answer := await self.work(lambda: next(pieces))) is None:
             pass  # others that wait for a thread have their turn
         return answer
@@ -197,20 +201,21 @@ class Logs(Manager):
         return index
 
     def _pieces(
-        self, directory: Path, session: str, given: dict[str, Any], first: int, until: int | None, count: int
+        self, directory: Path, session: str, given: dict[str, Any], mark: str, first: int, until: int | None, count: int
     ) -> Iterator[bytes | None]:
         """The answer, after each piece of work without one: None; see :meth:`get`."""
         if first == 0:
             raise BadRequest("lines are counted from 1, or from -1 backwards")
         try:
             wanted = Wanted(**given)
+            marker = Marker(mark) if mark else None
         except ValueError as error:
             raise BadRequest(str(error)) from error
         nothing = Found([], 1, 1, 0)
         yield from self._tries(
             directory,
             session,
-            lambda index, alive: self._search(index, session, alive, wanted, first, until, count),
+            lambda index, alive: self._search(index, session, alive, wanted, marker, first, until, count),
             lambda index: _answer(session, index, True, True, nothing),
         )
 
@@ -241,7 +246,15 @@ class Logs(Manager):
         yield _told_calls(session, index, alive, complete, parts, more)
 
     def _search(
-        self, index: LogIndex, session: str, alive: bool, wanted: Wanted, first: int, until: int | None, count: int
+        self,
+        index: LogIndex,
+        session: str,
+        alive: bool,
+        wanted: Wanted,
+        marker: Marker | None,
+        first: int,
+        until: int | None,
+        count: int,
     ) -> Iterator[bytes | None]:
         end = time.monotonic() + self.search_time
         backwards = first < 0
@@ -265,7 +278,7 @@ class Logs(Manager):
             yield None
         parts = parts[::-1] if backwards else parts
         lines = [line for part in parts for line in part.lines]
-        yield _answer(session, index, alive, complete, Found(lines, parts[0].low, parts[-1].high, index.lines))
+        yield _answer(session, index, alive, complete, Found(lines, parts[0].low, parts[-1].high, index.lines), marker)
 
     # -- all logs of a workspace ----------------------------------------------------------------------------------
 
@@ -362,11 +375,19 @@ def _of_log(session: str, index: LogIndex, alive: bool, complete: bool) -> dict[
     }
 
 
-def _answer(session: str, index: LogIndex, alive: bool, complete: bool, found: Found) -> bytes:
+def _marked(lines: builtins.list[Line], marker: Marker) -> Iterator[dict[str, Any]]:
+    end = time.monotonic() + _MARK_S
+    for line in lines:
+        yield vars(line) | {"marks": marker.places(line) if time.monotonic() <= end else []}
+
+
+def _answer(
+    session: str, index: LogIndex, alive: bool, complete: bool, found: Found, marker: Marker | None = None
+) -> bytes:
     calls = sorted({line.call for line in found.lines if line.call is not None})
     told = _of_log(session, index, alive, complete) | {
         "total": found.total,
-        "lines": [vars(line) for line in found.lines],
+        "lines": [*_marked(found.lines, marker)] if marker else [vars(line) for line in found.lines],
         "calls": [about for about in map(index.about, calls) if about is not None],
         "previous": found.low if found.low > 1 else None,
         "next": found.high if found.high <= found.total or not complete else None,

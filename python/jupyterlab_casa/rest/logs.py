@@ -17,7 +17,7 @@ from jupyterlab_casa.rest.base import CasaHandler
 
 _INTEGER = re.compile(r"-?\d{1,15}", re.ASCII)
 _PRIORITIES = re.compile(r"[A-Z][A-Z0-9]*(,[A-Z][A-Z0-9]*)*", re.ASCII)
-_TEXTS = ("origin", "cell", "after", "before", "text", "regex")
+_TEXTS = ("origin", "cell", "after", "before", "text", "regex", "mark")
 
 
 class LogsHandler(CasaHandler):

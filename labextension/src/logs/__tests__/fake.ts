@@ -87,7 +87,7 @@ export class FakeServer implements LogServer {
     this._answer(`${session} ${path} ${JSON.stringify(query)}`, () => {
       const { from = -100, count = 100, until } = query;
       const state = this._state(session);
-      if (query.regex === '(') {
+      if (query.regex === '(' || query.mark === '(') {
         throw new CasaServerError('refused', 'the regular expression cannot be used: missing )', 400);
       }
       const end = Math.min(until ?? Infinity, state.total + 1);
@@ -102,10 +102,13 @@ export class FakeServer implements LogServer {
       if (from > 0) {
         const stop = Math.min(end, from + this.reach);
         const most = Math.min(count, this.most);
-        const lines = all
-          .slice(from - 1, stop - 1)
-          .filter(wanted)
-          .slice(0, most);
+        const lines = marked(
+          all
+            .slice(from - 1, stop - 1)
+            .filter(wanted)
+            .slice(0, most),
+          query
+        );
         const high = lines.length === most ? (lines.at(-1)?.number ?? 0) + 1 : Math.max(from, stop);
         return {
           ...none,
@@ -117,10 +120,13 @@ export class FakeServer implements LogServer {
       }
       const begin = Math.max(1, end - this.reach);
       const most = Math.min(-from, this.most);
-      const lines = all
-        .slice(begin - 1, end - 1)
-        .filter(wanted)
-        .slice(-most);
+      const lines = marked(
+        all
+          .slice(begin - 1, end - 1)
+          .filter(wanted)
+          .slice(-most),
+        query
+      );
       const low = lines.length === most ? (lines[0]?.number ?? 1) : begin;
       return {
         ...none,
@@ -194,6 +200,16 @@ export function isWanted(line: ILogLine, { priority, text, regex, call, cell }: 
     (call === undefined || line.call === call) &&
     (cell === undefined || line.cell === cell)
   );
+}
+
+function marked(lines: ILogLine[], { mark }: ILogQuery): ILogLine[] {
+  return mark === undefined
+    ? lines
+    : lines.map(line => {
+        const whole = `${line.time}\t${line.priority}\t${line.origin}\t${line.message}`;
+        const matches = [...whole.matchAll(new RegExp(mark, 'g'))];
+        return { ...line, marks: matches.map(({ index, 0: { length } }) => [index, index + length]) };
+      });
 }
 
 function countsOf(lines: readonly ILogLine[]): Record<string, number> {

@@ -89,6 +89,61 @@ it('shows what CASA says as text, never as markup', async () => {
   expect(rows(one)[1]?.querySelector('.jp-casa-logs-message')?.textContent).toBe(`${evil} again`);
 });
 
+it('marks what is looked for in all columns: texts, and what the server says that an expression matches', async () => {
+  const one = await shown(makeLog(30));
+  const marked = () =>
+    rows(one).map(row => [...row.querySelectorAll('mark')].map(mark => mark.textContent).join('|'));
+  one.model.filter = { ...EVERYTHING, text: 'AGE 7' };
+  await drawn();
+  expect(marked()).toEqual(['age 7']);
+  one.model.filter = { ...EVERYTHING, text: 'warn\ttcl' };
+  await drawn();
+  expect(marked()).toEqual(['WARN|tcl', 'WARN|tcl', 'WARN|tcl']);
+  one.model.filter = { ...EVERYTHING, text: 'message [78]$|:0[78]\t', regex: true };
+  await drawn();
+  expect(marked()).toEqual([':07|message 7', ':08|message 8']);
+});
+
+it('marks among lines that do not match, too, and those that are new', async () => {
+  const lines = makeLog(30);
+  const one = await shown(lines);
+  const marked = () =>
+    rows(one)
+      .filter(row => row.querySelector('mark'))
+      .map(row => row.querySelector('.jp-casa-logs-message')?.textContent);
+  one.model.filter = { ...EVERYTHING, text: 'ge .5$', regex: true, only: false };
+  await drawn();
+  expect([rows(one).length > 20, marked()]).toEqual([true, ['message 15', 'message 25']]);
+  lines.push(...makeLog(5, 0, 31));
+  one.model.onLog({
+    workspace: 'w',
+    session: 'a1',
+    first: 31,
+    lines: lines.slice(30),
+    total: 35,
+    skipped: 0
+  } as never);
+  await drawn();
+  expect(marked()).toEqual(['message 15', 'message 25', 'message 35']);
+  one.model.filter = { ...EVERYTHING, text: '(', regex: true, only: false };
+  await drawn();
+  expect([
+    one.model.complaint !== '',
+    marked(),
+    rows(one).at(-1)?.textContent.includes('message 35')
+  ]).toEqual([true, [], true]);
+});
+
+it('tells what is cut off when somebody points at it', async () => {
+  const [line] = makeLog(1);
+  const origin = 'SynthesisImagerVi2::appendToVisBufferController';
+  const one = await shown([{ ...(line as ILogLine), origin }]);
+  const cell = rows(one)[0]?.querySelector<HTMLElement>('.jp-casa-logs-origin');
+  expect(cell?.textContent).toBe('SynthesisImagerVi2::app…');
+  cell?.dispatchEvent(new MouseEvent('mouseover', { bubbles: true }));
+  expect(cell?.title).toBe(origin);
+});
+
 it('has headings that tell of cell, task and outcome, and can be folded by keyboard', async () => {
   const one = await shown(makeLog(12, 6));
   const [heading] = rows(one);
