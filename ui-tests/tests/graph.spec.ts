@@ -377,6 +377,18 @@ test('where there is nothing to be drawn, it says why', async ({ page, tmpPath }
   await show(page);
   await expect(nodes(page)).toHaveCount(1);
   await expect(said(page)).toBeHidden();
+
+  // Notebooks that are closed have none; nothing is said of their text either.
+  await page.evaluate(() => {
+    [...window.jupyterapp.shell.widgets('main')]
+      .filter(widget => 'context' in widget)
+      .forEach(widget => {
+        widget.dispose();
+      });
+  });
+  await expect(said(page)).toContainText('Open a notebook with the kernel CASA');
+  await expect(nodes(page)).toHaveCount(0);
+  await expect(foot(page)).toHaveText('');
 });
 
 test('without the server extension it says so', async ({ page, tmpPath }) => {
