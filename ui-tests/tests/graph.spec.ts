@@ -233,6 +233,8 @@ test('it is saved as SVG and PNG', async ({ page, tmpPath }) => {
   expect(text).toContain('<title>Graph of save.ipynb</title>');
   expect(text.match(/model\.txt/g)?.length).toBeGreaterThanOrEqual(2);
   expect(text).not.toMatch(/var\(|class=/);
+  // where the fonts of the page are not, others of their kind are
+  expect(text).not.toMatch(/font-family="(?![^"]*(monospace|sans-serif)")/);
   await vector.saveAs('test-results/graph.svg');
   const image = await save('PNG');
   expect(image.suggestedFilename()).toBe('save-graph.png');
