@@ -362,7 +362,13 @@ export class LogList extends Widget {
     const row = this._active && this._model.rows.at(this._rowOf(this._active));
     if (row?.line === null && row.section.folded === sign > 0) {
       this._model.fold([row.section.call], sign < 0);
-    } else if (sign < 0 && this._scroller.scrollLeft === 0 && row && row.line !== null && this._model.rows.headings) {
+    } else if (
+      sign < 0 &&
+      this._scroller.scrollLeft === 0 &&
+      row &&
+      row.line !== null &&
+      this._model.rows.headings
+    ) {
       this._step(row.section.row - this._rowOf(this._active as IPlace), false);
     } else {
       this._scroller.scrollLeft += sign * SIDEWAYS;
@@ -519,14 +525,24 @@ export class LogList extends Widget {
         ...(['warn', 'severe'] as const).map(level => {
           const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
           path.dataset.level = level;
-          path.setAttribute('d', [...places[level]].map(y => `M0 ${String(y)}h1v${level === 'warn' ? '2' : '3'}h-1z`).join(''));
+          path.setAttribute(
+            'd',
+            [...places[level]].map(y => `M0 ${String(y)}h1v${level === 'warn' ? '2' : '3'}h-1z`).join('')
+          );
           return path;
         })
       );
     }
   }
 
-  private _fill(drawn: IDrawn, row: number, at: IRow, selected: boolean, active: boolean, wanted: number[]): void {
+  private _fill(
+    drawn: IDrawn,
+    row: number,
+    at: IRow,
+    selected: boolean,
+    active: boolean,
+    wanted: number[]
+  ): void {
     const { node } = drawn;
     if (at.line === null) {
       const key = `${String(row)} ${this._fillHeading(node, row, at.section, drawn.key)}`;
@@ -554,7 +570,13 @@ export class LogList extends Widget {
     }
   }
 
-  private _fillLine(node: HTMLElement, row: number, number: number, line: ILogLine | null, sought: string): void {
+  private _fillLine(
+    node: HTMLElement,
+    row: number,
+    number: number,
+    line: ILogLine | null,
+    sought: string
+  ): void {
     node.className = 'jp-casa-logs-row';
     node.dataset.row = String(row);
     node.dataset.level = line ? levelOf(line) : '';
@@ -633,7 +655,11 @@ export class LogList extends Widget {
       cell.insertBefore(element('span', 'jp-casa-logs-problems', problems), cell.lastElementChild);
     }
     if (section.call !== null) {
-      const only = element('span', 'jp-casa-logs-link jp-casa-logs-only', alone ? trans.__('show all') : trans.__('only this'));
+      const only = element(
+        'span',
+        'jp-casa-logs-link jp-casa-logs-only',
+        alone ? trans.__('show all') : trans.__('only this')
+      );
       only.dataset.action = 'only';
       only.title = trans.__('Show the lines of this call alone, or the others again (O)');
       cell.append(only);

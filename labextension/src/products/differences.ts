@@ -45,8 +45,10 @@ export function parameterRows(
 ): IParameterRow[] {
   const isDefault = (of: IVersion | null, name: string, value: Json | undefined) => {
     const task = tasks.find(known => known.name === of?.call?.task);
-    const plain = task?.parameters.filter(parameter => parameter.name === name).map(parameter => parameter.default) ?? [];
-    const under = task?.conditions.flatMap(({ defaults }) => (name in defaults ? [defaults[name] as Json] : [])) ?? [];
+    const plain =
+      task?.parameters.filter(parameter => parameter.name === name).map(parameter => parameter.default) ?? [];
+    const under =
+      task?.conditions.flatMap(({ defaults }) => (name in defaults ? [defaults[name] as Json] : [])) ?? [];
     return value === undefined || [...plain, ...under].some(known => same(known, value));
   };
   const [one, other] = [before?.call?.arguments ?? {}, after?.call?.arguments ?? {}];
@@ -93,7 +95,11 @@ export class Differences {
 
   /** Compares others. */
   set pair(pair: IPair) {
-    if (pair.path !== this._pair.path || pair.before !== this._pair.before || pair.after !== this._pair.after) {
+    if (
+      pair.path !== this._pair.path ||
+      pair.before !== this._pair.before ||
+      pair.after !== this._pair.after
+    ) {
       this._pair = pair;
       void this._load();
     }

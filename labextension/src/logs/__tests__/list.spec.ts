@@ -50,7 +50,9 @@ const active = (one: IShown) => {
   return id === null ? null : one.list.node.querySelector<HTMLElement>(`#${id}`);
 };
 const key = (one: IShown, name: string, more: KeyboardEventInit = {}) => {
-  grid(one).dispatchEvent(new KeyboardEvent('keydown', { key: name, bubbles: true, cancelable: true, ...more }));
+  grid(one).dispatchEvent(
+    new KeyboardEvent('keydown', { key: name, bubbles: true, cancelable: true, ...more })
+  );
 };
 
 it('draws a few rows of very many, the newest ones, and tells how many there are', async () => {
@@ -110,7 +112,9 @@ it('has headings that tell of cell, task and outcome, and can be folded by keybo
   key(one, 'o');
   await drawn();
   expect([one.model.filter.call, rows(one).length]).toEqual([1, 7]);
-  rows(one)[0]?.querySelector('[data-action=only]')?.dispatchEvent(new MouseEvent('click', { bubbles: true }));
+  rows(one)[0]
+    ?.querySelector('[data-action=only]')
+    ?.dispatchEvent(new MouseEvent('click', { bubbles: true }));
   await drawn();
   expect(rows(one)).toHaveLength(14);
   one.model.fold([1, 2], true);
@@ -126,7 +130,9 @@ it('selects lines by keyboard and pointer', async () => {
   key(one, 'ArrowDown', { shiftKey: true });
   expect(one.list.selected).toEqual([0, 3]);
   expect(rows(one).filter(row => row.getAttribute('aria-selected') === 'true')).toHaveLength(3);
-  rows(one)[10]?.querySelector('.jp-casa-logs-message')?.dispatchEvent(new MouseEvent('click', { bubbles: true }));
+  rows(one)[10]
+    ?.querySelector('.jp-casa-logs-message')
+    ?.dispatchEvent(new MouseEvent('click', { bubbles: true }));
   expect(one.list.selected).toEqual([10, 11]);
   rows(one)[8]?.dispatchEvent(new MouseEvent('click', { bubbles: true, shiftKey: true }));
   expect(one.list.selected).toEqual([8, 11]);
@@ -164,7 +170,9 @@ it('a filter is looked at where one is', async () => {
   await drawn();
   one.model.filter = { ...EVERYTHING, levels: new Set(['severe']) };
   await drawn();
-  const numbers = rows(one).map(row => Number(row.querySelector('.jp-casa-logs-message')?.textContent.slice(8)));
+  const numbers = rows(one).map(row =>
+    Number(row.querySelector('.jp-casa-logs-message')?.textContent.slice(8))
+  );
   expect(numbers.some(number => Math.abs(number - 25_000) <= 50)).toBe(true);
   one.model.filter = EVERYTHING;
   await drawn();

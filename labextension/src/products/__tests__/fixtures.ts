@@ -1,5 +1,14 @@
 /** What the tests of data products share. */
-import type { IParameter, IShares, IStore, ITask, IVersion, IVersions, IVersionSummary, Json } from '../../server/types';
+import type {
+  IParameter,
+  IShares,
+  IStore,
+  ITask,
+  IVersion,
+  IVersions,
+  IVersionSummary,
+  Json
+} from '../../server/types';
 
 /** A version that is like others but in this. */
 export const version = (id: string, path: string, of: Partial<IVersionSummary> = {}): IVersionSummary => ({
@@ -46,7 +55,15 @@ export const STORE: IStore = {
   workspace: '/srv/work',
   store: { kind: 'reflink', reason: 'this file system shares blocks' },
   objects: 20,
-  bytes: { versions: 9_000_000, objects: 4_000_000, on_disk: 3_500_000, budget: 7_000_000, free: 10, ledger: 1, logs: 1 },
+  bytes: {
+    versions: 9_000_000,
+    objects: 4_000_000,
+    on_disk: 3_500_000,
+    budget: 7_000_000,
+    free: 10,
+    ledger: 1,
+    logs: 1
+  },
   calls: 3,
   versions: 5,
   restored: 2,
@@ -54,7 +71,10 @@ export const STORE: IStore = {
   threads: null
 };
 
-export const call = (task: string, given: IVersion['call'] extends infer C ? Partial<NonNullable<C>> : never = {}) => ({
+export const call = (
+  task: string,
+  given: IVersion['call'] extends infer C ? Partial<NonNullable<C>> : never = {}
+) => ({
   task,
   key: 'k',
   arguments: {},
@@ -77,7 +97,11 @@ export const made = (id: string, of: Partial<IVersion> = {}): IVersion => ({
 });
 
 /** A task with these defaults, and others while something is so. */
-export const task = (name: string, defaults: { [name: string]: Json }, under: { [name: string]: Json } = {}): ITask => ({
+export const task = (
+  name: string,
+  defaults: { [name: string]: Json },
+  under: { [name: string]: Json } = {}
+): ITask => ({
   schema: 1,
   version: '6.7.0.31',
   name,
