@@ -174,6 +174,9 @@ test('versions are listed, compared, and brought back', async ({ page, tmpPath }
   });
   await expect(product(page, 'NGC5921.fits')).toContainText('FITS');
   await expect(page.locator('.jp-casa-products-used')).toContainText(/ of .*B/);
+  await expect(product(page, 'ngc5921.ms').first().locator('.jp-casa-product-size')).toHaveText(
+    /^3\d\.\d MB\d\d %$/
+  );
 
   // With the keyboard: unfold, choose, compare.
   await page.locator('.jp-casa-products-tree').focus();
@@ -194,6 +197,12 @@ test('versions are listed, compared, and brought back', async ({ page, tmpPath }
     }
   );
   await expect(comparison.locator('thead').first()).toContainText('importuvfits');
+  // of two tasks what was given, and not what all calls have by default
+  await expect(comparison.locator('section').first().locator('tbody tr')).toContainText([
+    /antenna–'3'/,
+    /scan–'3'/,
+    /fitsfile/
+  ]);
   await comparison.getByLabel('By', { exact: true }).selectOption('antenna');
   await expect(comparison.locator('.jp-casa-versions-flags tbody tr').nth(2)).toContainText(/^2: 3/);
   await accessibleInAllThemes(page, COMPARISON, 'flags');
@@ -247,7 +256,8 @@ test('versions are listed, compared, and brought back', async ({ page, tmpPath }
   await expect(dialog).toContainText('Nothing has to go.', { timeout: 30_000 });
   await page.screenshot({ path: 'test-results/make-room.png' });
   await accessible(page, '.jp-casa-collect');
-  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await dialog.getByRole('button', { name: 'Let Them Go' }).click();
+  await expect(said(page)).toContainText('Nothing had to go: versions take', { timeout: 30_000 });
 });
 
 const ROWS = ['importuvfits', 'flagdata', 'applycal'].map((task, n) => ({

@@ -203,11 +203,16 @@ export class GraphState implements IDisposable {
     this._due = true;
     clearTimeout(this._timer);
     if (this._isVisible && !this._isDisposed) {
-      this._timer = setTimeout(() => {
+      const ask = () => {
         if (!this._asking) {
           void this._ask();
         }
-      }, wait);
+      };
+      if (wait) {
+        this._timer = setTimeout(ask, wait);
+      } else {
+        ask(); // on its way while the panel is put into its place
+      }
     }
   }
 

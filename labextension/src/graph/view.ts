@@ -11,13 +11,15 @@ import { type IArea, nextNode, type Way } from './navigate';
 import type { GraphState } from './state';
 import { edgeWords, type IFace, faceOf, labelOf, nodeWords } from './words';
 
-/** Smallest and largest scale, and that below which only numbers can be read. */
-const SCALES = { least: 0.02, most: 2.5, near: 0.45, readable: 0.7 } as const;
+/** Smallest and largest scale; below which only numbers can be read; at which one begins, if not all fits; at which all had better fit. */
+const SCALES = { least: 0.02, most: 2.5, near: 0.45, readable: 0.8, whole: 0.6 } as const;
 /** What one press of a key or button does. */
 const ZOOM = 1.25;
 /** Pixels. */
 const STEP = 80;
-const MARGIN = 28;
+const MARGIN = 16;
+/** What stays in sight of a graph that is moved out of it. */
+const HELD = 48;
 /** What is drawn beside what is in sight, as a share of it. */
 const BEYOND = 0.5;
 /** Pixels that the pointer moves before it is no click. */
@@ -179,7 +181,7 @@ export class GraphView implements IDisposable {
     }
     this._untouched = true;
     const fit = this._fitting();
-    if (fit >= SCALES.readable) {
+    if (fit >= SCALES.whole) {
       this.fit();
       return;
     }
@@ -226,6 +228,7 @@ export class GraphView implements IDisposable {
     this._y = y - (y - this._y) * by;
     this._scale = scale;
     this._untouched = false;
+    this._hold();
     this._changed();
   }
 
@@ -234,7 +237,18 @@ export class GraphView implements IDisposable {
     this._x += dx;
     this._y += dy;
     this._untouched = false;
+    this._hold();
     this._changed();
+  }
+
+  /** Nobody loses the graph by moving it. */
+  private _hold(): void {
+    const sight = this._sight();
+    const { width = 0, height = 0 } = this._layout ?? {};
+    const within = (at: number, size: number, room: number) =>
+      Math.min(room - HELD, Math.max(HELD - size * this._scale, at));
+    this._x = within(this._x, width, sight.width);
+    this._y = within(this._y, height, sight.height);
   }
 
   /** Brings a node into sight, if it is not; large enough to be read. */

@@ -168,6 +168,9 @@ export class ProductsModel {
       this._near.set(where, data.near);
       this._changed.emit();
     } else if (where === this._path && (kind === 'product' || (kind === 'call' && data.action === 'ended'))) {
+      if (kind === 'call') {
+        this._done = null; // what was brought back before may lie there no more; who was at work may be done
+      }
       this._soon();
     }
   }

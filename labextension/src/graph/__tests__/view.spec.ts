@@ -132,6 +132,25 @@ describe('the view of a graph', () => {
     expect(event.defaultPrevented).toBe(false);
   });
 
+  it('stays in sight, however far it is moved', async () => {
+    const { view, node } = await shown();
+    const place = () => {
+      const port = node('c0').closest('svg')?.firstElementChild?.getAttribute('transform') ?? '';
+      return /translate\((\S+) (\S+)\)/.exec(port)?.slice(1).map(Number) ?? [];
+    };
+    const frame = () => new Promise(requestAnimationFrame);
+    view.pan(1e5, 1e5);
+    await frame();
+    expect(place()).toEqual([size.width - 48, size.height - 48]);
+    view.pan(-1e6, -1e6);
+    await frame();
+    const all = view.picture(0);
+    const ends = ['width', 'height'].map(name => Number(all?.getAttribute(name)) * view.scale);
+    place().forEach((at, n) => {
+      expect(at + (ends[n] ?? 0)).toBeCloseTo(48);
+    });
+  });
+
   it('tells where the user is in the notebook, and what was found', async () => {
     const { state, node } = await shown();
     state.active = 'c2';

@@ -177,6 +177,11 @@ it('brings a version back, says so, and looks again', async () => {
   expect(api.restore).toHaveBeenCalledTimes(1);
   expect(api.restore).toHaveBeenCalledWith('m1', 'work', undefined);
   expect(model.done).toEqual({ kind: 'restored', version: row, answer: restored() });
+  model.onEvent(event('product', 'work', { action: 'restored' }));
+  model.onEvent(event('call', 'elsewhere', { action: 'ended' }));
+  expect(model.done).not.toBeNull();
+  model.onEvent(event('call', 'work', { action: 'ended' }));
+  expect(model.done).toBeNull(); // and there is nothing to be undone any more
   expect(asked).toHaveLength(6);
 });
 
