@@ -13,7 +13,7 @@ interface IViolation {
 declare global {
   interface Window {
     /** Milliseconds between frames; they are counted until there is a `stopFrames`. */
-    frames: number[];
+    frameTimes: number[];
     stopFrames: boolean;
   }
 }
@@ -250,12 +250,12 @@ test('a million lines scroll without a stutter', async ({ page, tmpPath }) => {
 
   const measure = async (what: string, act: () => Promise<unknown>) => {
     await page.evaluate(() => {
-      window.frames = [];
+      window.frameTimes = [];
       window.stopFrames = false;
       let last = 0;
       const tick = (now: number) => {
         if (last) {
-          window.frames.push(now - last);
+          window.frameTimes.push(now - last);
         }
         last = now;
         if (!window.stopFrames) {
@@ -267,7 +267,7 @@ test('a million lines scroll without a stutter', async ({ page, tmpPath }) => {
     await act();
     const frames = await page.evaluate(() => {
       window.stopFrames = true;
-      return [...window.frames];
+      return [...window.frameTimes];
     });
     frames.sort((a, b) => a - b);
     const at = (share: number) => frames[Math.floor(share * (frames.length - 1))]?.toFixed(1) ?? '?';

@@ -208,7 +208,7 @@ function ofType(type: ts.Type): string {
   if (type.isStringLiteral() || type.isNumberLiteral()) {
     return JSON.stringify(type.value);
   }
-  if (checker.isArrayType(type)) {
+  if (checker.isArrayType(type) || checker.isTupleType(type)) {
     const [item] = checker.getTypeArguments(type as ts.TypeReference);
     return `[${item ? ofType(item) : ''}]`;
   }
