@@ -86,6 +86,7 @@ class NaiveKernel:
     def restart(self, killed: bool) -> None:
         """See trial.Kernel."""
         plain.forget_modules()
+        plain.begin_process(self.directory)
         self.namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
         self.namespace |= {name: plain.task_function(name) for name in plain.TASKS}
 

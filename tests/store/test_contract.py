@@ -20,7 +20,7 @@ from tests.store.tiers import Ground
 from tests.store.trees import SHAPES, Node, Shape, build, observe, spoil
 
 EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "25"))
-MANY = int(os.environ.get("STORE_MANY", "100000"))
+MANY = int(os.environ.get("STORE_MANY", "20000"))
 """Files in a large product."""
 PRODUCT = "product.ms"
 FOREVER = settings(

@@ -38,7 +38,7 @@ def pool(directory: Path) -> Iterator[str]:
     try:
         yield name
     finally:
-        for _ in range(50):  # zfs-fuse says "busy" for a while after somebody read there
+        for _ in range(600):  # zfs-fuse says "busy" for a while after somebody read there
             if not subprocess.run(["zpool", "destroy", "-f", name], capture_output=True).returncode:
                 break
             time.sleep(0.2)
@@ -96,7 +96,7 @@ def datasets(parent: str, mounted: Path) -> Ground:
         return mounted / name
 
     def drop(place: Path) -> None:
-        for _ in range(50):
+        for _ in range(600):  # as above
             done = subprocess.run(["zfs", "destroy", "-R", f"{parent}/{place.name}"], capture_output=True, text=True)
             if not done.returncode:
                 return
