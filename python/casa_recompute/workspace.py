@@ -1130,7 +1130,7 @@ class Workspace:
 
     # -- the ledger and its copies -----------------------------------------------------------------------------------
 
-    def _open_ledger(self) -> Ledger:
+    def _open_ledger(self, again: bool = False) -> Ledger:
         path = self.home / "ledger.sqlite"
         existed = path.exists()
         try:
@@ -1140,6 +1140,8 @@ class Workspace:
         except LedgerError as error:
             if isinstance(error, LedgerUnreadable) and not self._has_bad_blocks(path):
                 raise  # the disk as a whole: what is in the ledger is not known, but not lost
+            if not again:  # SQLite may take it for damage that the disk failed for a moment
+                return self._open_ledger(again=True)
             existed = False
             stamp = time.strftime("%Y%m%dT%H%M%S")
             for name in ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"):

@@ -203,6 +203,13 @@ def test_the_disk_fails(play: Play, make: type[Scene], opening: bool, kind: str)
         play.act(make, replace(KINDS[kind], first=number), opening, stays=rng.random() < 0.5)
 
 
+def test_a_ledger_that_cannot_be_looked_at_for_a_moment_is_not_damaged(play: Play) -> None:
+    """Whatever SQLite takes it for."""
+    look = Fault(operations=("getattr",), names="*/ledger.sqlite")
+    for number in range(play.act(Commit, replace(look, first=ALL), True, False)):
+        play.act(Commit, replace(look, first=number), True, False)
+
+
 def places(count: int) -> Iterator[tuple[int, random.Random]]:
     """At which of so many operations the disk is to fail."""
     assert count > 1
