@@ -4,6 +4,11 @@ import { openNotebook } from './helpers';
 // Galata's mock of the kernels API answers a restart with another status than the server does.
 test.use({ kernels: null, viewport: { width: 1400, height: 900 } });
 
+/** Galata's own way to wait expects the launcher; its types hide the option. */
+interface IReloads {
+  reload(options: { waitForIsReady: boolean }): Promise<unknown>;
+}
+
 interface IViolation {
   id: string;
   impact: string | null;
@@ -51,10 +56,12 @@ const shot = (page: IJupyterLabPageFixture, name: string) =>
   page.screenshot({ path: `test-results/logs-${name}.png` });
 
 const execute = (page: IJupyterLabPageFixture, command: string, args = {}) =>
-  page.evaluate(([command, args]) => window.jupyterapp.commands.execute(command, args), [
-    command,
-    args
-  ] as const);
+  page.evaluate(
+    async ([command, args]) => {
+      await window.jupyterapp.commands.execute(command, args);
+    },
+    [command, args] as const
+  );
 
 /** Opens the panel, and makes it higher. */
 async function openLog(page: IJupyterLabPageFixture) {
@@ -330,6 +337,9 @@ test('a million lines scroll without a stutter', async ({ page, tmpPath }) => {
   await button(page, 'Regular expression').click();
   await search(page).fill('line (77|78)\\d: ');
   await expect(total(page)).toHaveText('20 of 1\u202f000\u202f000', { timeout: 30_000 });
+  await expect(lines(page).locator('mark')).toHaveText(
+    Array.from({ length: 20 }, (_, n) => `line ${String(770 + n)}: `)
+  );
   await shot(page, 'regex');
   await search(page).fill('(77');
   await expect(empty(page)).toHaveText(/regular expression cannot be used/);
@@ -341,6 +351,63 @@ test('a million lines scroll without a stutter', async ({ page, tmpPath }) => {
   await expect(active(page)).toContainText('line 779: ', { timeout: 30_000 });
   await search(page).press('Enter');
   await expect(active(page)).toContainText('line 770: ', { timeout: 30_000 });
+  await expect(lines(page).filter({ has: page.locator('mark') })).toHaveCount(10);
+  await shot(page, 'marked');
+});
+
+test('it is there again after a reload, while the server is away, and without the notebook', async ({
+  page,
+  tmpPath
+}) => {
+  test.setTimeout(240_000);
+  await open(page, `${tmpPath}/kept.ipynb`, 'casa', STORY.slice(0, 2));
+  await openLog(page);
+  await run(page, 0);
+  await expect(headings(page).first()).toHaveText(/cell 1.*importuvfits.*ran in/i, { timeout: 60_000 });
+  await page.notebook.save();
+  await page.waitForTimeout(1500); // the layout is saved in a moment
+  // Nobody may write it from now on.
+  await page.route('**/api/contents/**kept.ipynb?*', async route => {
+    const answer = await route.fetch();
+    await route.fulfill({
+      response: answer,
+      json: { ...((await answer.json()) as object), writable: false }
+    });
+  });
+  await (page as unknown as IReloads).reload({ waitForIsReady: false });
+  await expect(headings(page).first()).toHaveText(/cell 1.*importuvfits.*ran in/i, { timeout: 60_000 });
+  await expect(grid(page)).toBeVisible();
+  await expect(lines(page).last()).toContainText('####');
+  await headings(page).first().getByText('Cell 1').click();
+  await expect(page.locator('.jp-Notebook-cell.jp-mod-active')).toContainText('importuvfits');
+  await shot(page, 'again');
+
+  // What is shown stays; what has come meanwhile is there when the server is.
+  const said = panel(page).locator('.jp-casa-logs-said');
+  await page.route('**/jupyterlab-casa/api/logs**', route => route.abort());
+  await page.route('**/jupyterlab-casa/api/logs/**', route => route.abort());
+  await run(page, 1);
+  await expect(said).toContainText('The server cannot be reached: what is shown may be old.', {
+    timeout: 30_000
+  });
+  await expect(lines(page).first()).toBeVisible();
+  await checkAccess(page);
+  await shot(page, 'away');
+  await page.unroute('**/jupyterlab-casa/api/logs**');
+  await page.unroute('**/jupyterlab-casa/api/logs/**');
+  const pinned = panel(page).locator('.jp-casa-logs-layer > .jp-casa-logs-heading');
+  await expect(pinned).toHaveText(/cell 2.*listobs.*ran in/i, { timeout: 60_000 });
+  await expect(said).toBeHidden();
+
+  // Without the notebook there is nothing to tell of; with it, it is all there again.
+  const tab = page.getByRole('main').getByRole('tab', { name: 'kept.ipynb' });
+  await tab.click();
+  await execute(page, 'application:close');
+  await page.locator('.jp-Dialog button.jp-mod-warn').click(); // it cannot be saved
+  await expect(empty(page)).toHaveText('Open a CASA notebook: its log is shown here.');
+  await shot(page, 'closed');
+  await execute(page, 'docmanager:open', { path: `${tmpPath}/kept.ipynb` });
+  await expect(pinned).toHaveText(/cell 2.*listobs.*ran in/i, { timeout: 60_000 });
 });
 
 test('it says quietly why there is no log', async ({ page, tmpPath }) => {

@@ -509,7 +509,7 @@ export class LogPanel extends Widget {
     let more = false;
     if (text === '' && model.known < 1) {
       text = trans.__('The log is long and is being read: %1 %', Math.floor(model.known * 100));
-    } else if (text === '' && lines && trouble) {
+    } else if (text === '' && lines && (trouble || this._server.condition === 'offline')) {
       text = trans.__('The server cannot be reached: what is shown may be old.');
     } else if (text === '' && lines && model.complaint) {
       text = model.complaint;
