@@ -63,10 +63,10 @@ lint: $(VENV)/.test-tools ## ruff, mypy, tsc, eslint, prettier
 test-js: $(VENV)/.test-tools ## unit tests of the JupyterLab extension
 	@jlpm test
 
-test-py: $(VENV)/.test-tools ## pytest
+test-py: $(VENV)/.test-tools ## pytest (TEST_PROCESSES: 2)
 	@scripts/system-packages.sh run
 	scripts/system-packages.sh stores
-	python -m pytest
+	python -m pytest -n $${TEST_PROCESSES:-2} --dist loadfile --no-loadscope-reorder
 
 test-zfs: $(VENV)/.test-tools ## the stores' contract, and CASA, on OpenZFS in a virtual machine
 	@scripts/system-packages.sh zfs-vm

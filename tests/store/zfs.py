@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,16 +21,16 @@ POOL_SIZE = 32 << 30
 SCALE = 10
 """zfs-fuse tells times in whole seconds, for which the store has to wait; `make test-zfs` is an emulated machine."""
 
+_LOCKS = [Path(tempfile.gettempdir(), f"casa-tests-zfs-{name}.lock") for name in ("starts", "uses")]
+
 
 @contextmanager
 def pool(directory: Path) -> Iterator[str]:
     """A pool of its own, on an image in ``directory``, and mounted there; its name.
 
     Raises:
-        TierMissing: there is no ZFS here, or one is not root.
+        TierMissing: there is no ZFS here.
     """
-    if os.geteuid():
-        raise TierMissing("only root can make a pool: run the tests as root")
     if shutil.which("zpool") is None:
         raise TierMissing("there is no ZFS: scripts/system-packages.sh stores")
     name, image, mounted = f"casatest{os.getpid()}", directory / "zfs.image", directory / "zfs"
@@ -47,14 +49,30 @@ def pool(directory: Path) -> Iterator[str]:
 
 @contextmanager
 def daemon(directory: Path) -> Iterator[None]:
-    """The daemon zfs-fuse, unless ZFS answers already.
+    """The daemon zfs-fuse, unless ZFS answers already; a machine has one, which all processes with tests share.
 
     Raises:
-        TierMissing: it is not there, or does not start.
+        TierMissing: it is not there, or does not start; or one is not root.
     """
-    if shutil.which("zpool") and not subprocess.run(["zpool", "list"], capture_output=True).returncode:
-        yield
-        return
+    if os.geteuid():
+        raise TierMissing("only root can make a pool: run the tests as root")
+    with _LOCKS[0].open("w") as starts, _LOCKS[1].open("w") as uses:
+        fcntl.flock(starts, fcntl.LOCK_EX)
+        answers = shutil.which("zpool") and not subprocess.run(["zpool", "list"], capture_output=True).returncode
+        with nullcontext() if answers else started(directory):
+            fcntl.flock(uses, fcntl.LOCK_SH)
+            fcntl.flock(starts, fcntl.LOCK_UN)
+            try:
+                yield
+            finally:
+                if not answers:
+                    fcntl.flock(starts, fcntl.LOCK_EX)  # nobody begins, and then
+                    fcntl.flock(uses, fcntl.LOCK_EX)  # nobody uses it any more
+
+
+@contextmanager
+def started(directory: Path) -> Iterator[None]:
+    """The daemon, for as long."""
     if shutil.which("zfs-fuse") is None:
         raise TierMissing("there is neither OpenZFS nor zfs-fuse: scripts/system-packages.sh stores")
     if not os.access("/dev/fuse", os.W_OK):
@@ -68,7 +86,7 @@ def daemon(directory: Path) -> Iterator[None]:
             stderr=log,
         )
     try:
-        for _ in range(100):
+        for _ in range(600):
             if not subprocess.run(["zpool", "list"], capture_output=True).returncode:
                 break
             time.sleep(0.1)
