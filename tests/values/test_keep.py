@@ -7,6 +7,7 @@ import pickle
 import stat
 import subprocess
 import sys
+import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,17 @@ def test_limit_is_kept_while_writing() -> None:
         with pytest.raises(Unkeepable, match="1000 bytes"):
             pack({"x": value}, {}, 1000)
     assert pack({"x": bytes(500)}, {}, 1000)
+
+
+def test_a_module_of_its_own_type_is_imported_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lazy(types.ModuleType):
+        """As packages have it that load their parts when these are used."""
+
+    package = Lazy("lazy_k")
+    with pytest.raises(Unkeepable, match="cannot be imported again"):
+        pack({"lk": package}, {}, LIMIT)
+    monkeypatch.setitem(sys.modules, "lazy_k", package)
+    assert unpack(pack({"lk": package}, {}, LIMIT), {})["lk"] is package
 
 
 def test_the_users_modules_are_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -247,6 +247,8 @@ class _Pickler(cp.Pickler):  # type: ignore[misc]
         numpy = sys.modules.get("numpy")
         if numpy is not None and issubclass(kind, numpy.ndarray):
             return self._array(obj, kind, numpy)
+        if issubclass(kind, types.ModuleType):  # packages have modules of their own types
+            return _module(obj)
         reducer = _REDUCERS.get(kind)
         if reducer is not None:
             return reducer(self, obj)
@@ -384,7 +386,7 @@ def _refuse_memoryview(_: _Pickler, view: memoryview) -> Any:
     raise Unkeepable("a memoryview cannot be kept")
 
 
-def _module(_: _Pickler, module: types.ModuleType) -> Any:
+def _module(module: types.ModuleType) -> Any:
     if sys.modules.get(module.__name__) is not module:
         raise Unkeepable(f"the module {module.__name__} cannot be kept: it cannot be imported again")
     return importlib.import_module, (module.__name__,)
@@ -404,7 +406,6 @@ def _lru_cache(_: _Pickler, value: Any) -> Any:
 
 _REDUCERS: dict[type, Callable[[_Pickler, Any], Any]] = {
     memoryview: _refuse_memoryview,
-    types.ModuleType: _module,
     functools.cached_property: _cached_property,
     functools._lru_cache_wrapper: _lru_cache,
 }
