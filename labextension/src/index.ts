@@ -43,7 +43,8 @@ const story: JupyterFrontEndPlugin<void> = {
 /** Knows the server extension. */
 const server: JupyterFrontEndPlugin<ICasaServer> = {
   id: 'jupyterlab-casa:server',
-  description: 'Asks the server extension of JupyterLab-CASA, and sees whether it is there in the same version.',
+  description:
+    'Asks the server extension of JupyterLab-CASA, and sees whether it is there in the same version.',
   autoStart: true,
   provides: ICasaServer,
   activate: (app: JupyterFrontEnd): ICasaServer => {

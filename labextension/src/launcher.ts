@@ -33,7 +33,9 @@ export const launcher: JupyterFrontEndPlugin<void> = {
     const trans = (translator ?? nullTranslator).load(DOMAIN);
     const { commands, serviceManager } = app;
     const cwdOf = (args: { cwd?: unknown }) =>
-      serviceManager.contents.localPath(typeof args.cwd === 'string' ? args.cwd : (browser?.model.path ?? ''));
+      serviceManager.contents.localPath(
+        typeof args.cwd === 'string' ? args.cwd : (browser?.model.path ?? '')
+      );
     commands.addCommand(CommandIDs.notebook, {
       label: args => (args.isPalette ? trans.__('New CASA Notebook') : trans.__('CASA notebook')),
       caption: trans.__('A notebook whose cells remember what they computed'),
@@ -66,7 +68,10 @@ export const launcher: JupyterFrontEndPlugin<void> = {
   }
 };
 
-async function askAbout(changed: readonly string[], trans: TranslationBundle): Promise<'open' | 'beside' | null> {
+async function askAbout(
+  changed: readonly string[],
+  trans: TranslationBundle
+): Promise<'open' | 'beside' | null> {
   const { button } = await showDialog({
     title: trans.__('The Tutorial Is Here Already'),
     body: trans.__(

@@ -9,7 +9,11 @@ export type Ask = (changed: readonly string[]) => Promise<'open' | 'beside' | nu
  *
  * @returns The path of its notebook; null: nobody wants it.
  */
-export async function beginTutorial(server: Pick<CasaServer, 'tutorial'>, cwd: string, ask: Ask): Promise<string | null> {
+export async function beginTutorial(
+  server: Pick<CasaServer, 'tutorial'>,
+  cwd: string,
+  ask: Ask
+): Promise<string | null> {
   const there = await server.tutorial(cwd);
   if (!there.changed.length) {
     return there.path;

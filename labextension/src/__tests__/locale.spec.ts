@@ -67,7 +67,10 @@ describe.each(Object.entries(catalogues))('the catalogue %s', (language, file) =
       const given = placeholders(`${key} ${plural ?? ''}`);
       translated.forEach((text, n) => {
         expect([key, text]).not.toEqual([key, '']);
-        expect([key, /^\s*/.exec(text)?.[0]]).toEqual([key, /^\s*/.exec(key.split('\u0004').at(-1) ?? '')?.[0]]);
+        expect([key, /^\s*/.exec(text)?.[0]]).toEqual([
+          key,
+          /^\s*/.exec(key.split('\u0004').at(-1) ?? '')?.[0]
+        ]);
         // the singular may say "once"
         if (plural === null || n > 0) {
           expect([key, placeholders(text)]).toEqual([key, given]);

@@ -88,7 +88,13 @@ describe('parseLog', () => {
 
 describe('summaryOf', () => {
   it('counts the whole log', () => {
-    const log = { ...nothing, task: 'split', lines: lines.slice(0, 1), counts: { warn: 1, severe: 0 }, omitted: 236 };
+    const log = {
+      ...nothing,
+      task: 'split',
+      lines: lines.slice(0, 1),
+      counts: { warn: 1, severe: 0 },
+      omitted: 236
+    };
     expect(summaryOf(log, trans)).toBe('split: 237 lines, 1 warning, 0 errors');
     expect(summaryOf({ ...log, task: '', omitted: 0 }, trans)).toBe('log: 1 line, 1 warning, 0 errors');
   });

@@ -2,7 +2,12 @@ import type { ITutorial } from '../server/types';
 
 import { beginTutorial } from '../tutorial';
 
-const answer = (path: string, changed: string[] = []): ITutorial => ({ schema: 1, path, written: !changed.length, changed });
+const answer = (path: string, changed: string[] = []): ITutorial => ({
+  schema: 1,
+  path,
+  written: !changed.length,
+  changed
+});
 
 function server(first: ITutorial) {
   const asked: [string, boolean][] = [];

@@ -10,7 +10,12 @@ const log = {
   opened: false,
   lines: [
     { time: '2026-11-22 13:00:00', priority: 'INFO', origin: 'flagdata::', message: 'Begin Task' },
-    { time: '2026-11-22 13:00:01', priority: 'WARN', origin: 'agent::', message: '<img src=x onerror=alert(1)>' },
+    {
+      time: '2026-11-22 13:00:01',
+      priority: 'WARN',
+      origin: 'agent::',
+      message: '<img src=x onerror=alert(1)>'
+    },
     { time: '2026-11-22 13:00:02', priority: 'SEVERE', origin: 'agent::', message: 'no such antenna' }
   ],
   counts: { warn: 1, severe: 1 },
@@ -77,14 +82,17 @@ it('names its controls', () => {
 });
 
 it('says what came of the call, why, and what there is to know', async () => {
-  const view = createCallView({
-    ...log,
-    headline: 'tclean ran in 27.1 s',
-    details: ['`niter` was 0, is now <b>5</b>'],
-    notes: ['set aside: a.image'],
-    printed: ['0%', '100%'],
-    opened: true
-  }, trans);
+  const view = createCallView(
+    {
+      ...log,
+      headline: 'tclean ran in 27.1 s',
+      details: ['`niter` was 0, is now <b>5</b>'],
+      notes: ['set aside: a.image'],
+      printed: ['0%', '100%'],
+      opened: true
+    },
+    trans
+  );
   expect(find(view, '.jp-CasaCall-headline').textContent).toBe(
     'tclean ran in 27.1 s · `niter` was 0, is now <b>5</b>'
   );

@@ -73,7 +73,12 @@ function createTable(log: ILog, trans: TranslationBundle): HTMLElement[] {
 
   const table = element('table', 'jp-CasaLog-table');
   const head = table.createTHead().insertRow();
-  for (const title of [trans.__('Time (UTC)'), trans.__('Priority'), trans.__('Origin'), trans.__('Message')]) {
+  for (const title of [
+    trans.__('Time (UTC)'),
+    trans.__('Priority'),
+    trans.__('Origin'),
+    trans.__('Message')
+  ]) {
     const cell = element('th', '', title);
     cell.scope = 'col';
     head.append(cell);

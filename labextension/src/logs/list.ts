@@ -57,7 +57,13 @@ export class LogList extends Widget {
   ) {
     super();
     this.addClass('jp-casa-logs-list');
-    const { _scroller: scroller, _layer: layer, _sizer: sizer, _body: body, _pinned: { node: pinned } } = this;
+    const {
+      _scroller: scroller,
+      _layer: layer,
+      _sizer: sizer,
+      _body: body,
+      _pinned: { node: pinned }
+    } = this;
     scroller.tabIndex = 0;
     scroller.setAttribute('role', 'treegrid');
     scroller.setAttribute('aria-multiselectable', 'true');
@@ -395,7 +401,13 @@ export class LogList extends Widget {
     const row = this._active && this._model.rows.at(this._rowOf(this._active));
     if (row?.line === null && row.section.folded === sign > 0) {
       this._model.fold([row.section.call], sign < 0);
-    } else if (sign < 0 && this._scroller.scrollLeft === 0 && row && row.line !== null && this._model.rows.headings) {
+    } else if (
+      sign < 0 &&
+      this._scroller.scrollLeft === 0 &&
+      row &&
+      row.line !== null &&
+      this._model.rows.headings
+    ) {
       this._step(row.section.row - this._rowOf(this._active as IPlace), false);
     } else {
       this._scroller.scrollLeft += sign * SIDEWAYS;
@@ -464,7 +476,8 @@ export class LogList extends Widget {
 
   /** What is told in brief, or cut off, is told whole when somebody points at it. */
   private readonly _onOver = (event: MouseEvent): void => {
-    const cell = event.target instanceof Element ? event.target.closest<HTMLElement>('[role=gridcell]') : null;
+    const cell =
+      event.target instanceof Element ? event.target.closest<HTMLElement>('[role=gridcell]') : null;
     const row = Number(cell?.parentElement?.dataset.row ?? -1);
     const line = this._drawn.get(row)?.line;
     if (!cell || !line) {
@@ -597,7 +610,10 @@ export class LogList extends Widget {
         ...(['warn', 'severe'] as const).map(level => {
           const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
           path.dataset.level = level;
-          path.setAttribute('d', [...places[level]].map(y => `M0 ${String(y)}h1v${level === 'warn' ? '2' : '3'}h-1z`).join(''));
+          path.setAttribute(
+            'd',
+            [...places[level]].map(y => `M0 ${String(y)}h1v${level === 'warn' ? '2' : '3'}h-1z`).join('')
+          );
           return path;
         })
       );
@@ -618,7 +634,8 @@ export class LogList extends Widget {
       this._chars = Math.min(told.message.length, WIDE);
       this.node.style.setProperty('--jp-casa-logs-chars', String(this._chars));
     }
-    const continued = told?.origin.endsWith('+') === true && line > section.start && model.numberOf(line - 1) === number - 1;
+    const continued =
+      told?.origin.endsWith('+') === true && line > section.start && model.numberOf(line - 1) === number - 1;
     row.showLine(at, number, told, continued, model.rows.headings, model.marks);
   }
 
@@ -637,38 +654,42 @@ export class LogList extends Widget {
     const alone = section.call !== null && model.filter.call === section.call;
     const key = [section.folded, where, task, told, problems, count, began, alone].join('\n');
     row.showHeading(at, key, section.folded, alerts?.severe ? 'severe' : alerts?.warn ? 'warn' : '', () => {
-    const cell = element('span', 'jp-casa-logs-heading-cell');
-    cell.setAttribute('role', 'gridcell');
-    cell.setAttribute('aria-colspan', '5');
-    const caret = element('span', 'jp-casa-logs-caret');
-    caret.setAttribute('aria-hidden', 'true');
-    cell.append(caret);
-    if (where) {
-      const link = element('span', 'jp-casa-logs-link', where);
-      link.dataset.action = 'cell';
-      link.title = trans.__('Go to the cell (Enter)');
-      cell.append(link, element('span', 'jp-casa-logs-sep', '›'));
-    }
-    cell.append(element('b', '', task));
-    for (const [what, text] of [
-      ['outcome', told],
-      ['count', count],
-      ['began', began && trans.__('%1 UTC', began)]
-    ] as const) {
-      if (text) {
-        cell.append(element('span', `jp-casa-logs-${what}`, text));
+      const cell = element('span', 'jp-casa-logs-heading-cell');
+      cell.setAttribute('role', 'gridcell');
+      cell.setAttribute('aria-colspan', '5');
+      const caret = element('span', 'jp-casa-logs-caret');
+      caret.setAttribute('aria-hidden', 'true');
+      cell.append(caret);
+      if (where) {
+        const link = element('span', 'jp-casa-logs-link', where);
+        link.dataset.action = 'cell';
+        link.title = trans.__('Go to the cell (Enter)');
+        cell.append(link, element('span', 'jp-casa-logs-sep', '›'));
       }
-    }
-    if (problems) {
-      cell.insertBefore(element('span', 'jp-casa-logs-problems', problems), cell.lastElementChild);
-    }
-    if (section.call !== null) {
-      const only = element('span', 'jp-casa-logs-link jp-casa-logs-only', alone ? trans.__('show all') : trans.__('only this'));
-      only.dataset.action = 'only';
-      only.title = trans.__('Show the lines of this call alone, or the others again (O)');
-      cell.append(only);
-    }
-    return cell;
+      cell.append(element('b', '', task));
+      for (const [what, text] of [
+        ['outcome', told],
+        ['count', count],
+        ['began', began && trans.__('%1 UTC', began)]
+      ] as const) {
+        if (text) {
+          cell.append(element('span', `jp-casa-logs-${what}`, text));
+        }
+      }
+      if (problems) {
+        cell.insertBefore(element('span', 'jp-casa-logs-problems', problems), cell.lastElementChild);
+      }
+      if (section.call !== null) {
+        const only = element(
+          'span',
+          'jp-casa-logs-link jp-casa-logs-only',
+          alone ? trans.__('show all') : trans.__('only this')
+        );
+        only.dataset.action = 'only';
+        only.title = trans.__('Show the lines of this call alone, or the others again (O)');
+        cell.append(only);
+      }
+      return cell;
     });
   }
 

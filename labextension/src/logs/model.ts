@@ -265,7 +265,8 @@ export class LogModel implements IDisposable {
       if (regex || filter.regex) {
         this._cache.clear(); // other lines are told, with other marks
       }
-      this._marks = filter.text === '' ? null : filter.regex ? ({ marks = [] }) => marks : occurrences(filter.text);
+      this._marks =
+        filter.text === '' ? null : filter.regex ? ({ marks = [] }) => marks : occurrences(filter.text);
     }
     this._search();
     this._build();
@@ -590,7 +591,7 @@ export class LogModel implements IDisposable {
   /** Asks for all calls before one. */
   private async _askEarlierCalls(session: string, path: string, era: number, before: number): Promise<void> {
     this._earlier = true;
-    for (let first = before; first > 1; ) {
+    for (let first = before; first > 1;) {
       const from = Math.max(1, first - CALLS);
       const told = await this._asked(this._server.logCalls(session, path, from, CALLS));
       if (era !== this._era) {
@@ -690,7 +691,7 @@ export class LogModel implements IDisposable {
 
   /** The number of the nearest line that a query wants, after a line or before it. */
   private async _nearest(query: ILogQuery, from: number, backwards: boolean): Promise<number | null> {
-    for (let place = from; ; ) {
+    for (let place = from; ;) {
       const given = backwards ? { from: -1, until: Math.max(1, place) } : { from: place + 1, count: 1 };
       const found = await this._window({ ...query, ...given });
       const [line] = found?.lines ?? [];
@@ -828,7 +829,11 @@ function occurrences(sought: string): Marks {
     const whole = plain(line);
     const text = whole.toLowerCase();
     const places: [number, number][] = [];
-    for (let at = text.length === whole.length ? text.indexOf(low) : -1; at >= 0; at = text.indexOf(low, at + low.length)) {
+    for (
+      let at = text.length === whole.length ? text.indexOf(low) : -1;
+      at >= 0;
+      at = text.indexOf(low, at + low.length)
+    ) {
       places.push([at, at + low.length]);
     }
     return places;

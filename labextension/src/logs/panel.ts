@@ -139,7 +139,9 @@ export class LogPanel extends Widget {
     const all = end - first < 1;
     const [from, to] = all ? [0, this.model.rows.lines] : [first, end];
     if (to - from > COPIED) {
-      this.say(trans.__('These are more than %1 lines: select fewer, or download the log.', words.grouped(COPIED)));
+      this.say(
+        trans.__('These are more than %1 lines: select fewer, or download the log.', words.grouped(COPIED))
+      );
       return;
     }
     const lines = await this.model.fetch(from, to);
@@ -364,7 +366,12 @@ export class LogPanel extends Widget {
     this._drawSessions();
     for (const [level, button] of this._levels) {
       const count = model.count(level);
-      const label = { severe: trans.__('Errors'), warn: trans.__('Warnings'), info: trans.__('Info'), debug: trans.__('Debug') }[level];
+      const label = {
+        severe: trans.__('Errors'),
+        warn: trans.__('Warnings'),
+        info: trans.__('Info'),
+        debug: trans.__('Debug')
+      }[level];
       set(button, count === null ? label : `${label} ${words.grouped(count)}`);
       press(button, filter.levels.has(level));
       button.dataset.none = String(count === 0);
@@ -507,7 +514,11 @@ export class LogPanel extends Widget {
     } else if (text === '' && lines && model.complaint) {
       text = model.complaint;
     } else if (text === '' && matches?.isSearching) {
-      text = trans.__('Looking … so far lines %1 to %2', words.grouped(matches.low), words.grouped(matches.high - 1));
+      text = trans.__(
+        'Looking … so far lines %1 to %2',
+        words.grouped(matches.low),
+        words.grouped(matches.high - 1)
+      );
     } else if (text === '' && matches?.hasMore && lines) {
       text = trans.__(
         'Only lines %1 to %2 have been looked at.',

@@ -61,7 +61,11 @@ export const logs: JupyterFrontEndPlugin<void> = {
       settings.changed.connect(read);
       read();
     });
-    void restorer?.restore(ui.tracker, { command: CommandIDs.show, args: () => ({ activate: false }), name: () => PANEL_ID });
+    void restorer?.restore(ui.tracker, {
+      command: CommandIDs.show,
+      args: () => ({ activate: false }),
+      name: () => PANEL_ID
+    });
   }
 };
 

@@ -180,7 +180,10 @@ export class Row {
     const parts: (string | HTMLElement)[] = [];
     let done = 0;
     for (const place of places) {
-      const [from, to] = place.map(at => Math.min(Math.max(done, at - begin), text.length)) as [number, number];
+      const [from, to] = place.map(at => Math.min(Math.max(done, at - begin), text.length)) as [
+        number,
+        number
+      ];
       if (from < to) {
         parts.push(text.slice(done, from), element('mark', '', text.slice(from, to)));
         done = to;

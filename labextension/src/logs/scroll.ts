@@ -103,7 +103,8 @@ export class VirtualScroll {
     this._place = place;
     const { _scrolled: scrolled, bottom } = this;
     const small = Math.abs(step) <= SMALL * this._viewport;
-    const top = scrolled === bottom || !small ? (scrolled ? (place / scrolled) * bottom : 0) : this._top + step;
+    const top =
+      scrolled === bottom || !small ? (scrolled ? (place / scrolled) * bottom : 0) : this._top + step;
     this._top = Math.min(Math.max(0, top), bottom);
   }
 

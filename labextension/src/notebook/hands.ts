@@ -72,7 +72,13 @@ export class PanelHands implements IHands {
     }
     const { context } = this._panel;
     const casa = { ...storyOf(context.localPath, context.model.cells), state };
-    const request = { code: 'pass', silent: true, store_history: false, allow_stdin: false, stop_on_error: false };
+    const request = {
+      code: 'pass',
+      silent: true,
+      store_history: false,
+      allow_stdin: false,
+      stop_on_error: false
+    };
     try {
       const reply = await kernel.requestExecute(request, true, { casa: { ...casa } }).done;
       return reply.content.status === 'ok' ? 'ok' : 'error';

@@ -77,7 +77,11 @@ function onKey(event: KeyboardEvent): void {
   }
 }
 
-function show(anchor: Element, said: HTMLElement[], pointer?: { readonly x: number; readonly y: number }): void {
+function show(
+  anchor: Element,
+  said: HTMLElement[],
+  pointer?: { readonly x: number; readonly y: number }
+): void {
   const node = element('div', 'jp-casa-hover');
   node.id = ID;
   node.setAttribute('role', 'tooltip');

@@ -1,6 +1,12 @@
 /** The plugins of CASA notebooks: what is known of them, marks, re-running. */
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { Dialog, ICommandPalette, IToolbarWidgetRegistry, Notification, showDialog } from '@jupyterlab/apputils';
+import {
+  Dialog,
+  ICommandPalette,
+  IToolbarWidgetRegistry,
+  Notification,
+  showDialog
+} from '@jupyterlab/apputils';
 import { INotebookCellExecutor, INotebookTracker, type NotebookPanel, runCell } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
@@ -144,7 +150,12 @@ class NotebookUi {
   button(panel: NotebookPanel): Widget {
     const trans = this._trans;
     const menu = new MenuSvg({ commands: this._app.commands });
-    for (const command of [CommandIDs.preview, CommandIDs.rerunToHere, CommandIDs.rerunAll, CommandIDs.stop]) {
+    for (const command of [
+      CommandIDs.preview,
+      CommandIDs.rerunToHere,
+      CommandIDs.rerunAll,
+      CommandIDs.stop
+    ]) {
       menu.addItem({ command });
     }
     const button = new RerunButton(
@@ -412,7 +423,9 @@ class NotebookUi {
       body: new Widget({ node: previewPlan(plan, first, this._trans) }),
       buttons: [
         Dialog.cancelButton({ label: this._trans.__('Close') }),
-        ...(plan.fresh || one.rerun.isRunning ? [] : [Dialog.okButton({ label: this._trans.__('Re-run Now') })])
+        ...(plan.fresh || one.rerun.isRunning
+          ? []
+          : [Dialog.okButton({ label: this._trans.__('Re-run Now') })])
       ]
     });
     if (button.accept) {

@@ -6,7 +6,11 @@ import { reasonText } from './reasons';
 import { calls, price, roughly } from './words';
 
 /** A plan as a table: cell, what is done, why, and the price. All of it is set as text. */
-export function previewPlan(plan: IPlan, titles: (id: string) => string, trans: TranslationBundle): HTMLElement {
+export function previewPlan(
+  plan: IPlan,
+  titles: (id: string) => string,
+  trans: TranslationBundle
+): HTMLElement {
   const node = element('div', 'jp-casa-preview');
   const cells = plan.cells.map((cell, n) => ({ cell, n })).filter(({ cell }) => cell.state !== 'fresh');
   if (!cells.length && !plan.restores.length) {
@@ -33,7 +37,9 @@ export function previewPlan(plan: IPlan, titles: (id: string) => string, trans: 
     const name = element('td', '', trans.__('cell %1', n + 1));
     name.append(element('div', 'jp-casa-preview-title', titles(cell.id)));
     const why = element('td');
-    why.append(...cell.reasons.slice(0, 3).map(({ message }) => element('div', '', reasonText(message, trans))));
+    why.append(
+      ...cell.reasons.slice(0, 3).map(({ message }) => element('div', '', reasonText(message, trans)))
+    );
     const what = element('td', '', does[cell.state]);
     const making = calls(cell, trans);
     if (making) {
@@ -48,7 +54,9 @@ export function previewPlan(plan: IPlan, titles: (id: string) => string, trans: 
   if (plan.estimate_s > 0) {
     const maybe = plan.cells.some(cell => cell.state === 'maybe');
     const rough = roughly(plan.estimate_s);
-    node.append(element('p', '', maybe ? trans.__('In all at most %1.', rough) : trans.__('In all about %1.', rough)));
+    node.append(
+      element('p', '', maybe ? trans.__('In all at most %1.', rough) : trans.__('In all about %1.', rough))
+    );
   }
   return node;
 }

@@ -45,7 +45,11 @@ function forms(trans: TranslationBundle): readonly Form[] {
     [
       form('CELL will run first and may change (.*); this one may turn out unchanged'),
       (other, what) =>
-        trans.__('%1 will run first and may change %2; this one may turn out unchanged', cell(other), it(what))
+        trans.__(
+          '%1 will run first and may change %2; this one may turn out unchanged',
+          cell(other),
+          it(what)
+        )
     ],
     [
       form('CELL will run first and may change (.*)'),
@@ -62,7 +66,12 @@ function forms(trans: TranslationBundle): readonly Form[] {
     [
       form('(.*) now comes from CELL, it came from CELL: the order changed'),
       (what, now, former) =>
-        trans.__('%1 now comes from %2, it came from %3: the order changed', it(what), cell(now), cell(former))
+        trans.__(
+          '%1 now comes from %2, it came from %3: the order changed',
+          it(what),
+          cell(now),
+          cell(former)
+        )
     ],
     [
       form('(.*) came from CELL, which now stands below: the order changed'),

@@ -5,7 +5,15 @@
 import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 import { type CasaServer, CasaServerError } from '../server/client';
-import type { IOutputJson, IPlan, IPostedCell, IStepReport, IWalk, IWalkDone, IWalkStep } from '../server/types';
+import type {
+  IOutputJson,
+  IPlan,
+  IPostedCell,
+  IStepReport,
+  IWalk,
+  IWalkDone,
+  IWalkStep
+} from '../server/types';
 
 /** How a cell ended; `lost`: nobody knows, the kernel has gone. */
 export type Ending = 'ok' | 'error' | 'lost';

@@ -89,7 +89,7 @@ export class CasaStatus extends Widget {
     this.addClass('jp-casa-status');
     this._bar.max = 1;
     this.node.append(this._text, this._bar);
-    this.say({ text: "" });
+    this.say({ text: '' });
   }
 
   /** Says something. */

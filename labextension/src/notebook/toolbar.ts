@@ -42,7 +42,9 @@ export function face(
   switch (server.condition) {
     case 'missing':
       return trouble(
-        trans.__('The Jupyter server has no extension of JupyterLab-CASA: install jupyterlab-casa where it runs.')
+        trans.__(
+          'The Jupyter server has no extension of JupyterLab-CASA: install jupyterlab-casa where it runs.'
+        )
       );
     case 'other-version':
       return trouble(
@@ -61,7 +63,12 @@ export function face(
   }
   const summary = state?.summary;
   if (!summary) {
-    return { label: trans.__('Re-run stale'), title: trans.__('Being planned …'), action: null, kind: 'waiting' };
+    return {
+      label: trans.__('Re-run stale'),
+      title: trans.__('Being planned …'),
+      action: null,
+      kind: 'waiting'
+    };
   }
   const much = todo(summary, trans);
   if (much === '') {

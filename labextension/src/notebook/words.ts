@@ -128,7 +128,11 @@ export function explain({ mark, plan, call, since_s }: ICellMark, trans: Transla
   if (plan?.outside.length) {
     lines.push(trans.__('It writes outside the workspace: %1.', plan.outside.join(', ')));
   }
-  return { title: sentence(mark, trans), reasons: reasons.map(({ message }) => reasonText(message, trans)), lines };
+  return {
+    title: sentence(mark, trans),
+    reasons: reasons.map(({ message }) => reasonText(message, trans)),
+    lines
+  };
 }
 
 /** See {@link explain}. */

@@ -37,11 +37,22 @@ export function Comparison({ differences, trans }: IComparisonProps): ReactEleme
     <div className="jp-casa-versions" tabIndex={-1}>
       <Choice differences={differences} trans={trans} />
       {gone ? (
-        <Trouble error={gone.error} retry={() => { differences.retry(); }} trans={trans} />
+        <Trouble
+          error={gone.error}
+          retry={() => {
+            differences.retry();
+          }}
+          trans={trans}
+        />
       ) : (
         <>
           <Calls differences={differences} trans={trans} />
-          <Part title={trans.__('Data')} answer={data} wait={trans.__('CASA is reading both versions …')} trans={trans}>
+          <Part
+            title={trans.__('Data')}
+            answer={data}
+            wait={trans.__('CASA is reading both versions …')}
+            trans={trans}
+          >
             {found => <Data found={found} trans={trans} />}
           </Part>
           <Part title={trans.__('Files')} answer={files} wait={trans.__('Looking …')} trans={trans}>
@@ -120,7 +131,15 @@ function Choice({ differences, trans }: IComparisonProps): ReactElement {
   );
 }
 
-function Trouble({ error, retry, trans }: { error: unknown; retry?: () => void; trans: TranslationBundle }): ReactElement {
+function Trouble({
+  error,
+  retry,
+  trans
+}: {
+  error: unknown;
+  retry?: () => void;
+  trans: TranslationBundle;
+}): ReactElement {
   return (
     <p className="jp-casa-versions-note jp-mod-warn" role="status">
       {trouble(error, trans)}{' '}
@@ -181,7 +200,11 @@ function Calls({ differences, trans }: IComparisonProps): ReactElement {
     value?.call ? trans.__('%1, %2', when(value.call.created), duration(value.call.seconds)) : '';
   const cell = (value: Json | undefined) => {
     const text = value === undefined ? '–' : pythonOf(value);
-    return text.length > LONGEST ? <code title={text}>{`${text.slice(0, LONGEST)}…`}</code> : <code>{text}</code>;
+    return text.length > LONGEST ? (
+      <code title={text}>{`${text.slice(0, LONGEST)}…`}</code>
+    ) : (
+      <code>{text}</code>
+    );
   };
   return (
     <section aria-labelledby={id}>
@@ -253,7 +276,9 @@ function Calls({ differences, trans }: IComparisonProps): ReactElement {
 }
 
 function Sub({ children, quiet }: { children: string; quiet?: boolean }): ReactElement | null {
-  return children ? <span className={quiet ? 'jp-casa-versions-quiet' : 'jp-casa-versions-sub'}>{children}</span> : null;
+  return children ? (
+    <span className={quiet ? 'jp-casa-versions-quiet' : 'jp-casa-versions-sub'}>{children}</span>
+  ) : null;
 }
 
 function Mark({ differs, trans }: { differs: boolean; trans: TranslationBundle }): ReactElement {
@@ -323,7 +348,11 @@ function Flags({ found, trans }: { found: IFlagDifference; trans: TranslationBun
     spw: trans.__('Spectral window')
   };
   const nameOf = (kind: IFlagGroup['by'], id: number, name: string) =>
-    kind === 'correlation' && name ? name : name && name !== String(id) ? `${String(id)}: ${name}` : String(id);
+    kind === 'correlation' && name
+      ? name
+      : name && name !== String(id)
+        ? `${String(id)}: ${name}`
+        : String(id);
   return (
     <>
       <p className="jp-casa-versions-lead">
@@ -349,7 +378,12 @@ function Flags({ found, trans }: { found: IFlagDifference; trans: TranslationBun
               ))}
             </select>
           </div>
-          <div className="jp-casa-versions-scroll" tabIndex={0} role="region" aria-label={trans.__('What is flagged')}>
+          <div
+            className="jp-casa-versions-scroll"
+            tabIndex={0}
+            role="region"
+            aria-label={trans.__('What is flagged')}
+          >
             <table className="jp-casa-versions-table jp-casa-versions-flags">
               <thead>
                 <tr>
@@ -376,7 +410,9 @@ function Flags({ found, trans }: { found: IFlagDifference; trans: TranslationBun
             </table>
           </div>
           {group.omitted > 0 && (
-            <p className="jp-casa-versions-note">{trans._n('%1 more is not shown.', '%1 more are not shown.', group.omitted)}</p>
+            <p className="jp-casa-versions-note">
+              {trans._n('%1 more is not shown.', '%1 more are not shown.', group.omitted)}
+            </p>
           )}
         </>
       )}
@@ -428,7 +464,11 @@ function Image({ found, trans }: { found: IImageDifference; trans: TranslationBu
   const [one, other] = shapes;
   let lead: string;
   if (!difference) {
-    lead = trans.__('Their shapes differ: %1 and %2 pixels.', one?.join(' × ') ?? '', other?.join(' × ') ?? '');
+    lead = trans.__(
+      'Their shapes differ: %1 and %2 pixels.',
+      one?.join(' × ') ?? '',
+      other?.join(' × ') ?? ''
+    );
   } else if (difference.differing === 0) {
     lead = trans.__('All pixels are equal.');
   } else {
@@ -511,7 +551,12 @@ function Texts({ found, trans }: { found: IFiles; trans: TranslationBundle }): R
   }
   const signs = { same: ' ', gone: '−', new: '+' };
   return (
-    <div className="jp-casa-compare-diff" tabIndex={0} role="region" aria-label={trans.__('Text: before (−) and after (+)')}>
+    <div
+      className="jp-casa-compare-diff"
+      tabIndex={0}
+      role="region"
+      aria-label={trans.__('Text: before (−) and after (+)')}
+    >
       {diffLines(found.before, found.after).map(({ kind, text }, at) => (
         <div key={at} className="jp-casa-compare-line" data-kind={kind}>
           {`${signs[kind]} ${text}`}
@@ -531,7 +576,9 @@ function Files({ found, trans }: { found: IDifference; trans: TranslationBundle 
     ['removed', trans.__('gone'), '−'],
     ['unsure', trans.__('not compared'), '?']
   ] as const;
-  const said = kinds.filter(([kind]) => count[kind] > 0).map(([kind, label]) => `${String(count[kind])} ${label}`);
+  const said = kinds
+    .filter(([kind]) => count[kind] > 0)
+    .map(([kind, label]) => `${String(count[kind])} ${label}`);
   const total = trans.__('%1 before, %2 after.', size(found.before.bytes), size(found.after.bytes));
   if (!said.length) {
     return <p className="jp-casa-versions-note">{`${trans.__('All files are equal.')} ${total}`}</p>;
@@ -560,7 +607,9 @@ function Files({ found, trans }: { found: IDifference; trans: TranslationBundle 
                       </span>
                       <code>{row.name || '.'}</code>
                     </th>
-                    <td className="jp-casa-versions-number">{row.before === null ? '–' : size(row.before)}</td>
+                    <td className="jp-casa-versions-number">
+                      {row.before === null ? '–' : size(row.before)}
+                    </td>
                     <td className="jp-casa-versions-number">{row.after === null ? '–' : size(row.after)}</td>
                   </tr>
                 ))

@@ -35,7 +35,12 @@ export function parameterRows(before: IVersion | null, after: IVersion | null): 
   const [one, other] = [before?.call?.arguments ?? {}, after?.call?.arguments ?? {}];
   const rows = [...new Set([...Object.keys(other), ...Object.keys(one)])].map((name): IParameterRow => {
     const [was, is] = [one[name], other[name]];
-    return { name, before: was, after: is, differs: was === undefined || is === undefined ? was !== is : !same(was, is) };
+    return {
+      name,
+      before: was,
+      after: is,
+      differs: was === undefined || is === undefined ? was !== is : !same(was, is)
+    };
   });
   return [...rows.filter(row => row.differs), ...rows.filter(row => !row.differs)];
 }
@@ -72,7 +77,11 @@ export class Differences {
 
   /** Compares others. */
   set pair(pair: IPair) {
-    if (pair.path !== this._pair.path || pair.before !== this._pair.before || pair.after !== this._pair.after) {
+    if (
+      pair.path !== this._pair.path ||
+      pair.before !== this._pair.before ||
+      pair.after !== this._pair.after
+    ) {
       this._pair = pair;
       void this._load();
     }

@@ -1,5 +1,10 @@
 /** The plugin of data products: list, comparison, and what can be done with versions. */
-import { ILabShell, ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import {
+  ILabShell,
+  ILayoutRestorer,
+  type JupyterFrontEnd,
+  type JupyterFrontEndPlugin
+} from '@jupyterlab/application';
 import { ICommandPalette, InputDialog, MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
@@ -118,7 +123,9 @@ export const products: JupyterFrontEndPlugin<void> = {
       return widget;
     };
     let count = 0;
-    const comparisons = new WidgetTracker<MainAreaWidget<ComparisonWidget>>({ namespace: 'jupyterlab-casa-comparison' });
+    const comparisons = new WidgetTracker<MainAreaWidget<ComparisonWidget>>({
+      namespace: 'jupyterlab-casa-comparison'
+    });
     void restorer?.restore(comparisons, {
       command: CommandIDs.open,
       args: ({ content }) => ({ ...content.differences.pair }),
@@ -133,7 +140,10 @@ export const products: JupyterFrontEndPlugin<void> = {
       compare: version => {
         const other = model.partner(version);
         if (other && model.path !== null) {
-          const [before, after] = [version, other].sort((one, two) => one.number - two.number) as [IVersionRow, IVersionRow];
+          const [before, after] = [version, other].sort((one, two) => one.number - two.number) as [
+            IVersionRow,
+            IVersionRow
+          ];
           openComparison({ path: model.path, before: before.id, after: after.id });
         } else {
           tell(new Error(trans.__('There is no other version to compare it with.')));

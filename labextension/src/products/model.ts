@@ -254,7 +254,8 @@ export class ProductsModel {
         this._error = null;
       },
       error => {
-        const nothing = error instanceof CasaServerError && error.trouble === 'refused' && error.status === 404;
+        const nothing =
+          error instanceof CasaServerError && error.trouble === 'refused' && error.status === 404;
         this._state = nothing ? 'empty' : this._rows.length ? this._state : 'trouble';
         this._error = nothing ? null : error;
         this._rows = nothing ? [] : this._rows;

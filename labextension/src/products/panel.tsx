@@ -1,6 +1,14 @@
 /** The list of data products, in a side bar. */
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { type KeyboardEvent, type MouseEvent, type ReactElement, useEffect, useId, useRef, useState } from 'react';
+import {
+  type KeyboardEvent,
+  type MouseEvent,
+  type ReactElement,
+  useEffect,
+  useId,
+  useRef,
+  useState
+} from 'react';
 import { duration } from '../notebook/words';
 import type { INearLimit } from '../server/types';
 import type { IProduct, IVersionRow, ProductsModel } from './model';
@@ -71,7 +79,9 @@ export function ProductsPanel(props: IPanelProps): ReactElement {
     return (
       <div className="jp-casa-products">
         <p className="jp-casa-products-empty">
-          {trans.__('Open a notebook, or go to its folder in the file browser: its data products are listed here.')}
+          {trans.__(
+            'Open a notebook, or go to its folder in the file browser: its data products are listed here.'
+          )}
         </p>
       </div>
     );
@@ -79,11 +89,15 @@ export function ProductsPanel(props: IPanelProps): ReactElement {
   return (
     <div className="jp-casa-products">
       <Head model={model} trans={trans} />
-      {model.state !== 'empty' && model.store !== null && <StoreUse model={model} actions={actions} trans={trans} />}
+      {model.state !== 'empty' && model.store !== null && (
+        <StoreUse model={model} actions={actions} trans={trans} />
+      )}
       <Said model={model} trans={trans} />
       {model.state === 'empty' && (
         <p className="jp-casa-products-empty">
-          {trans.__('Nothing is remembered in this folder yet. What CASA tasks read and make in its notebooks appears here.')}
+          {trans.__(
+            'Nothing is remembered in this folder yet. What CASA tasks read and make in its notebooks appears here.'
+          )}
         </p>
       )}
       {model.products.length > FILTER_FROM && (
@@ -149,7 +163,11 @@ function StoreUse({ model, actions, trans }: Omit<IPanelProps, 'onChoice'>): Rea
   const part = budget > 0 ? used / budget : used > 0 ? 1 : 0;
   const saved =
     store.saved_s >= 1
-      ? trans.__('%1 saved in %2.', duration(store.saved_s), trans._n('%1 restored call', '%1 restored calls', store.restored))
+      ? trans.__(
+          '%1 saved in %2.',
+          duration(store.saved_s),
+          trans._n('%1 restored call', '%1 restored calls', store.restored)
+        )
       : '';
   const shared =
     store.bytes.versions > 1.05 * store.bytes.objects
@@ -177,7 +195,9 @@ function StoreUse({ model, actions, trans }: Omit<IPanelProps, 'onChoice'>): Rea
       </div>
       <p className="jp-casa-products-note" title={store.store.reason}>
         <b className="jp-casa-products-used">{trans.__('%1 of %2', size(used), size(budget))}</b>{' '}
-        {[trans._n('%1 version kept.', '%1 versions kept.', store.versions), shared, saved].filter(text => text).join(' ')}
+        {[trans._n('%1 version kept.', '%1 versions kept.', store.versions), shared, saved]
+          .filter(text => text)
+          .join(' ')}
       </p>
       {model.near.map(limit => (
         <Near key={limit.what} limit={limit} />
@@ -207,7 +227,8 @@ function Said({ model, trans }: Pick<IPanelProps, 'model' | 'trans'>): ReactElem
     said = done.text;
   } else if (done?.kind === 'restored') {
     const { version, answer } = done;
-    const former = answer.former === null || answer.path !== version.path ? null : model.version(answer.former);
+    const former =
+      answer.former === null || answer.path !== version.path ? null : model.version(answer.former);
     said = !answer.changed ? (
       trans.__('%1 was so already.', answer.path)
     ) : (
@@ -367,7 +388,12 @@ function Tree(props: ITreeProps): ReactElement {
             trans
           };
           return row.version ? (
-            <VersionLine key={keyOf(row)} {...common} version={row.version} isLast={rows[at + 1]?.version == null} />
+            <VersionLine
+              key={keyOf(row)}
+              {...common}
+              version={row.version}
+              isLast={rows[at + 1]?.version == null}
+            />
           ) : (
             <ProductLine
               key={keyOf(row)}
@@ -391,7 +417,9 @@ interface ILineProps {
   trans: TranslationBundle;
 }
 
-function ProductLine(props: ILineProps & { product: IProduct; stored: number; isOpen: boolean }): ReactElement {
+function ProductLine(
+  props: ILineProps & { product: IProduct; stored: number; isOpen: boolean }
+): ReactElement {
   const { product, stored, isOpen, trans } = props;
   const { path, versions, present, bytes } = product;
   const tasks = versions.map(({ task }) => task);
@@ -509,7 +537,9 @@ function Details(props: Omit<IPanelProps, 'onChoice'> & { choice: IChoice }): Re
         <p>
           {trans._n('%1 version', '%1 versions', product.versions.length)}:{' '}
           {listed(
-            product.versions.map(one => maker(one, trans)).filter((name, at, all) => all.indexOf(name) === at),
+            product.versions
+              .map(one => maker(one, trans))
+              .filter((name, at, all) => all.indexOf(name) === at),
             trans,
             4
           )}

@@ -33,7 +33,11 @@ class PreviewBody extends ReactWidget implements Dialog.IBodyWidget<number | und
  *
  * @returns What was done, in a sentence; empty: nothing.
  */
-export async function makeRoom(server: CollectionServer, path: string, trans: TranslationBundle): Promise<string> {
+export async function makeRoom(
+  server: CollectionServer,
+  path: string,
+  trans: TranslationBundle
+): Promise<string> {
   const { button, value } = await showDialog({
     title: trans.__('Make Room in the Store'),
     body: new PreviewBody({ server, path, trans }),

@@ -132,7 +132,11 @@ export function collectionWords(found: ICollection, trans: TranslationBundle): I
     : trans.__('%1 went, and freed %2 of disk.', results, freed);
   if (!going.length) {
     result = found.orphans
-      ? trans._n('Only %1 file goes that nothing refers to.', 'Only %1 files go that nothing refers to.', found.orphans)
+      ? trans._n(
+          'Only %1 file goes that nothing refers to.',
+          'Only %1 files go that nothing refers to.',
+          found.orphans
+        )
       : trans.__('Nothing has to go.');
   }
   if (found.excess) {

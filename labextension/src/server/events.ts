@@ -172,7 +172,12 @@ export class CasaEvents implements IDisposable {
     } else if (session && kind === 'cell') {
       const started = data.action === 'started';
       const notebook = started ? data.notebook : session.notebook;
-      this._sessions.set(data.session, { ...session, notebook, cell: started ? data.cell : null, call: null });
+      this._sessions.set(data.session, {
+        ...session,
+        notebook,
+        cell: started ? data.cell : null,
+        call: null
+      });
     } else if (session && kind === 'call') {
       this._sessions.set(data.session, { ...session, call: data.action === 'ended' ? null : data });
     }

@@ -3,16 +3,26 @@ import { initialScope, readSource } from './form/source';
 import type { Catalogue } from './model';
 
 /** The task whose name is at a place in a source, or in whose call's parentheses this is, other calls apart. */
-export function taskAt(source: string, offset: number, catalogue: Pick<Catalogue, 'has' | 'scope'>): string | null {
+export function taskAt(
+  source: string,
+  offset: number,
+  catalogue: Pick<Catalogue, 'has' | 'scope'>
+): string | null {
   const word = wordAt(source, offset);
-  if (word && catalogue.has(word.text) && !/[\w)\]'"]\s*\.\s*$/.test(withoutPackage(source.slice(0, word.from), catalogue))) {
+  if (
+    word &&
+    catalogue.has(word.text) &&
+    !/[\w)\]'"]\s*\.\s*$/.test(withoutPackage(source.slice(0, word.from), catalogue))
+  ) {
     return word.text;
   }
   const inside = readSource(source, catalogue.scope).calls.filter(
     ({ list }) => list.from < offset && offset < list.to
   );
   const call = inside.at(-1);
-  const literal = call?.arguments.some(({ read, value }) => read && value.from <= offset && offset <= value.to);
+  const literal = call?.arguments.some(
+    ({ read, value }) => read && value.from <= offset && offset <= value.to
+  );
   // Of a name that is not a task's, Python's own help is wanted.
   return word && !literal && !isArgument(source, word.from) ? null : (call?.task ?? null);
 }
@@ -48,7 +58,8 @@ export function taskNamed(
   // The name stands for a task if a call of it at this place would be one.
   const own = initialScope(catalogue.scope.known, catalogue.scope.packages);
   const call = readSource(source, own).calls.find(
-    ({ from, list }) => from <= word.from && word.to <= list.from && source.slice(word.to, list.from).trim() === ''
+    ({ from, list }) =>
+      from <= word.from && word.to <= list.from && source.slice(word.to, list.from).trim() === ''
   );
   const loose = source[word.from - 1] !== '.' && catalogue.has(word.text) && !inText(source, word.from);
   const task = call?.task ?? (loose ? word.text : null);
@@ -60,4 +71,3 @@ function inText(source: string, from: number): boolean {
   const line = source.slice(source.lastIndexOf('\n', from - 1) + 1, from);
   return /#|'|"/.test(line);
 }
-

@@ -15,7 +15,11 @@ const THRESHOLD = 5;
  * @param source - Of the cell, asked for when the drag begins; it may be better known while it is under way.
  * @returns Whether it became a drag; when it has ended.
  */
-export function dragCell(event: { clientX: number; clientY: number }, label: string, source: () => { text: string; better: Promise<string> }): Promise<boolean> {
+export function dragCell(
+  event: { clientX: number; clientY: number },
+  label: string,
+  source: () => { text: string; better: Promise<string> }
+): Promise<boolean> {
   const { clientX, clientY } = event;
   return new Promise(resolve => {
     const stop = () => {
@@ -44,7 +48,13 @@ export function dragCell(event: { clientX: number; clientY: number }, label: str
       const dragImage = document.createElement('div');
       dragImage.className = 'jp-casa-drag';
       dragImage.textContent = label;
-      const drag = new Drag({ mimeData, dragImage, supportedActions: 'copy', proposedAction: 'copy', source: null });
+      const drag = new Drag({
+        mimeData,
+        dragImage,
+        supportedActions: 'copy',
+        proposedAction: 'copy',
+        source: null
+      });
       void drag.start(moved.clientX, moved.clientY).then(() => {
         drag.dispose();
         resolve(true);

@@ -9,7 +9,13 @@ import { readSource, initialScope } from './form/source';
 import { effectTexts, typesText } from './words';
 
 /** Documentation: paragraphs, and what is laid out in lines. */
-export function Docs({ pieces, extra }: { pieces: readonly IDocsPiece[]; extra?: (text: string) => ReactElement | null }): ReactElement {
+export function Docs({
+  pieces,
+  extra
+}: {
+  pieces: readonly IDocsPiece[];
+  extra?: (text: string) => ReactElement | null;
+}): ReactElement {
   return (
     <>
       {pieces.map(({ kind, text }, index) =>
@@ -43,7 +49,10 @@ export function examplesIn(text: string, task: string): string[] {
 }
 
 /** How long a task usually takes here. */
-export function durationsText({ runs, typical_s: typical, shortest_s: least, longest_s: most }: IDurations, trans: TranslationBundle): string {
+export function durationsText(
+  { runs, typical_s: typical, shortest_s: least, longest_s: most }: IDurations,
+  trans: TranslationBundle
+): string {
   if (typical === null || least === null || most === null) {
     return trans.__('It has not been run here yet.');
   }
@@ -91,7 +100,11 @@ export function TaskHelp(props: {
           <p>{task.summary}</p>
         </>
       )}
-      {task.docs.length > 0 ? <Docs pieces={task.docs} /> : <p>{trans.__('CASA has no description of it.')}</p>}
+      {task.docs.length > 0 ? (
+        <Docs pieces={task.docs} />
+      ) : (
+        <p>{trans.__('CASA has no description of it.')}</p>
+      )}
       <h3>{trans.__('What it does to data')}</h3>
       <ul>
         {effectTexts(task.effects, trans).map(text => (
@@ -150,7 +163,12 @@ export function TaskHelp(props: {
                 <td>
                   {parameter.summary} <span className="jp-casa-help-type">{typesText(parameter, trans)}</span>
                   {parameter.allowed.length > 0 && (
-                    <div>{trans.__('Possible are %1.', parameter.allowed.map(value => pythonOf(value)).join(', '))}</div>
+                    <div>
+                      {trans.__(
+                        'Possible are %1.',
+                        parameter.allowed.map(value => pythonOf(value)).join(', ')
+                      )}
+                    </div>
                   )}
                 </td>
               </tr>

@@ -1,5 +1,10 @@
 /** Plugins: the list of tasks, the form, and help. */
-import { ILabShell, ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import {
+  ILabShell,
+  ILayoutRestorer,
+  type JupyterFrontEnd,
+  type JupyterFrontEndPlugin
+} from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import type { EditorView } from '@codemirror/view';
 import { EditorExtensionRegistry, IEditorExtensionRegistry } from '@jupyterlab/codemirror';
@@ -121,7 +126,12 @@ const tasks: JupyterFrontEndPlugin<void> = {
       const task = text === undefined ? await catalogue.task(name).catch(() => null) : null;
       const call = task ? newCall(task) : { text: text ?? `${name}()`, cursor: (text ?? `${name}(`).length };
       const cell = notebook.activeCell;
-      await insertCall(notebook, call.text, call.cursor, cell !== null && (cell === writing || notebook.mode === 'edit'));
+      await insertCall(
+        notebook,
+        call.text,
+        call.cursor,
+        cell !== null && (cell === writing || notebook.mode === 'edit')
+      );
       remembered.use(name);
       return '';
     };
@@ -162,7 +172,9 @@ const tasks: JupyterFrontEndPlugin<void> = {
           defaultPath: directory
         });
         const path = value?.[0]?.path;
-        return path === undefined ? null : PathExt.relative(directory, manager.services.contents.localPath(path));
+        return path === undefined
+          ? null
+          : PathExt.relative(directory, manager.services.contents.localPath(path));
       }
     });
     const panel = new TaskFormPanel(form, trans);
@@ -214,7 +226,11 @@ const tasks: JupyterFrontEndPlugin<void> = {
           item.dispose();
         });
         offered = (offers ? catalogue.tasks : []).map(({ name }) =>
-          palette.addItem({ command: CommandIDs.insert, category: trans.__('CASA tasks'), args: { task: name, isPalette: true } })
+          palette.addItem({
+            command: CommandIDs.insert,
+            category: trans.__('CASA tasks'),
+            args: { task: name, isPalette: true }
+          })
         );
       };
       catalogue.changed.connect(() => offer());
@@ -237,7 +253,14 @@ const help: JupyterFrontEndPlugin<void> = {
   description: 'Shows help of tasks in the Contextual Help and over their names.',
   autoStart: true,
   requires: [ITaskCatalogue, INotebookTracker],
-  optional: [ITranslator, IInspector, ILabShell, IRenderMimeRegistry, IEditorExtensionRegistry, ISettingRegistry],
+  optional: [
+    ITranslator,
+    IInspector,
+    ILabShell,
+    IRenderMimeRegistry,
+    IEditorExtensionRegistry,
+    ISettingRegistry
+  ],
   activate: (
     app: JupyterFrontEnd,
     { catalogue }: ITaskCatalogue,

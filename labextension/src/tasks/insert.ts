@@ -23,10 +23,9 @@ export async function insertCall(
       place = { ...place, to: source.length };
     } else {
       const { start, end } = editor.getSelection();
-      const [from, to] = [editor.getOffsetAt(start), editor.getOffsetAt(end)].sort((one, other) => one - other) as [
-        number,
-        number
-      ];
+      const [from, to] = [editor.getOffsetAt(start), editor.getOffsetAt(end)].sort(
+        (one, other) => one - other
+      ) as [number, number];
       place = placed(source, from, to, text, cursor);
     }
   } else {

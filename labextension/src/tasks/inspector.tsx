@@ -118,7 +118,15 @@ export function inspectTasks(
 }
 
 /** What cannot be said yet, or the help of a task. */
-function Loaded({ name, catalogue, trans }: { name: string; catalogue: Catalogue; trans: TranslationBundle }): ReactElement {
+function Loaded({
+  name,
+  catalogue,
+  trans
+}: {
+  name: string;
+  catalogue: Catalogue;
+  trans: TranslationBundle;
+}): ReactElement {
   const [task, setTask] = useState<ITask | string>('');
   useEffect(() => {
     let here = true;
@@ -165,7 +173,11 @@ class HelpRenderer extends ReactWidget implements IRenderMime.IRenderer {
 }
 
 /** Lets the inspector show help of tasks. */
-export function addHelpRenderer(rendermime: IRenderMimeRegistry, catalogue: Catalogue, trans: TranslationBundle): void {
+export function addHelpRenderer(
+  rendermime: IRenderMimeRegistry,
+  catalogue: Catalogue,
+  trans: TranslationBundle
+): void {
   rendermime.addFactory(
     { safe: true, mimeTypes: [MIME_TYPE], createRenderer: () => new HelpRenderer(catalogue, trans) },
     0
@@ -173,8 +185,12 @@ export function addHelpRenderer(rendermime: IRenderMimeRegistry, catalogue: Cata
 }
 
 /** Help over the name of a task: what it is, what it does, how long it takes. */
-export function hoverHelp(catalogue: Catalogue, wanted: (view: EditorView) => boolean,
-  where: () => string | null, trans: TranslationBundle): Extension {
+export function hoverHelp(
+  catalogue: Catalogue,
+  wanted: (view: EditorView) => boolean,
+  where: () => string | null,
+  trans: TranslationBundle
+): Extension {
   return hoverTooltip(async (view, position) => {
     const named = wanted(view) ? taskNamed(view.state.doc.toString(), position, catalogue) : null;
     if (!named) {
@@ -182,7 +198,9 @@ export function hoverHelp(catalogue: Catalogue, wanted: (view: EditorView) => bo
     }
     const { task: name, from, to } = named;
     const path = where();
-    const task = await (path === null ? catalogue.task(name) : catalogue.taskAt(name, path)).catch(() => null);
+    const task = await (path === null ? catalogue.task(name) : catalogue.taskAt(name, path)).catch(
+      () => null
+    );
     if (!task) {
       return null;
     }

@@ -170,7 +170,9 @@ function fit(task: ITaskSummary, word: string, letters: Set<number>, parameters:
     return begins ? 40 : 50;
   }
   const exact = task.parameters.filter(parameter => parameter.toLowerCase() === word);
-  const fitting = exact.length ? exact : task.parameters.filter(parameter => parameter.toLowerCase().includes(word));
+  const fitting = exact.length
+    ? exact
+    : task.parameters.filter(parameter => parameter.toLowerCase().includes(word));
   fitting.forEach(parameter => parameters.add(parameter));
   return exact.length ? 60 : fitting.length ? 70 : null;
 }

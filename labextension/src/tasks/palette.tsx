@@ -48,9 +48,11 @@ function rowsOf({ catalogue, remembered, trans }: IPaletteProps, query: string):
     .filter(([, , tasks]) => tasks.length)
     .flatMap(([key, label, tasks]): Row[] => {
       const folded = remembered.folded(key);
-      const rows = tasks.map(
-        (task): Row => ({ kind: 'task', key: `${key} ${task.name}`, found: { task, letters: [], parameters: [] } })
-      );
+      const rows = tasks.map((task): Row => ({
+        kind: 'task',
+        key: `${key} ${task.name}`,
+        found: { task, letters: [], parameters: [] }
+      }));
       return [{ kind: 'group', key, label, count: tasks.length, folded }, ...(folded ? [] : rows)];
     });
 }
@@ -306,12 +308,12 @@ function TaskRow(props: ITaskRowProps): ReactElement {
       }}
     >
       <span className="jp-casa-palette-name">
-        {Array.from(name, (letter, at) =>
-          found.letters.includes(at) ? <b key={at}>{letter}</b> : letter
-        )}
+        {Array.from(name, (letter, at) => (found.letters.includes(at) ? <b key={at}>{letter}</b> : letter))}
       </span>
       {button(
-        favourite ? trans.__('Remove %1 from the favourites', name) : trans.__('Add %1 to the favourites', name),
+        favourite
+          ? trans.__('Remove %1 from the favourites', name)
+          : trans.__('Add %1 to the favourites', name),
         favourite ? '★' : '☆',
         () => {
           remembered.toggleFavourite(name);

@@ -57,4 +57,3 @@ export class TaskFormPanel extends ReactWidget {
     this.node.querySelector<HTMLElement>('[role=tab][aria-selected=true]')?.focus();
   }
 }
-

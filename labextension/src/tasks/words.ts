@@ -25,7 +25,10 @@ export function problemText(problem: Problem, trans: TranslationBundle): string 
     case 'python':
       return trans.__('This is no Python expression.');
     case 'type':
-      return trans.__('This should be %1.', problem.wanted.map(type => typeText(type, trans)).join(trans.__(' or ')));
+      return trans.__(
+        'This should be %1.',
+        problem.wanted.map(type => typeText(type, trans)).join(trans.__(' or '))
+      );
     case 'allowed':
       return trans.__('Possible are %1.', problem.allowed.map(value => pythonOf(value)).join(', '));
   }
@@ -91,7 +94,9 @@ export function effectTexts(effects: IEffects, trans: TranslationBundle, brief =
   return [
     ...texts,
     ...(effects.network ? [trans.__('May ask the network, so it is run each time.')] : []),
-    ...(effects.trusted ? [] : [trans.__('What it does to data is not known for sure: it is run each time.')]),
+    ...(effects.trusted
+      ? []
+      : [trans.__('What it does to data is not known for sure: it is run each time.')]),
     ...(effects.notes && !brief ? [effects.notes] : [])
   ];
 }

@@ -37,7 +37,13 @@ export function partsOf(lines: readonly ILogLine[]): ILogPart[] {
     if (call !== null && last?.call === call) {
       last.lines++;
     } else if (call !== null) {
-      const about = { task: 'tclean', cell, notebook: 'w/nb.ipynb', began: 1e9 + number, ended: 1e9 + number + 2 };
+      const about = {
+        task: 'tclean',
+        cell,
+        notebook: 'w/nb.ipynb',
+        began: 1e9 + number,
+        ended: 1e9 + number + 2
+      };
       parts.push({ call, ...about, action: 'ran', first: number, lines: 1 });
     }
   }
@@ -91,19 +97,44 @@ export class FakeServer implements LogServer {
         return none;
       }
       const wanted = (line: ILogLine) => isWanted(line, query);
-      const parts = (lines: ILogLine[]) => partsOf(all).filter(({ call }) => lines.some(line => line.call === call));
+      const parts = (lines: ILogLine[]) =>
+        partsOf(all).filter(({ call }) => lines.some(line => line.call === call));
       if (from > 0) {
         const stop = Math.min(end, from + this.reach);
         const most = Math.min(count, this.most);
-        const lines = marked(all.slice(from - 1, stop - 1).filter(wanted).slice(0, most), query);
+        const lines = marked(
+          all
+            .slice(from - 1, stop - 1)
+            .filter(wanted)
+            .slice(0, most),
+          query
+        );
         const high = lines.length === most ? (lines.at(-1)?.number ?? 0) + 1 : Math.max(from, stop);
-        return { ...none, lines, calls: parts(lines), previous: from > 1 ? from : null, next: high <= state.total ? high : null };
+        return {
+          ...none,
+          lines,
+          calls: parts(lines),
+          previous: from > 1 ? from : null,
+          next: high <= state.total ? high : null
+        };
       }
       const begin = Math.max(1, end - this.reach);
       const most = Math.min(-from, this.most);
-      const lines = marked(all.slice(begin - 1, end - 1).filter(wanted).slice(-most), query);
+      const lines = marked(
+        all
+          .slice(begin - 1, end - 1)
+          .filter(wanted)
+          .slice(-most),
+        query
+      );
       const low = lines.length === most ? (lines[0]?.number ?? 1) : begin;
-      return { ...none, lines, calls: parts(lines), previous: low > 1 ? low : null, next: end <= state.total ? end : null };
+      return {
+        ...none,
+        lines,
+        calls: parts(lines),
+        previous: low > 1 ? low : null,
+        next: end <= state.total ? end : null
+      };
     });
 
   logCalls = (session: string, path: string, from = -1000, count = 1000): Promise<ILogCalls> =>
@@ -118,7 +149,12 @@ export class FakeServer implements LogServer {
       const calls = some.slice(0, Math.min(count, this.calls));
       const [first, last] = [calls[0]?.call ?? 1, calls.at(-1)?.call ?? 0];
       const more = (all.at(-1)?.call ?? 0) > last;
-      return { ...this._state(session), calls, previous: first > 1 ? first : null, next: calls.length && more ? last + 1 : null };
+      return {
+        ...this._state(session),
+        calls,
+        previous: first > 1 ? first : null,
+        next: calls.length && more ? last + 1 : null
+      };
     });
 
   private _lines(session: string): ILogLine[] {

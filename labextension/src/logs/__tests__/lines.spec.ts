@@ -54,7 +54,9 @@ it('holds what it is told, whatever the order, and never too much', () => {
         of.put(lines);
         lines.forEach(({ number }) => told.add(number));
       }
-      expect(all.filter(({ number }) => (of.get(number)?.number === number) !== told.has(number))).toEqual([]);
+      expect(all.filter(({ number }) => (of.get(number)?.number === number) !== told.has(number))).toEqual(
+        []
+      );
     })
   );
   const { of } = cache([]);

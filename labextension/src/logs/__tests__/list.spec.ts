@@ -50,7 +50,9 @@ const active = (one: IShown) => {
   return id === null ? null : one.list.node.querySelector<HTMLElement>(`#${id}`);
 };
 const key = (one: IShown, name: string, more: KeyboardEventInit = {}) => {
-  grid(one).dispatchEvent(new KeyboardEvent('keydown', { key: name, bubbles: true, cancelable: true, ...more }));
+  grid(one).dispatchEvent(
+    new KeyboardEvent('keydown', { key: name, bubbles: true, cancelable: true, ...more })
+  );
 };
 
 it('draws a few rows of very many, the newest ones, and tells how many there are', async () => {
@@ -89,7 +91,8 @@ it('shows what CASA says as text, never as markup', async () => {
 
 it('marks what is looked for in all columns: texts, and what the server says that an expression matches', async () => {
   const one = await shown(makeLog(30));
-  const marked = () => rows(one).map(row => [...row.querySelectorAll('mark')].map(mark => mark.textContent).join('|'));
+  const marked = () =>
+    rows(one).map(row => [...row.querySelectorAll('mark')].map(mark => mark.textContent).join('|'));
   one.model.filter = { ...EVERYTHING, text: 'AGE 7' };
   await drawn();
   expect(marked()).toEqual(['age 7']);
@@ -104,17 +107,31 @@ it('marks what is looked for in all columns: texts, and what the server says tha
 it('marks among lines that do not match, too, and those that are new', async () => {
   const lines = makeLog(30);
   const one = await shown(lines);
-  const marked = () => rows(one).filter(row => row.querySelector('mark')).map(row => row.querySelector('.jp-casa-logs-message')?.textContent);
+  const marked = () =>
+    rows(one)
+      .filter(row => row.querySelector('mark'))
+      .map(row => row.querySelector('.jp-casa-logs-message')?.textContent);
   one.model.filter = { ...EVERYTHING, text: 'ge .5$', regex: true, only: false };
   await drawn();
   expect([rows(one).length > 20, marked()]).toEqual([true, ['message 15', 'message 25']]);
   lines.push(...makeLog(5, 0, 31));
-  one.model.onLog({ workspace: 'w', session: 'a1', first: 31, lines: lines.slice(30), total: 35, skipped: 0 } as never);
+  one.model.onLog({
+    workspace: 'w',
+    session: 'a1',
+    first: 31,
+    lines: lines.slice(30),
+    total: 35,
+    skipped: 0
+  } as never);
   await drawn();
   expect(marked()).toEqual(['message 15', 'message 25', 'message 35']);
   one.model.filter = { ...EVERYTHING, text: '(', regex: true, only: false };
   await drawn();
-  expect([one.model.complaint !== '', marked(), rows(one).at(-1)?.textContent.includes('message 35')]).toEqual([true, [], true]);
+  expect([
+    one.model.complaint !== '',
+    marked(),
+    rows(one).at(-1)?.textContent.includes('message 35')
+  ]).toEqual([true, [], true]);
 });
 
 it('tells what is cut off when somebody points at it', async () => {
@@ -150,7 +167,9 @@ it('has headings that tell of cell, task and outcome, and can be folded by keybo
   key(one, 'o');
   await drawn();
   expect([one.model.filter.call, rows(one).length]).toEqual([1, 7]);
-  rows(one)[0]?.querySelector('[data-action=only]')?.dispatchEvent(new MouseEvent('click', { bubbles: true }));
+  rows(one)[0]
+    ?.querySelector('[data-action=only]')
+    ?.dispatchEvent(new MouseEvent('click', { bubbles: true }));
   await drawn();
   expect(rows(one)).toHaveLength(14);
   one.model.fold([1, 2], true);
@@ -166,7 +185,9 @@ it('selects lines by keyboard and pointer', async () => {
   key(one, 'ArrowDown', { shiftKey: true });
   expect(one.list.selected).toEqual([0, 3]);
   expect(rows(one).filter(row => row.getAttribute('aria-selected') === 'true')).toHaveLength(3);
-  rows(one)[10]?.querySelector('.jp-casa-logs-message')?.dispatchEvent(new MouseEvent('click', { bubbles: true }));
+  rows(one)[10]
+    ?.querySelector('.jp-casa-logs-message')
+    ?.dispatchEvent(new MouseEvent('click', { bubbles: true }));
   expect(one.list.selected).toEqual([10, 11]);
   rows(one)[8]?.dispatchEvent(new MouseEvent('click', { bubbles: true, shiftKey: true }));
   expect(one.list.selected).toEqual([8, 11]);
@@ -204,7 +225,9 @@ it('a filter is looked at where one is', async () => {
   await drawn();
   one.model.filter = { ...EVERYTHING, levels: new Set(['severe']) };
   await drawn();
-  const numbers = rows(one).map(row => Number(row.querySelector('.jp-casa-logs-message')?.textContent.slice(8)));
+  const numbers = rows(one).map(row =>
+    Number(row.querySelector('.jp-casa-logs-message')?.textContent.slice(8))
+  );
   expect(numbers.some(number => Math.abs(number - 25_000) <= 50)).toBe(true);
   one.model.filter = EVERYTHING;
   await drawn();

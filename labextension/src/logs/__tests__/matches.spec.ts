@@ -32,11 +32,18 @@ it('finds what is there, in order, wherever it begins and however little each re
         await found.start(around, lines);
         const expected = () => log.filter(line => isWanted(line, { priority })).map(({ number }) => number);
         expect(numbers(found)).toEqual(expected());
-        expect([found.low, found.high, found.hasMore, found.isSearching]).toEqual([1, lines + 1, false, false]);
+        expect([found.low, found.high, found.hasMore, found.isSearching]).toEqual([
+          1,
+          lines + 1,
+          false,
+          false
+        ]);
         log.push(...makeLog(more, 7, lines + 1));
         await found.grow(log.length);
         expect(numbers(found)).toEqual(expected());
-        expect([...found.calls.keys()].sort()).toEqual([...new Set(found.lines.map(({ call }) => call))].sort());
+        expect([...found.calls.keys()].sort()).toEqual(
+          [...new Set(found.lines.map(({ call }) => call))].sort()
+        );
       }
     )
   );

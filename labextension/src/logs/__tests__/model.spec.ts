@@ -179,7 +179,11 @@ it('tells where the last error of a call begins', async () => {
     line.number > 96 ? { ...line, priority: 'SEVERE', origin: line.number > 97 ? 'x+' : 'x' } : line
   );
   const model = await shown(new FakeServer({ a1: { lines } }));
-  expect([await model.lastError(10), await model.lastError(5), await model.lastError(4)]).toEqual([97, 50, null]);
+  expect([await model.lastError(10), await model.lastError(5), await model.lastError(4)]).toEqual([
+    97,
+    50,
+    null
+  ]);
 });
 
 it('waits for a log that is being read for the first time', async () => {

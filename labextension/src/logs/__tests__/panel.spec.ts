@@ -60,8 +60,8 @@ const said = ({ panel }: Shown) => {
 };
 const count = ({ panel }: Shown) => panel.node.querySelector('.jp-casa-logs-total')?.textContent;
 const button = ({ panel }: Shown, name: string) => {
-  const found = [...panel.node.querySelectorAll('button')].find(
-    node => (node.getAttribute('aria-label') ?? node.textContent).startsWith(name)
+  const found = [...panel.node.querySelectorAll('button')].find(node =>
+    (node.getAttribute('aria-label') ?? node.textContent).startsWith(name)
   );
   if (!found) {
     throw new Error(`there is no button ${name}`);

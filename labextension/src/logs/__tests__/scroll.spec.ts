@@ -26,12 +26,16 @@ it('never asks the browser for more than it bears, nor for less than there is', 
 
 it('a browser scrolls short lists as it always does', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 0, max: 10_000 }), fc.double({ min: 0, max: 1, noNaN: true }), (rows, share) => {
-      const scroll = list(rows, 400);
-      const place = Math.floor(share * Math.max(0, rows * ROW - 400));
-      scroll.onScroll(place);
-      expect(scroll.top).toBeCloseTo(place, 6);
-    })
+    fc.property(
+      fc.integer({ min: 0, max: 10_000 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      (rows, share) => {
+        const scroll = list(rows, 400);
+        const place = Math.floor(share * Math.max(0, rows * ROW - 400));
+        scroll.onScroll(place);
+        expect(scroll.top).toBeCloseTo(place, 6);
+      }
+    )
   );
 });
 

@@ -23,7 +23,11 @@ it('what is told of a difference gives both texts', () => {
     const text = () => Array.from({ length: random(8) }, () => 'abc'[random(3)]).join('\n');
     const [before, after] = [text(), text()];
     const lines = diffLines(before, after);
-    const without = (kind: string) => lines.filter(line => line.kind !== kind).map(line => line.text).join('\n');
+    const without = (kind: string) =>
+      lines
+        .filter(line => line.kind !== kind)
+        .map(line => line.text)
+        .join('\n');
     expect([without('new'), without('gone')]).toEqual([before, after]);
   }
 });
@@ -96,7 +100,10 @@ it('shows the reasons, the text then and now, and what the run did', async () =>
 });
 
 it('says so when the text is the same, when it failed, and when it never ran', async () => {
-  const same = await compare([run(2, { outcome: 'error', error: 'RuntimeError: no data' })], 'tclean(niter=2)');
+  const same = await compare(
+    [run(2, { outcome: 'error', error: 'RuntimeError: no data' })],
+    'tclean(niter=2)'
+  );
   expect(same.textContent).toContain('The same as now.');
   expect(same.textContent).toContain('RuntimeError: no data');
   expect(same.querySelector('option')?.textContent).toMatch(/27\.1 s, failed$/);

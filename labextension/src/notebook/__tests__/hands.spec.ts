@@ -92,5 +92,10 @@ it('shows what it is told to, as trusted as what the user has run', () => {
   const { did, model, outputs } = hands(execute(true));
   const shown = [{ output_type: 'display_data' }];
   did.show('a', shown);
-  expect([model.trusted, outputs.at(-1), did.outputs('a'), did.outputs('none')]).toEqual([true, shown, shown, []]);
+  expect([model.trusted, outputs.at(-1), did.outputs('a'), did.outputs('none')]).toEqual([
+    true,
+    shown,
+    shown,
+    []
+  ]);
 });

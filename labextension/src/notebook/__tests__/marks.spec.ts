@@ -85,7 +85,12 @@ it('does not touch cells of which nothing has changed', async () => {
 
 it('tells the reasons on hover, as text', () => {
   const { mark, badge } = notebook('a');
-  mark('a', 'stale', '<b>`niter`</b> was 1, is now 2', ...Array.from({ length: 9 }, (_, n) => `reason ${String(n)}`));
+  mark(
+    'a',
+    'stale',
+    '<b>`niter`</b> was 1, is now 2',
+    ...Array.from({ length: 9 }, (_, n) => `reason ${String(n)}`)
+  );
   badge(0)?.dispatchEvent(new Event('pointerenter'));
   expect(hover()).toBeNull();
   jest.advanceTimersByTime(200);

@@ -335,7 +335,9 @@ it('two clients of one notebook agree', async () => {
 });
 
 it('a notebook of 2,000 cells is posted whole', async () => {
-  const { server, state } = open(...Array.from({ length: 2000 }, (_, n) => (n === 1999 ? 'stale' : `x = ${String(n)}`)));
+  const { server, state } = open(
+    ...Array.from({ length: 2000 }, (_, n) => (n === 1999 ? 'stale' : `x = ${String(n)}`))
+  );
   await pass(0);
   expect(server.posted.map(cells => cells.length)).toEqual([2000]);
   expect(state.mark('c1999')?.mark).toBe('stale');

@@ -31,7 +31,10 @@ function panelOf(path: string, kernelspec: string, kernel: { id: string; name: s
   return { panel, as: panel as unknown as NotebookPanel };
 }
 
-async function open(kernelspec = 'casa', kernel: { id: string; name: string } | null = { id: 'k1', name: 'casa' }) {
+async function open(
+  kernelspec = 'casa',
+  kernel: { id: string; name: string } | null = { id: 'k1', name: 'casa' }
+) {
   const plan = jest.fn(() => Promise.resolve({ cells: [], restores: [] }));
   const condition = { condition: 'ready', changed: new Signal<object, string>({}) };
   const sessions = new Map<string, Partial<ISessionNow>>();
@@ -117,14 +120,46 @@ it('looks again when something happened that its cells do not tell', async () =>
     return plan.mock.calls.length;
   };
   const cells = { path: 'w/n.ipynb', because: 'recorded' };
-  expect(await asked(() => { panel.sessionContext.statusChanged.emit('idle'); })).toBe(1);
-  expect(await asked(() => { panel.sessionContext.statusChanged.emit('busy'); })).toBe(0);
-  expect(await asked(() => { happen('cells', cells); })).toBe(1);
-  expect(await asked(() => { happen('cells', { ...cells, because: 'asked' }); })).toBe(0);
-  expect(await asked(() => { happen('cells', { ...cells, path: 'w/other.ipynb' }); })).toBe(0);
-  expect(await asked(() => { events.restarted.emit(null); })).toBe(1);
-  expect(await asked(() => { panel.context.fileChanged.emit(null); })).toBe(1);
-  expect(await asked(() => { tracker.currentChanged.emit(as); })).toBe(1);
+  expect(
+    await asked(() => {
+      panel.sessionContext.statusChanged.emit('idle');
+    })
+  ).toBe(1);
+  expect(
+    await asked(() => {
+      panel.sessionContext.statusChanged.emit('busy');
+    })
+  ).toBe(0);
+  expect(
+    await asked(() => {
+      happen('cells', cells);
+    })
+  ).toBe(1);
+  expect(
+    await asked(() => {
+      happen('cells', { ...cells, because: 'asked' });
+    })
+  ).toBe(0);
+  expect(
+    await asked(() => {
+      happen('cells', { ...cells, path: 'w/other.ipynb' });
+    })
+  ).toBe(0);
+  expect(
+    await asked(() => {
+      events.restarted.emit(null);
+    })
+  ).toBe(1);
+  expect(
+    await asked(() => {
+      panel.context.fileChanged.emit(null);
+    })
+  ).toBe(1);
+  expect(
+    await asked(() => {
+      tracker.currentChanged.emit(as);
+    })
+  ).toBe(1);
 });
 
 it('knows what its kernel does, and what calls were spared', async () => {

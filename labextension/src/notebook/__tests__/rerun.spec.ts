@@ -3,7 +3,11 @@ import type { IOutputJson, IPostedCell, IStepReport, IWalk, IWalkStep } from '..
 import { type Ending, KERNEL_LOST, Rerun } from '../rerun';
 
 const text = (said: string): IOutputJson => ({ output_type: 'stream', name: 'stdout', text: said });
-const step = (action: IWalkStep['action'], cell: string | null, more: Partial<IWalkStep> = {}): IWalkStep => ({
+const step = (
+  action: IWalkStep['action'],
+  cell: string | null,
+  more: Partial<IWalkStep> = {}
+): IWalkStep => ({
   cell,
   index: 0,
   action,
@@ -94,7 +98,14 @@ it('takes the steps as they are told, and says how each went', async () => {
     {},
     { ok: true }
   ]);
-  expect(outcome).toMatchObject({ executed: 2, restored: 1, failed: null, changed: ['x.ms'], saved_s: 377, trouble: null });
+  expect(outcome).toMatchObject({
+    executed: 2,
+    restored: 1,
+    failed: null,
+    changed: ['x.ms'],
+    saved_s: 377,
+    trouble: null
+  });
   expect([rerun.isRunning, rerun.cell]).toEqual([false, null]);
 });
 
@@ -137,7 +148,11 @@ it('a cell that could not begin shows what it had shown', async () => {
 });
 
 it('sends cells that were edited meanwhile, once', async () => {
-  const { rerun, told, during, edit } = walk([steps(step('execute', 'a')), steps(step('execute', 'b')), done()]);
+  const { rerun, told, during, edit } = walk([
+    steps(step('execute', 'a')),
+    steps(step('execute', 'b')),
+    done()
+  ]);
   const now = { id: 'a', source: 'x = 2' };
   during.a = () => {
     edit(now);
@@ -147,7 +162,9 @@ it('sends cells that were edited meanwhile, once', async () => {
 });
 
 it('stops after the call that runs', async () => {
-  const { rerun, server, during } = walk([steps(step('execute', 'a')), done({ failed: 'a' })], { a: 'error' });
+  const { rerun, server, during } = walk([steps(step('execute', 'a')), done({ failed: 'a' })], {
+    a: 'error'
+  });
   during.a = () => void rerun.stop();
   expect(await rerun.run()).toMatchObject({ stopped: true, failed: 'a' });
   expect(server.stopWalk).toHaveBeenCalledTimes(1);

@@ -18,7 +18,11 @@ describe('the button', () => {
       return [label, kind, action];
     };
     expect(said({})).toEqual(['Re-run stale: 3 cells, about 42 s', 'stale', 'rerun']);
-    expect(said({ stale: 0, restorable: 2, estimate_s: 0 })).toEqual(['Bring back: 2', 'restorable', 'rerun']);
+    expect(said({ stale: 0, restorable: 2, estimate_s: 0 })).toEqual([
+      'Bring back: 2',
+      'restorable',
+      'rerun'
+    ]);
     expect(said({ stale: 0, estimate_s: 0 })).toEqual(['All fresh', 'fresh', null]);
   });
 
@@ -34,8 +38,14 @@ describe('the button', () => {
       const { label, title, action } = face({ ...ready, ...server }, one as never, null, trans);
       return [label, action, title];
     };
-    expect(said({ condition: 'missing' })).toEqual(['CASA: not known', null, expect.stringContaining('install')]);
-    expect(said({ condition: 'other-version', serverVersion: '2' })[2]).toContain('version 1 of JupyterLab-CASA, the server 2');
+    expect(said({ condition: 'missing' })).toEqual([
+      'CASA: not known',
+      null,
+      expect.stringContaining('install')
+    ]);
+    expect(said({ condition: 'other-version', serverVersion: '2' })[2]).toContain(
+      'version 1 of JupyterLab-CASA, the server 2'
+    );
     expect(said({ condition: 'offline' })[2]).toBe('The server cannot be reached.');
     const trouble = new CasaServerError('refused', 'the memory cannot be read');
     expect(said({}, state({ summary: null, trouble }))[2]).toBe('the memory cannot be read');
@@ -60,7 +70,11 @@ describe('the button', () => {
     button.refresh();
     main?.click();
     more?.click();
-    expect([did, main?.getAttribute('aria-disabled'), main?.textContent]).toEqual([['rerun', 'menu'], 'false', 'Re-run']);
+    expect([did, main?.getAttribute('aria-disabled'), main?.textContent]).toEqual([
+      ['rerun', 'menu'],
+      'false',
+      'Re-run'
+    ]);
     now = { label: '', title: '', action: null, kind: 'waiting' };
     button.refresh();
     expect(button.isHidden).toBe(true);
@@ -80,12 +94,21 @@ const cell = (id: string, more: Partial<ICellPlan> = {}): ICellPlan => ({
   outside: [],
   ...more
 });
-const plan = (...cells: ICellPlan[]) => ({ cells, restores: [], estimate_s: 27, fresh: false }) as unknown as IPlan;
+const plan = (...cells: ICellPlan[]) =>
+  ({ cells, restores: [], estimate_s: 27, fresh: false }) as unknown as IPlan;
 
 describe('the status bar', () => {
   const notebook = (more: object) =>
-    ({ doing: null, plan: plan(cell('a'), cell('b')), summary, trouble: null, sinceTold_s: 2, ...more }) as Parameters<typeof statusOf>[0];
-  const rerun = (more: object) => ({ isRunning: true, began: 0, cell: 'b', plan: plan(), ...more }) as Parameters<typeof statusOf>[1];
+    ({
+      doing: null,
+      plan: plan(cell('a'), cell('b')),
+      summary,
+      trouble: null,
+      sinceTold_s: 2,
+      ...more
+    }) as Parameters<typeof statusOf>[0];
+  const rerun = (more: object) =>
+    ({ isRunning: true, began: 0, cell: 'b', plan: plan(), ...more }) as Parameters<typeof statusOf>[1];
   const call = { task: 'tclean', stage: 'Major Cycle 2', elapsed_s: 10, expected_s: 24, waiting_for: null };
 
   it('says what runs, how far it is, and what is stale', () => {
@@ -99,10 +122,17 @@ describe('the status bar', () => {
     });
     expect(said({ doing: { cell: 'b', call: null } })).toEqual({ text: 'CASA: cell 2 runs', done: null });
     const walking = said({ doing: { cell: 'b', call } }, {});
-    expect(walking.text).toBe('CASA: cell 2 · tclean: Major Cycle 2, 12 s of about 24 s · 9.0 s of about 27 s');
+    expect(walking.text).toBe(
+      'CASA: cell 2 · tclean: Major Cycle 2, 12 s of about 24 s · 9.0 s of about 27 s'
+    );
     expect(walking.done).toBeCloseTo(1 / 3);
-    expect(said({}, { cell: null, plan: null })).toEqual({ text: 'CASA: looking what is next · 9.0 s', done: null });
-    expect(said({ summary: null, trouble: new CasaServerError('offline', 'away') }).text).toBe('CASA: not known');
+    expect(said({}, { cell: null, plan: null })).toEqual({
+      text: 'CASA: looking what is next · 9.0 s',
+      done: null
+    });
+    expect(said({ summary: null, trouble: new CasaServerError('offline', 'away') }).text).toBe(
+      'CASA: not known'
+    );
   });
 
   it('shows a bar while something is under way', () => {

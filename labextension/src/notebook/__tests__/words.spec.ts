@@ -64,7 +64,11 @@ it('says why a cell is stale and what it costs', () => {
     'It gives another result each time: random numbers.',
     'It writes outside the workspace: /tmp/x.'
   ]);
-  expect(explain({ mark: 'running', plan: null }, trans)).toEqual({ title: 'Running.', reasons: [], lines: [] });
+  expect(explain({ mark: 'running', plan: null }, trans)).toEqual({
+    title: 'Running.',
+    reasons: [],
+    lines: []
+  });
 });
 
 it('says how far a call is', () => {

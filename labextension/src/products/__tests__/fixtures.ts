@@ -46,7 +46,15 @@ export const STORE: IStore = {
   workspace: '/srv/work',
   store: { kind: 'reflink', reason: 'this file system shares blocks' },
   objects: 20,
-  bytes: { versions: 9_000_000, objects: 4_000_000, on_disk: 3_500_000, budget: 7_000_000, free: 10, ledger: 1, logs: 1 },
+  bytes: {
+    versions: 9_000_000,
+    objects: 4_000_000,
+    on_disk: 3_500_000,
+    budget: 7_000_000,
+    free: 10,
+    ledger: 1,
+    logs: 1
+  },
   calls: 3,
   versions: 5,
   restored: 2,
@@ -54,7 +62,10 @@ export const STORE: IStore = {
   threads: null
 };
 
-export const call = (task: string, given: IVersion['call'] extends infer C ? Partial<NonNullable<C>> : never = {}) => ({
+export const call = (
+  task: string,
+  given: IVersion['call'] extends infer C ? Partial<NonNullable<C>> : never = {}
+) => ({
   task,
   key: 'k',
   arguments: {},

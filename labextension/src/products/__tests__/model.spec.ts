@@ -24,12 +24,12 @@ function server(of: Partial<ProductsServer> = {}) {
       return Promise.resolve(value);
     });
   const api: ProductsServer = {
-      versions: note('versions', versions()),
-      shares: note('shares', SHARES),
-      store: note('store', STORE),
-      restore: jest.fn(() => Promise.resolve(restored())),
-      ...of
-    };
+    versions: note('versions', versions()),
+    shares: note('shares', SHARES),
+    store: note('store', STORE),
+    restore: jest.fn(() => Promise.resolve(restored())),
+    ...of
+  };
   return { asked, api };
 }
 
@@ -60,7 +60,9 @@ afterEach(() => {
 it('lists products with their history, the newest first', async () => {
   const { model } = await shown();
   expect(model.state).toBe('ready');
-  expect(model.products.map(({ path, versions, bytes }) => [path, versions.map(({ id }) => id), bytes])).toEqual([
+  expect(
+    model.products.map(({ path, versions, bytes }) => [path, versions.map(({ id }) => id), bytes])
+  ).toEqual([
     ['a.image', ['i1'], 1_000_000],
     ['a.ms', ['m3', 'm2', 'm1'], 3_000_000],
     ['raw.fits', ['r1'], 0]
@@ -119,7 +121,10 @@ it('who asks while it is being asked gets what is newer', async () => {
 
 it('answers about a workspace that is left are nothing', async () => {
   let answer: (found: ReturnType<typeof versions>) => void = () => undefined;
-  const { api } = server({ versions: path => (path === 'old' ? new Promise(resolve => (answer = resolve)) : Promise.resolve(versions([]))) });
+  const { api } = server({
+    versions: path =>
+      path === 'old' ? new Promise(resolve => (answer = resolve)) : Promise.resolve(versions([]))
+  });
   const model = new ProductsModel(api);
   model.wanted = true;
   model.path = 'old';
@@ -141,7 +146,9 @@ it('is calm where nothing is remembered, and tells trouble', async () => {
 
 it('keeps the list while the server is away, and drops it where the memory went', async () => {
   let trouble: CasaServerError | null = null;
-  const { model } = await shown({ versions: () => (trouble ? Promise.reject(trouble) : Promise.resolve(versions())) });
+  const { model } = await shown({
+    versions: () => (trouble ? Promise.reject(trouble) : Promise.resolve(versions()))
+  });
   trouble = new CasaServerError('offline', 'no network');
   await model.refresh();
   expect([model.state, model.products.length, model.error]).toEqual(['ready', 3, trouble]);
@@ -222,8 +229,12 @@ describe('where a product lies', () => {
 
 describe('two calls', () => {
   it('have their parameters side by side, those that differ first', () => {
-    const before = made('1', { call: call('tclean', { arguments: { vis: 'a', niter: 0, cell: ['1arcsec'], old: 1 } }) });
-    const after = made('2', { call: call('tclean', { arguments: { vis: 'a', niter: 100, cell: ['1arcsec'], scales: [] } }) });
+    const before = made('1', {
+      call: call('tclean', { arguments: { vis: 'a', niter: 0, cell: ['1arcsec'], old: 1 } })
+    });
+    const after = made('2', {
+      call: call('tclean', { arguments: { vis: 'a', niter: 100, cell: ['1arcsec'], scales: [] } })
+    });
     expect(parameterRows(before, after)).toEqual([
       { name: 'niter', before: 0, after: 100, differs: true },
       { name: 'scales', before: undefined, after: [], differs: true },
@@ -236,7 +247,9 @@ describe('two calls', () => {
 
   it('read products in other states', () => {
     const before = made('1', { call: call('tclean', { inputs: { 'a.ms': 'm1', 'b.ms': 'x' } }) });
-    const after = made('2', { call: call('tclean', { inputs: { 'a.ms': 'm2', 'b.ms': 'x', 'c.mask': 'y' } }) });
+    const after = made('2', {
+      call: call('tclean', { inputs: { 'a.ms': 'm2', 'b.ms': 'x', 'c.mask': 'y' } })
+    });
     expect(inputRows(before, after)).toEqual([
       { path: 'a.ms', before: 'm1', after: 'm2' },
       { path: 'c.mask', before: undefined, after: 'y' }
@@ -245,10 +258,19 @@ describe('two calls', () => {
 
   it('are asked for each by itself, and answers to former questions are nothing', async () => {
     const answers = new Map<string, (value: unknown) => void>();
-    const ask = (name: string) => (...given: string[]) =>
-      new Promise<never>(resolve => answers.set(`${name} ${given.join(' ')}`, resolve as (value: unknown) => void));
+    const ask =
+      (name: string) =>
+      (...given: string[]) =>
+        new Promise<never>(resolve =>
+          answers.set(`${name} ${given.join(' ')}`, resolve as (value: unknown) => void)
+        );
     const differences = new Differences(
-      { version: ask('version'), versions: ask('versions'), compare: ask('compare'), compareData: ask('data') },
+      {
+        version: ask('version'),
+        versions: ask('versions'),
+        compare: ask('compare'),
+        compareData: ask('data')
+      },
       { path: 'w', before: '1', after: '2' }
     );
     answers.get('version 1 w')?.(made('1'));

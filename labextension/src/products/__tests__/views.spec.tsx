@@ -47,7 +47,9 @@ const after = (what: () => void) =>
     await new Promise(resolve => setTimeout(resolve));
   });
 const press = (key: string) =>
-  after(() => one('[role=tree]').dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true })));
+  after(() =>
+    one('[role=tree]').dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }))
+  );
 const click = (target: HTMLElement) =>
   after(() => {
     target.click();
@@ -156,7 +158,9 @@ it('restores with undo', async () => {
   await press('End');
   await press('ArrowUp');
   expect(one('.jp-casa-products-details').textContent).toContain('a.ms, version 1');
-  expect(one('.jp-casa-products-details').textContent).toContain('It shares all its files with other versions.');
+  expect(one('.jp-casa-products-details').textContent).toContain(
+    'It shares all its files with other versions.'
+  );
   await press('r');
   expect(one('[role=status]').textContent).toBe('a.ms is as importuvfits left it. Undo');
   await click(button('Undo'));
@@ -253,7 +257,9 @@ async function comparison(of: Partial<DifferencesServer> = {}) {
     {
       version: id =>
         Promise.resolve(
-          made(id, { call: call('tclean', { arguments: { vis: 'a.ms', niter: id === 'm1' ? 0 : 500 }, inputs: {} }) })
+          made(id, {
+            call: call('tclean', { arguments: { vis: 'a.ms', niter: id === 'm1' ? 0 : 500 }, inputs: {} })
+          })
         ),
       versions: () => Promise.resolve(versions()),
       compare: () => Promise.resolve(NO_FILES),
@@ -274,7 +280,8 @@ async function comparison(of: Partial<DifferencesServer> = {}) {
 
 it('has the parameters of both calls, and hides those that are equal', async () => {
   await comparison();
-  const rows = () => all('.jp-casa-versions-table tbody tr').map(row => Array.from(row.children, cell => cell.textContent));
+  const rows = () =>
+    all('.jp-casa-versions-table tbody tr').map(row => Array.from(row.children, cell => cell.textContent));
   expect(rows()).toEqual([['≠niter', '0', '500']]);
   await click(button('Show 1 parameter that is equal'));
   expect(rows()).toEqual([
@@ -287,7 +294,11 @@ it('has the parameters of both calls, and hides those that are equal', async () 
 it('others are chosen, and both are exchanged', async () => {
   const differences = await comparison();
   const [before] = all('select') as HTMLSelectElement[];
-  expect(Array.from(before?.querySelectorAll('optgroup') ?? [], group => group.label)).toEqual(['a.ms', 'a.image', 'raw.fits']);
+  expect(Array.from(before?.querySelectorAll('optgroup') ?? [], group => group.label)).toEqual([
+    'a.ms',
+    'a.image',
+    'raw.fits'
+  ]);
   await click(one('[aria-label="Exchange both"]'));
   expect(differences.pair).toEqual({ path: 'work', before: 'm3', after: 'm1' });
 });
@@ -365,9 +376,15 @@ it('texts are told line by line, never as markup', async () => {
 });
 
 it('what fails is said where it belongs', async () => {
-  const conflict = new CasaServerError('refused', 'this version of a.ms is no longer kept: only its call is known', 409);
+  const conflict = new CasaServerError(
+    'refused',
+    'this version of a.ms is no longer kept: only its call is known',
+    409
+  );
   await comparison({ compareData: () => Promise.reject(conflict) });
-  expect(one('[role=status]').textContent).toContain('This version of a.ms is no longer kept: only its call is known.');
+  expect(one('[role=status]').textContent).toContain(
+    'This version of a.ms is no longer kept: only its call is known.'
+  );
   expect(all('.jp-casa-versions-table tbody tr')).toHaveLength(1);
 });
 
@@ -391,9 +408,39 @@ const FOUND: ICollection = {
   excess: 1e9,
   orphans: 0,
   candidates: [
-    { paths: ['a.image', 'a.psf', 'a.pb'], versions: ['1', '2', '3'], task: 'tclean', seconds: 42, calls: 2, age_s: 9, frees: 3e9, score: 1, keep: '' },
-    { paths: ['a.ms'], versions: ['4'], task: 'flagdata', seconds: 1, calls: 1, age_s: 9, frees: 1, score: 1, keep: 'it lies at its path' },
-    { paths: ['b.ms'], versions: ['5'], task: 'split', seconds: 1, calls: 1, age_s: 9, frees: 1, score: 1, keep: 'it lies at its path' }
+    {
+      paths: ['a.image', 'a.psf', 'a.pb'],
+      versions: ['1', '2', '3'],
+      task: 'tclean',
+      seconds: 42,
+      calls: 2,
+      age_s: 9,
+      frees: 3e9,
+      score: 1,
+      keep: ''
+    },
+    {
+      paths: ['a.ms'],
+      versions: ['4'],
+      task: 'flagdata',
+      seconds: 1,
+      calls: 1,
+      age_s: 9,
+      frees: 1,
+      score: 1,
+      keep: 'it lies at its path'
+    },
+    {
+      paths: ['b.ms'],
+      versions: ['5'],
+      task: 'split',
+      seconds: 1,
+      calls: 1,
+      age_s: 9,
+      frees: 1,
+      score: 1,
+      keep: 'it lies at its path'
+    }
   ]
 };
 
@@ -431,7 +478,8 @@ it('says before it goes what would go', async () => {
 });
 
 it('a kernel at work is told there, too', async () => {
-  const conflict = () => Promise.reject(new CasaServerError('refused', 'in use by process 7 runs tclean', 409));
+  const conflict = () =>
+    Promise.reject(new CasaServerError('refused', 'in use by process 7 runs tclean', 409));
   await show(() => (
     <CollectionPreview
       server={{ planCollection: conflict, collect: conflict }}
@@ -445,25 +493,24 @@ it('a kernel at work is told there, too', async () => {
 });
 
 it('words', () => {
-  expect(['B', 0, 999, 1000, 123_456, 99_449, 5.6e9, 2e15].map(n => (typeof n === 'number' ? size(n) : n))).toEqual([
-    'B',
-    '0 B',
-    '999 B',
-    '1.0 kB',
-    '123 kB',
-    '99.4 kB',
-    '5.6 GB',
-    '2000.0 TB'
-  ]);
+  expect(
+    ['B', 0, 999, 1000, 123_456, 99_449, 5.6e9, 2e15].map(n => (typeof n === 'number' ? size(n) : n))
+  ).toEqual(['B', '0 B', '999 B', '1.0 kB', '123 kB', '99.4 kB', '5.6 GB', '2000.0 TB']);
   expect([0, 0.0001, 0.003, 0.42, 1].map(percent)).toEqual(['0 %', '< 0.1 %', '0.3 %', '42 %', '100 %']);
-  expect([null, 0, 0.000012345, 1234567, 3.14159].map(n => quantity(n))).toEqual(['–', '0', '1.23e-5', '1.23e+6', '3.14']);
-  expect(['', 'in use', 'Done.'].map(sentence)).toEqual(['', 'In use.', 'Done.']);
-  expect([kindOf('a/b.ms', []), kindOf('x', ['gaincal']), kindOf('y', [null]), kindOf('c.image.tt0', [])]).toEqual([
-    'MS',
-    'CAL',
-    'DATA',
-    'IMG'
+  expect([null, 0, 0.000012345, 1234567, 3.14159].map(n => quantity(n))).toEqual([
+    '–',
+    '0',
+    '1.23e-5',
+    '1.23e+6',
+    '3.14'
   ]);
+  expect(['', 'in use', 'Done.'].map(sentence)).toEqual(['', 'In use.', 'Done.']);
+  expect([
+    kindOf('a/b.ms', []),
+    kindOf('x', ['gaincal']),
+    kindOf('y', [null]),
+    kindOf('c.image.tt0', [])
+  ]).toEqual(['MS', 'CAL', 'DATA', 'IMG']);
   const now = new Date(2026, 10, 23, 12, 0);
   expect(when(new Date(2026, 10, 23, 9, 5).toISOString(), now)).toMatch(/^0?9:05/);
   expect(when(new Date(2025, 10, 23, 9, 5).toISOString(), now)).toMatch(/2025/);

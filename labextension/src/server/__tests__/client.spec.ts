@@ -84,5 +84,8 @@ it('brings pictures', async () => {
 it('ends the process of a call', async () => {
   const { server, asked } = against(says(200, { id: 'k', task: 'tclean' }));
   expect((await server.killCall('k')).task).toBe('tclean');
-  expect([asked().method, asked().url]).toEqual(['POST', 'http://there/user/a%40b/jupyterlab-casa/api/kernels/k/kill-call']);
+  expect([asked().method, asked().url]).toEqual([
+    'POST',
+    'http://there/user/a%40b/jupyterlab-casa/api/kernels/k/kill-call'
+  ]);
 });

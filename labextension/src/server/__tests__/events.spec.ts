@@ -13,15 +13,14 @@ const now: ISessionNow = {
   log: 'l',
   started: 0
 };
-const event = (kind: string, revision: number, more: object = {}, epoch = 'e1') =>
-  ({
-    schema_id: `urn:jupyterlab-casa:event:${kind}:1`,
-    epoch,
-    revision,
-    time: 0,
-    ...session,
-    ...more
-  });
+const event = (kind: string, revision: number, more: object = {}, epoch = 'e1') => ({
+  schema_id: `urn:jupyterlab-casa:event:${kind}:1`,
+  epoch,
+  revision,
+  time: 0,
+  ...session,
+  ...more
+});
 const cell = (revision: number, id: string | null) =>
   event('cell', revision, { action: id ? 'started' : 'ended', cell: id, notebook: 'n.ipynb' });
 
@@ -33,7 +32,14 @@ function follow(...answers: (Partial<IChanges> | Error)[]) {
     const answer = answers.shift() ?? new Error('away');
     return answer instanceof Error
       ? Promise.reject(answer)
-      : Promise.resolve({ schema: 1 as const, epoch: 'e1', revision: 0, events: null, state: null, ...answer });
+      : Promise.resolve({
+          schema: 1 as const,
+          epoch: 'e1',
+          revision: 0,
+          events: null,
+          state: null,
+          ...answer
+        });
   };
   const events = new CasaEvents(stream, { changes });
   open.push(events);
@@ -103,7 +109,10 @@ it('after a restart of the server all is looked at again', async () => {
 });
 
 it('looks by itself, as a connection may be dead without a word', async () => {
-  const { asked, seen } = follow({ revision: 7, state }, new Error('away'), { revision: 8, events: [cell(8, 'a')] });
+  const { asked, seen } = follow({ revision: 7, state }, new Error('away'), {
+    revision: 8,
+    events: [cell(8, 'a')]
+  });
   await rest();
   await jest.advanceTimersByTimeAsync(31_000);
   expect(asked).toEqual([undefined, 'e1.7', 'e1.7']);

@@ -42,7 +42,9 @@ const query = (route: string): ISchema => {
   return {
     type: 'object',
     properties: Object.fromEntries(
-      given.flatMap(({ in: where, name, schema }) => (where === 'query' && name && schema ? [[name, schema]] : []))
+      given.flatMap(({ in: where, name, schema }) =>
+        where === 'query' && name && schema ? [[name, schema]] : []
+      )
     )
   };
 };
@@ -75,8 +77,7 @@ const data = answer('/compare/data');
 const schemas = (name: string) => at('components', 'schemas', name);
 const changes = answer('/changes');
 const walk = at('components', 'responses', 'Walk', ...json);
-const event = (name: string) =>
-  load(readFileSync(join(REST, `../events/${name}.yaml`), 'utf8')) as ISchema;
+const event = (name: string) => load(readFileSync(join(REST, `../events/${name}.yaml`), 'utf8')) as ISchema;
 const CONTRACT: Record<string, ISchema> = {
   IStatus: answer('/status'),
   ITasks: answer('/tasks'),
@@ -199,7 +200,9 @@ function ofType(type: ts.Type): string {
     if (type.aliasSymbol?.name === 'Json') {
       return 'any';
     }
-    const words = new Set(parts.map(part => (part.flags & ts.TypeFlags.BooleanLike ? 'boolean' : ofType(part))));
+    const words = new Set(
+      parts.map(part => (part.flags & ts.TypeFlags.BooleanLike ? 'boolean' : ofType(part)))
+    );
     return `${[...words].sort().join(' | ')}${nullable ? '?' : ''}`;
   }
   if (type.isStringLiteral() || type.isNumberLiteral()) {
@@ -228,7 +231,11 @@ function ofSchema(given: ISchema): string {
   const types = [schema.type ?? []].flat();
   const nullable = types.includes('null') ? '?' : '';
   if (schema.const !== undefined || schema.enum) {
-    return [schema.const ?? schema.enum].flat().map(value => JSON.stringify(value)).sort().join(' | ');
+    return [schema.const ?? schema.enum]
+      .flat()
+      .map(value => JSON.stringify(value))
+      .sort()
+      .join(' | ');
   }
   const words = types
     .filter(type => type !== 'null')

@@ -4,7 +4,8 @@ import type { IParameter, ITask } from '../../server/types';
 
 /** Says everything as it is written. */
 export const trans = {
-  __: (text: string, ...values: unknown[]) => text.replace(/%(\d)/g, (_, n: string) => String(values[Number(n) - 1])),
+  __: (text: string, ...values: unknown[]) =>
+    text.replace(/%(\d)/g, (_, n: string) => String(values[Number(n) - 1])),
   _n: (one: string, many: string, n: number, ...values: unknown[]) =>
     (n === 1 ? one : many).replace(/%(\d)/g, (_, at: string) => String(values[Number(at) - 1]))
 } as unknown as TranslationBundle;
@@ -14,7 +15,15 @@ export const parameter = (name: string, type: string, of: Partial<IParameter> = 
   name,
   type,
   kind: '',
-  default: type.startsWith('bool') ? false : type === 'int' ? 0 : type === 'double' ? 1 : type.includes('Vec') ? [] : '',
+  default: type.startsWith('bool')
+    ? false
+    : type === 'int'
+      ? 0
+      : type === 'double'
+        ? 1
+        : type.includes('Vec')
+          ? []
+          : '',
   allowed: [],
   units: '',
   summary: `the ${name}`,
@@ -58,7 +67,10 @@ export const TASK: ITask = {
     { kind: 'preformatted', text: 'a   b\nc   <d>' }
   ],
   example: [
-    { kind: 'preformatted', text: "Say:  image(vis='a.ms', niter=5)\n\n image(vis='b',\n    field='1') # c\n image(\n" },
+    {
+      kind: 'preformatted',
+      text: "Say:  image(vis='a.ms', niter=5)\n\n image(vis='b',\n    field='1') # c\n image(\n"
+    },
     { kind: 'paragraph', text: 'or reimage(vis=1) or image() alone, or image(...)' }
   ],
   effects: {

@@ -3,7 +3,12 @@ import type { IMeasurementSet, ITask, ITaskSummary } from '../../server/types';
 import { byCategory, Catalogue, Remembered, search } from '../model';
 import { TASK } from './fixtures';
 
-const task = (name: string, summary = '', parameters: string[] = [], categories = ['imaging']): ITaskSummary => ({
+const task = (
+  name: string,
+  summary = '',
+  parameters: string[] = [],
+  categories = ['imaging']
+): ITaskSummary => ({
   name,
   summary,
   parameters,
@@ -15,7 +20,12 @@ const TASKS = [
   task('bandpass', 'Calculates a bandpass calibration solution', ['vis', 'solint'], ['calibration']),
   task('clearcal', 'Re-initializes the calibration', ['vis'], ['calibration', 'imaging']),
   task('flagdata', 'All-purpose flagging task', ['vis', 'mode'], ['flagging']),
-  task('gaincal', 'Determine temporal gains from calibrator observations', ['vis', 'solint'], ['calibration']),
+  task(
+    'gaincal',
+    'Determine temporal gains from calibrator observations',
+    ['vis', 'solint'],
+    ['calibration']
+  ),
   task('tclean', 'Radio Interferometric Image Reconstruction', ['vis', 'niter', 'usemask', 'pbmask']),
   task('odd', '', [], [])
 ];
@@ -68,7 +78,11 @@ describe('what is remembered', () => {
   });
 
   it('is what was used last, once, and favourites', async () => {
-    const db = database({ favourites: ['split', 3], recent: ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'], folded: 'x' });
+    const db = database({
+      favourites: ['split', 3],
+      recent: ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'],
+      folded: 'x'
+    });
     const remembered = new Remembered(db);
     remembered.use('early');
     await remembered.load();
@@ -122,7 +136,11 @@ describe('the catalogue', () => {
     let changes = 0;
     catalogue.changed.connect(() => changes++);
     await catalogue.load();
-    expect([catalogue.trouble?.trouble, catalogue.tasks, catalogue.has('tclean')]).toEqual(['missing', [], false]);
+    expect([catalogue.trouble?.trouble, catalogue.tasks, catalogue.has('tclean')]).toEqual([
+      'missing',
+      [],
+      false
+    ]);
     await catalogue.load();
     expect([catalogue.trouble, catalogue.version, catalogue.has('tclean')]).toEqual([null, '6.7', true]);
     expect(changes).toBe(2);

@@ -50,16 +50,21 @@ const after = (what: () => void) =>
     await new Promise(resolve => setTimeout(resolve));
   });
 const press = (target: HTMLElement, key: string, init: KeyboardEventInit = {}) =>
-  after(() => target.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...init })));
+  after(() =>
+    target.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...init }))
+  );
 const click = (target: HTMLElement | undefined) =>
   after(() => {
     target?.click();
   });
 const type = (input: HTMLElement, value: string) => {
-  const prototype = input instanceof HTMLSelectElement ? HTMLSelectElement.prototype : HTMLInputElement.prototype;
+  const prototype =
+    input instanceof HTMLSelectElement ? HTMLSelectElement.prototype : HTMLInputElement.prototype;
   return after(() => {
     Object.getOwnPropertyDescriptor(prototype, 'value')?.set?.call(input, value);
-    input.dispatchEvent(new Event(input instanceof HTMLSelectElement ? 'change' : 'input', { bubbles: true }));
+    input.dispatchEvent(
+      new Event(input instanceof HTMLSelectElement ? 'change' : 'input', { bubbles: true })
+    );
   });
 };
 const settle = () => after(() => undefined);
@@ -116,7 +121,8 @@ describe('the list of tasks', () => {
   };
   const search = () => one('input');
   const rows = () => all('[role=treeitem]').map(row => row.textContent.replace(/[☆★?▾▸]/g, '').trim());
-  const active = () => document.getElementById(search().getAttribute('aria-activedescendant') ?? '')?.textContent;
+  const active = () =>
+    document.getElementById(search().getAttribute('aria-activedescendant') ?? '')?.textContent;
 
   it('is by category, and can be gone through with keys', async () => {
     const { actions, remembered } = await begin();
@@ -199,7 +205,11 @@ describe('the list of tasks', () => {
     asked.tasks.mockRejectedValueOnce(new CasaServerError('missing', '404'));
     const catalogue = new Catalogue(asked);
     await catalogue.load();
-    const actions: ITaskActions = { insert: () => Promise.resolve(''), show: () => undefined, drag: () => Promise.resolve(false) };
+    const actions: ITaskActions = {
+      insert: () => Promise.resolve(''),
+      show: () => undefined,
+      drag: () => Promise.resolve(false)
+    };
     show(<Palette {...{ catalogue, remembered: new Remembered(null), actions, trans }} />);
     expect(one('[role=status]').textContent).toContain('no JupyterLab-CASA');
     await click(one('[role=status] button'));
@@ -237,12 +247,18 @@ describe('help', () => {
       'What it does to data is not known for sure: it is run each time.',
       'Careful.'
     ]);
-    expect(effectTexts(effects, trans, true).slice(0, 2)).toEqual(['Reads vis, callib.', 'Changes vis in place.']);
+    expect(effectTexts(effects, trans, true).slice(0, 2)).toEqual([
+      'Reads vis, callib.',
+      'Changes vis in place.'
+    ]);
   });
 
   it('finds the calls in examples, and inserts them', async () => {
     const text = TASK.example.map(piece => piece.text).join('\n\n');
-    expect(examplesIn(text, 'image')).toEqual(["image(vis='a.ms', niter=5)", "image(vis='b',\n      field='1')"]);
+    expect(examplesIn(text, 'image')).toEqual([
+      "image(vis='a.ms', niter=5)",
+      "image(vis='b',\n      field='1')"
+    ]);
     const insert = jest.fn();
     show(<TaskHelp task={TASK} trans={trans} onInsert={insert} />);
     await click(all('.jp-casa-help-block button')[0]);
@@ -302,7 +318,12 @@ describe('the form', () => {
     changed.emit();
     draw();
     await settle();
-    return { state, actions, text: () => text, edit: (next: string) => ((text = next), changed.emit(), settle()) };
+    return {
+      state,
+      actions,
+      text: () => text,
+      edit: (next: string) => ((text = next), changed.emit(), settle())
+    };
   };
   const row = (name: string) => `[data-parameter="${name}"]`;
   const input = (name: string) => one(`${row(name)} .jp-casa-field-input`);
@@ -334,7 +355,9 @@ describe('the form', () => {
     const { text } = await begin("image(vis='a.ms', niter=n + 1)");
     expect(input('niter').value).toBe('n + 1');
     await write('niter', 'n +');
-    expect(one(`${row('niter')} [role=alert]`).textContent).toContain('no Python expression. It is not written.');
+    expect(one(`${row('niter')} [role=alert]`).textContent).toContain(
+      'no Python expression. It is not written.'
+    );
     await write('gain', "'much'");
     expect(one(`${row('gain')} [role=alert]`).textContent).toContain('This should be a number');
     await press(input('niter'), 'Escape');

@@ -51,9 +51,17 @@ function Field({ field, actions }: { field: IField; actions: IFieldActions }): R
         : read.value
       : (text ?? (widget === 'choice' || widget === 'bool' ? preset : ''));
   const sourceOf = (typed: string): string | null =>
-    widget === 'text' ? (typed === '' && text === null ? null : form.asText(parameter.name, typed)) : typed.trim() || null;
+    widget === 'text'
+      ? typed === '' && text === null
+        ? null
+        : form.asText(parameter.name, typed)
+      : typed.trim() || null;
   const problem: Problem | null =
-    draft === null ? field.problem : sourceOf(draft) === null ? null : form.check(parameter, sourceOf(draft) ?? '');
+    draft === null
+      ? field.problem
+      : sourceOf(draft) === null
+        ? null
+        : form.check(parameter, sourceOf(draft) ?? '');
   const done = (typed: string | null) => {
     const source = typed === null ? null : sourceOf(typed);
     if (typed !== null && (source === null || !form.check(parameter, source))) {
@@ -80,7 +88,11 @@ function Field({ field, actions }: { field: IField; actions: IFieldActions }): R
     className: 'jp-casa-field-input'
   };
   const choices = Array.from(
-    new Set([...parameter.allowed.map(value => pythonOf(value, { quote: form.quote })), preset, ...(text === null ? [] : [text])])
+    new Set([
+      ...parameter.allowed.map(value => pythonOf(value, { quote: form.quote })),
+      preset,
+      ...(text === null ? [] : [text])
+    ])
   );
   return (
     <div
@@ -160,7 +172,9 @@ function Field({ field, actions }: { field: IField; actions: IFieldActions }): R
             type="text"
             inputMode={widget === 'number' ? 'decimal' : undefined}
             data-widget={widget}
-            placeholder={widget === 'text' && typeof parameter.default === 'string' ? parameter.default : preset}
+            placeholder={
+              widget === 'text' && typeof parameter.default === 'string' ? parameter.default : preset
+            }
             spellCheck={false}
             autoComplete="off"
             value={draft ?? shown}
@@ -194,7 +208,10 @@ function Field({ field, actions }: { field: IField; actions: IFieldActions }): R
                 }
                 const before = Array.isArray(read?.value) ? read.value : [];
                 const value = list ? [...before, path] : path;
-                write(parameter.name, list ? pythonOf(value, { quote: form.quote }) : form.asText(label, path));
+                write(
+                  parameter.name,
+                  list ? pythonOf(value, { quote: form.quote }) : form.asText(label, path)
+                );
               });
             }}
           >
@@ -230,7 +247,10 @@ function Field({ field, actions }: { field: IField; actions: IFieldActions }): R
                   checked={isSelected(now, offer)}
                   onChange={() => {
                     const next = toggled(now, offer);
-                    write(parameter.name, next === '' && parameter.default === '' ? null : form.asText(label, next));
+                    write(
+                      parameter.name,
+                      next === '' && parameter.default === '' ? null : form.asText(label, next)
+                    );
                   }}
                 />
                 {offer.label}
@@ -242,7 +262,9 @@ function Field({ field, actions }: { field: IField; actions: IFieldActions }): R
       <div id={`${id}-problem`} className="jp-casa-field-problem" role={problem ? 'alert' : undefined}>
         {problem && problemText(problem, trans)}
         {problem && draft !== null && ` ${trans.__('It is not written.')}`}
-        {!problem && absent && trans.__('There is no such MeasurementSet below the server\u2019s directory (yet).')}
+        {!problem &&
+          absent &&
+          trans.__('There is no such MeasurementSet below the server\u2019s directory (yet).')}
         {!problem && !field.applies && text !== null && trans.__('It has no effect here.')}
       </div>
       {open === 'docs' && (
@@ -298,7 +320,9 @@ function Parameters({ state, actions }: { state: FormState; actions: IFieldActio
         </p>
       )}
       {form.spread && (
-        <p className="jp-casa-form-note">{trans.__('There may be further arguments in what is given with **.')}</p>
+        <p className="jp-casa-form-note">
+          {trans.__('There may be further arguments in what is given with **.')}
+        </p>
       )}
       {fields.map(field => (
         <Field key={field.parameter.name} field={field} actions={actions} />

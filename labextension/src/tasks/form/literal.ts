@@ -184,7 +184,8 @@ export function requoted(value: string, former: string, preferred: string): stri
   }
   const raw = /r/i.test(prefix);
   const plain = !/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(quote.length === 3 ? value.replaceAll('\n', '') : value);
-  const fits = plain && !value.includes(quote[0] ?? '') && !(raw ? value.endsWith('\\') : value.includes('\\'));
+  const fits =
+    plain && !value.includes(quote[0] ?? '') && !(raw ? value.endsWith('\\') : value.includes('\\'));
   return fits ? prefix + quote + value + quote : quoted(value, quote[0] ?? preferred);
 }
 

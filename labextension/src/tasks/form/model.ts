@@ -113,7 +113,10 @@ export class CallForm {
 
   /** The MeasurementSet that the call is about, as it is named there; null: nobody can tell. */
   get measurementSet(): string | null {
-    const candidates = ['vis', ...this.task.parameters.filter(({ kind }) => kind === 'ms').map(({ name }) => name)];
+    const candidates = [
+      'vis',
+      ...this.task.parameters.filter(({ kind }) => kind === 'ms').map(({ name }) => name)
+    ];
     for (const name of candidates) {
       const value = this.field(name)?.read?.value;
       const first = Array.isArray(value) ? value[0] : value;
@@ -132,7 +135,10 @@ export class CallForm {
       const argument = this._bound.given.get(name);
       const text = argument && this.source.slice(argument.value.from, argument.value.to);
       const named = text === undefined ? undefined : this._values.get(text);
-      reads.set(name, argument ? (argument.read ?? (named === undefined ? null : { value: named })) : { value: preset });
+      reads.set(
+        name,
+        argument ? (argument.read ?? (named === undefined ? null : { value: named })) : { value: preset }
+      );
       if (text !== undefined) {
         texts.set(name, text);
       }
@@ -182,9 +188,11 @@ export class CallForm {
         }
       }
     };
-    parameters.filter(({ name }) => !parents.has(name)).forEach(parameter => {
-      add(parameter, 0);
-    });
+    parameters
+      .filter(({ name }) => !parents.has(name))
+      .forEach(parameter => {
+        add(parameter, 0);
+      });
     parameters.forEach(parameter => {
       add(parameter, 1); // those that depend on each other
     });
@@ -215,7 +223,9 @@ export function widgetOf({ parameter, read, text }: IField): Widget {
   if (typeof value === 'string' && types.some(type => /^(string|path|variant)/.test(type))) {
     return 'text';
   }
-  return typeof value === 'number' && types.some(type => /^(int|double|float)/.test(type)) ? 'number' : 'python';
+  return typeof value === 'number' && types.some(type => /^(int|double|float)/.test(type))
+    ? 'number'
+    : 'python';
 }
 
 const isReal = ({ type }: IParameter): boolean => type === 'double' || type === 'float';
@@ -257,7 +267,11 @@ function fits(value: Value, type: string, text: string, alone: boolean): boolean
     case 'bool':
       return typeof value === 'boolean';
     case 'int':
-      return typeof value === 'number' && Number.isInteger(value) && (/^[-+]?0x/i.test(text) || !/^[-+\d_]*[.e]/i.test(text));
+      return (
+        typeof value === 'number' &&
+        Number.isInteger(value) &&
+        (/^[-+]?0x/i.test(text) || !/^[-+\d_]*[.e]/i.test(text))
+      );
     case 'double':
     case 'float':
       return typeof value === 'number' || typeof value === 'boolean';
@@ -279,7 +293,10 @@ export interface IOffer {
 }
 
 const OFFERED: readonly [RegExp, (ms: IMeasurementSet) => IOffer[]][] = [
-  [/^(field|gainfield|fieldid|transfer|reference|sourcefield|calfield)$/, ({ fields }) => fields.map(fieldOffer)],
+  [
+    /^(field|gainfield|fieldid|transfer|reference|sourcefield|calfield)$/,
+    ({ fields }) => fields.map(fieldOffer)
+  ],
   [
     /^(spw|spws|freqspw|fitspw)$/,
     ({ spws }) =>
@@ -290,13 +307,16 @@ const OFFERED: readonly [RegExp, (ms: IMeasurementSet) => IOffer[]][] = [
   ],
   [
     /^(antenna|refant|antennas)$/,
-    ({ antennas }) => antennas.map(({ name, station }) => ({ value: name, label: station ? `${name} (${station})` : name }))
+    ({ antennas }) =>
+      antennas.map(({ name, station }) => ({ value: name, label: station ? `${name} (${station})` : name }))
   ],
   [
     /^scan$/,
     ({ scans, fields }) =>
       (scans ?? []).map(scan => {
-        const names = scan.fields.map(id => fields.find(field => field.id === id)?.name ?? String(id)).join(', ');
+        const names = scan.fields
+          .map(id => fields.find(field => field.id === id)?.name ?? String(id))
+          .join(', ');
         return { value: String(scan.number), label: `${String(scan.number)}: ${names}, ${scan.begin}` };
       })
   ],
@@ -315,7 +335,11 @@ const OFFERED: readonly [RegExp, (ms: IMeasurementSet) => IOffer[]][] = [
 /** A field by its name where that can only be a name, else by its number. */
 function fieldOffer({ id, name }: { id: number; name: string }): IOffer {
   const plain = /^[\w.+-]+$/.test(name) && !/^\d+$/.test(name);
-  return { value: plain ? name : String(id), label: `${String(id)}: ${name}`, other: plain ? String(id) : name };
+  return {
+    value: plain ? name : String(id),
+    label: `${String(id)}: ${name}`,
+    other: plain ? String(id) : name
+  };
 }
 
 /** What a MeasurementSet offers for a parameter. */
@@ -362,11 +386,17 @@ const ASIDE = /^(list|log|fig|plot)file$/;
 /** The parameters that a new call begins with: those that name data and have no default. */
 export function essential(task: ITask): string[] {
   const shown = task.parameters.filter(
-    parameter => !parameter.subparameter && !parameter.hidden && same(parameter.default, '') && !ASIDE.test(parameter.name)
+    parameter =>
+      !parameter.subparameter &&
+      !parameter.hidden &&
+      same(parameter.default, '') &&
+      !ASIDE.test(parameter.name)
   );
-  const uses = (access: RegExp) => task.effects.uses.filter(use => access.test(use.access)).flatMap(use => use.parameters);
+  const uses = (access: RegExp) =>
+    task.effects.uses.filter(use => access.test(use.access)).flatMap(use => use.parameters);
   const wanted = shown.filter(
-    ({ name, must_exist: needed }) => needed || uses(/^(modify|write|continue)$/).includes(name) || name === 'vis'
+    ({ name, must_exist: needed }) =>
+      needed || uses(/^(modify|write|continue)$/).includes(name) || name === 'vis'
   );
   return wanted.slice(0, 3).map(({ name }) => name);
 }

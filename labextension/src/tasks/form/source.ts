@@ -321,7 +321,8 @@ class Reader {
     if (node.name === 'CallExpression') {
       this.call(node);
     }
-    const inner = binds && !/^(FunctionDefinition|ClassDefinition|LambdaExpression|.*Comprehension.*)$/.test(node.name);
+    const inner =
+      binds && !/^(FunctionDefinition|ClassDefinition|LambdaExpression|.*Comprehension.*)$/.test(node.name);
     for (let child = node.firstChild; child; child = child.nextSibling) {
       this.visit(child, inner);
     }
@@ -359,7 +360,10 @@ class Reader {
   private importNames(node: SyntaxNode): void {
     const words = children(node).filter(child => !'(),'.includes(child.name) && child.name !== 'Comment');
     const split = words.findIndex(word => word.name === 'import');
-    const from = words.slice(1, split).map(word => this.name(word)).join('');
+    const from = words
+      .slice(1, split)
+      .map(word => this.name(word))
+      .join('');
     for (let i = split + 1; i < words.length; i++) {
       const name = this.name(words[i] as SyntaxNode);
       const renamed = words[i + 1]?.name === 'as';
@@ -409,7 +413,10 @@ class Reader {
         this.forget(name);
       });
     } else if (node.name === 'ForStatement') {
-      const names = parts.slice(0, parts.findIndex(part => part.name === 'in'));
+      const names = parts.slice(
+        0,
+        parts.findIndex(part => part.name === 'in')
+      );
       this.targets(names).forEach(name => {
         this.forget(name);
       });
@@ -430,7 +437,9 @@ class Reader {
       if (part.name === 'VariableName') {
         return [this.name(part)];
       }
-      return part.name === 'TupleExpression' || part.name === 'ArrayExpression' ? this.targets(children(part)) : [];
+      return part.name === 'TupleExpression' || part.name === 'ArrayExpression'
+        ? this.targets(children(part))
+        : [];
     });
   }
 
@@ -480,7 +489,8 @@ function pastBlanks(source: string, place: number, step: 1 | -1 = 1): number {
   return place;
 }
 
-const endsLine = (source: string, place: number) => place >= source.length || /[\r\n]/.test(source[place] ?? '');
+const endsLine = (source: string, place: number) =>
+  place >= source.length || /[\r\n]/.test(source[place] ?? '');
 const startsLine = (source: string, place: number) => place === 0 || source[place - 1] === '\n';
 
 function removals(source: string, call: ICall, going: ReadonlySet<IArgument>): IEdit[] {
@@ -574,16 +584,24 @@ function additions(source: string, listStart: number, added: readonly [string, s
 /** `name=` with the blanks that the other arguments have there. */
 function equals(source: string, present: readonly IArgument[], name: string): string {
   const seen = present.flatMap(({ keyword, from, value }) => {
-    const between = keyword === null ? null : /^([ \t]*)=([ \t]*)$/.exec(source.slice(from + keyword.length, value.from));
+    const between =
+      keyword === null ? null : /^([ \t]*)=([ \t]*)$/.exec(source.slice(from + keyword.length, value.from));
     return between && keyword !== null
-      ? [{ before: between[1] ?? '', after: between[2] ?? '', width: keyword.length + (between[1]?.length ?? 0) }]
+      ? [
+          {
+            before: between[1] ?? '',
+            after: between[2] ?? '',
+            width: keyword.length + (between[1]?.length ?? 0)
+          }
+        ]
       : [];
   });
   const last = seen.at(-1);
   if (!last) {
     return `${name}=`;
   }
-  const column = seen.every(({ width }) => width === last.width) && (seen.length > 1 || last.before.length > 1);
+  const column =
+    seen.every(({ width }) => width === last.width) && (seen.length > 1 || last.before.length > 1);
   const spaced = last.before && column ? name.padEnd(last.width) : name + last.before;
   return `${spaced}=${last.after}`;
 }

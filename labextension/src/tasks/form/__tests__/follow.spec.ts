@@ -4,7 +4,10 @@ import { Follower } from '../follow';
 it('knows that a notebook is open when the cursor is in a text of it', () => {
   jest.useFakeTimers();
   const from = {};
-  const cell = { model: { type: 'markdown', sharedModel: { changed: new Signal(from) } }, ready: new Promise(() => undefined) };
+  const cell = {
+    model: { type: 'markdown', sharedModel: { changed: new Signal(from) } },
+    ready: new Promise(() => undefined)
+  };
   const tracker = {
     activeCellChanged: new Signal<object, void>(from),
     currentChanged: new Signal<object, void>(from),

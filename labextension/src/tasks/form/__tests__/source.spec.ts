@@ -34,10 +34,7 @@ const values = (source: string, call: ICall) => {
 };
 const write = (source: string, changes: Record<string, string | null>) => {
   const call = only(source);
-  return apply(
-    source,
-    edits(source, call, bind(call, PARAMETERS, ALL), new Map(Object.entries(changes)))
-  );
+  return apply(source, edits(source, call, bind(call, PARAMETERS, ALL), new Map(Object.entries(changes))));
 };
 
 describe('finding calls', () => {
@@ -147,20 +144,39 @@ describe('reading arguments', () => {
     expect(readLiteral(text)).toEqual({ value });
   });
 
-  it.each(["b'x'", "f'x'", '1j', '1e999', '12345678901234567890', '{1: 2}', '{1}', 'x', "'\\N{DIGIT ONE}'", '-x'])(
-    'leaves %s to Python',
-    text => {
-      expect(isExpression(text)).toBe(true);
-      expect(readLiteral(text)).toBeNull();
-    }
-  );
+  it.each([
+    "b'x'",
+    "f'x'",
+    '1j',
+    '1e999',
+    '12345678901234567890',
+    '{1: 2}',
+    '{1}',
+    'x',
+    "'\\N{DIGIT ONE}'",
+    '-x'
+  ])('leaves %s to Python', text => {
+    expect(isExpression(text)).toBe(true);
+    expect(readLiteral(text)).toBeNull();
+  });
 
-  it.each(['', ' ', '1, 2', '1)', "'a", 'a b', '1 # c', '5) + f(6', 'x for x in y', '*x', 'a=1', '[1', '1\nx = 2'])(
-    'takes %s for no expression',
-    text => {
-      expect(isExpression(text)).toBe(false);
-    }
-  );
+  it.each([
+    '',
+    ' ',
+    '1, 2',
+    '1)',
+    "'a",
+    'a b',
+    '1 # c',
+    '5) + f(6',
+    'x for x in y',
+    '*x',
+    'a=1',
+    '[1',
+    '1\nx = 2'
+  ])('takes %s for no expression', text => {
+    expect(isExpression(text)).toBe(false);
+  });
 });
 
 describe('writing back', () => {
@@ -172,7 +188,9 @@ r = ct.x + tclean( vis = "a.ms",   # the data
 `;
     expect(apply(source, [])).toBe(source);
     expect(write(source, { niter: '500' })).toBe(source.replace('100', '500'));
-    expect(write(source, { vis: "'b.ms'", niter: '5' })).toBe(source.replace('"a.ms"', "'b.ms'").replace('100', '5'));
+    expect(write(source, { vis: "'b.ms'", niter: '5' })).toBe(
+      source.replace('"a.ms"', "'b.ms'").replace('100', '5')
+    );
   });
 
   it.each([
@@ -205,7 +223,7 @@ r = ct.x + tclean( vis = "a.ms",   # the data
   });
 
   it.each([
-    ["tclean(niter=5)", 'tclean()'],
+    ['tclean(niter=5)', 'tclean()'],
     ["tclean(vis='a', niter=5)", "tclean(vis='a')"],
     ["tclean(niter=5, vis='a')", "tclean(vis='a')"],
     ["tclean(vis='a', niter=5, gain=1)", "tclean(vis='a', gain=1)"],
@@ -273,7 +291,16 @@ r = ct.x + tclean( vis = "a.ms",   # the data
   const blank = fc.constantFrom('', ' ', '  ');
   const breakable = fc.constantFrom('', ' ', '\n    ', '  # why, = (this)\n  ', '\n  # about\n  ');
   const expression = fc.oneof(
-    fc.constantFrom('x', '1.', 'f(a, b=1)', "d['k']", 'lambda a, b: 1', "[i for i in 'ab']", '(1,  # c\n 2)', "f'{a}'"),
+    fc.constantFrom(
+      'x',
+      '1.',
+      'f(a, b=1)',
+      "d['k']",
+      'lambda a, b: 1',
+      "[i for i in 'ab']",
+      '(1,  # c\n 2)',
+      "f'{a}'"
+    ),
     value.map(given => pythonOf(given))
   );
   const written = fc
@@ -290,7 +317,10 @@ r = ct.x + tclean( vis = "a.ms",   # the data
     })
     .map(({ names, positional, sources, blanks, trailing, spread, end, before, after }) => {
       const first = Math.min(positional, names.length);
-      const order = [...PARAMETERS.slice(0, first), ...names.filter(name => PARAMETERS.indexOf(name) >= first)];
+      const order = [
+        ...PARAMETERS.slice(0, first),
+        ...names.filter(name => PARAMETERS.indexOf(name) >= first)
+      ];
       const parts = order.map((name, index) => {
         const [one, two, three, four] = blanks[index] as [string, string, string, string];
         const given = sources[index] as string;
@@ -348,11 +378,13 @@ r = ct.x + tclean( vis = "a.ms",   # the data
         });
         const gained = Array.from(changes.values()).flatMap(to => comments(to ?? ''));
         expect(comments(result).sort()).toEqual(
-          [...comments(source), ...gained].filter(one => {
-            const at = lost.indexOf(one);
-            lost.splice(at, at < 0 ? 0 : 1);
-            return at < 0;
-          }).sort()
+          [...comments(source), ...gained]
+            .filter(one => {
+              const at = lost.indexOf(one);
+              lost.splice(at, at < 0 ? 0 : 1);
+              return at < 0;
+            })
+            .sort()
         );
       }),
       { numRuns: 300 }
