@@ -20,6 +20,8 @@ const SPARE = 3;
 const ROOM = 20;
 /** Milliseconds after which scrolling has come to rest. */
 const REST_MS = 150;
+/** Milliseconds after which lines are asked for while one goes from place to place, and between which they are at least. */
+const [JUMP_MS, JUMPS_MS] = [50, 200];
 /** Pixels by which the arrow keys move sideways. */
 const SIDEWAYS = 60;
 /** Places of the overview. */
@@ -170,6 +172,7 @@ export class LogList extends Widget {
     this._model.changed.disconnect(this._onChanged);
     this._model.arrived.disconnect(this._onArrived);
     clearTimeout(this._timer);
+    clearTimeout(this._wanting);
     cancelAnimationFrame(this._frame);
     Signal.clearData(this);
     super.dispose();
@@ -313,7 +316,7 @@ export class LogList extends Widget {
     if (this._scroll.isStuck) {
       this._place();
     } else {
-      this._draw();
+      this._draw(true);
       this._timer = setTimeout(() => {
         this._place();
       }, REST_MS);
@@ -494,7 +497,8 @@ export class LogList extends Widget {
     return (2 * Math.ceil(this._scroll.viewport / ROW) + ROOM) * ROW;
   }
 
-  private _draw(): void {
+  /** @param passing - Somebody may be on the way to elsewhere. */
+  private _draw(passing = false): void {
     const { _scroll: scroll, _model: model, _drawn: drawn } = this;
     const [first, end] = scroll.range;
     const [from, to] = [Math.max(0, first - SPARE), Math.min(scroll.rows, end + SPARE)];
@@ -506,12 +510,14 @@ export class LogList extends Widget {
     const active = this._active ? this._rowOf(this._active) : -1;
     this._hold(active >= first && active < end ? active : first);
     const free: Row[] = [];
+    const before = drawn.size;
     for (const [at, row] of drawn) {
       if (at < from || at >= to) {
         free.push(row);
         drawn.delete(at);
       }
     }
+    const jumped = passing && free.length === before;
     free.reverse(); // the first is taken first: they are in order, then, when all are others
     const wanted: number[] = [];
     for (let at = from; at < to; at++) {
@@ -548,7 +554,15 @@ export class LogList extends Widget {
         wanted.push(model.numberOf(soon));
       }
     }
-    model.want(wanted);
+    clearTimeout(this._wanting);
+    if (jumped && performance.now() - this._asked < JUMPS_MS) {
+      this._wanting = setTimeout(() => {
+        this._draw();
+      }, JUMP_MS);
+    } else {
+      this._asked = performance.now();
+      model.want(wanted);
+    }
   }
 
   /** Who reads the page out reads rows in their order; while one scrolls, they need not be in it. */
@@ -753,6 +767,9 @@ export class LogList extends Widget {
   private _chars = NARROW;
   private _frame = 0;
   private _timer: ReturnType<typeof setTimeout> | undefined;
+  private _wanting: ReturnType<typeof setTimeout> | undefined;
+  /** When lines were asked for. */
+  private _asked = 0;
   /** The row that is to stay where it is: the active one if it is in sight, or the first; and by how many pixels it is above the upper edge. */
   private _held: { place: IPlace; beyond: number } | null = null;
   private _active: IPlace | null = null;

@@ -9,7 +9,7 @@ const ORIGIN = 24;
 const COLUMNS = ['number', 'time', 'priority', 'origin', 'message'] as const;
 
 /** Where in a line, as {@link words.plain} has it, what was looked for is: from one character to before another, in order. */
-export type Marks = (line: ILogLine) => readonly (readonly [number, number])[];
+export type Marks = (line: ILogLine) => readonly (readonly number[])[];
 
 /** One row. */
 export class Row {

@@ -706,7 +706,7 @@ export interface ILogLine {
   /** The id of the call's cell. */
   cell: string | null;
   /** Where in the line as it stands in the file something is that was to be marked: from one place to before another. */
-  marks?: [number, number][];
+  marks?: number[][];
 }
 
 /** A call that has written into a log. */
