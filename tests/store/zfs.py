@@ -40,7 +40,7 @@ def pool(directory: Path) -> Iterator[str]:
     try:
         yield name
     finally:
-        for _ in range(600):  # zfs-fuse says "busy" for a while after somebody read there
+        for _ in range(100):  # zfs-fuse says "busy" for a while after somebody read there
             if not subprocess.run(["zpool", "destroy", "-f", name], capture_output=True).returncode:
                 break
             time.sleep(0.2)
