@@ -1,6 +1,6 @@
 import { expect, galata, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
 import { readFileSync } from 'fs';
-import { openNotebook } from './helpers';
+import { accessible, openNotebook } from './helpers';
 
 // Galata's mock of the kernels API answers a restart with another status than the server does.
 test.use({ kernels: null });
@@ -473,24 +473,8 @@ for (const theme of ['JupyterLab Light', 'JupyterLab Dark', 'JupyterLab Dark Hig
     const name = theme.toLowerCase().replaceAll(' ', '-');
     await page.screenshot({ path: `test-results/graph-${name}.png` });
     expect(await faint(page)).toEqual([]);
-    await page.addScriptTag({ path: require.resolve('axe-core/axe.min.js') });
-    const violations = await page.evaluate(async () => {
-      const { axe } = window as unknown as {
-        axe: { run(where: string): Promise<{ violations: IViolation[] }> };
-      };
-      const found = await axe.run('.jp-casa-graph');
-      return found.violations.map(
-        ({ id, impact, nodes: where }) => `${impact}: ${id}: ${where[0]?.html ?? ''}`
-      );
-    });
-    expect(violations).toEqual([]);
+    await accessible(page, '.jp-casa-graph');
   });
-}
-
-interface IViolation {
-  id: string;
-  impact: string;
-  nodes: { html: string }[];
 }
 
 test.describe('of CASA tasks', () => {

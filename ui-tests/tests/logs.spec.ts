@@ -1,5 +1,5 @@
 import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
-import { openNotebook } from './helpers';
+import { accessible, openNotebook } from './helpers';
 
 // Galata's mock of the kernels API answers a restart with another status than the server does.
 test.use({ kernels: null, viewport: { width: 1400, height: 900 } });
@@ -7,12 +7,6 @@ test.use({ kernels: null, viewport: { width: 1400, height: 900 } });
 /** Galata's own way to wait expects the launcher; its types hide the option. */
 interface IReloads {
   reload(options: { waitForIsReady: boolean }): Promise<unknown>;
-}
-
-interface IViolation {
-  id: string;
-  impact: string | null;
-  nodes: { target: unknown; failureSummary?: string }[];
 }
 
 declare global {
@@ -104,19 +98,6 @@ async function run(page: IJupyterLabPageFixture, index: number) {
   }).toPass({ timeout: 60_000 });
 }
 
-/** Nothing that axe knows of is wrong in the panel. */
-async function checkAccess(page: IJupyterLabPageFixture) {
-  await page.addScriptTag({ path: require.resolve('axe-core/axe.min.js') });
-  const found = await page.evaluate(async () => {
-    const { axe } = window as unknown as {
-      axe: { run(where: string): Promise<{ violations: IViolation[] }> };
-    };
-    return (await axe.run('.jp-casa-logs')).violations;
-  });
-  const grave = found.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.failureSummary).join('; ')}`);
-  expect(grave).toEqual([]);
-}
-
 const STORY = [
   "import casadata\nimportuvfits(f'{casadata.datapath}/demo/NGC5921.fits', 'ngc.ms')",
   "listobs('ngc.ms')",
@@ -188,11 +169,11 @@ test('the log is live, grouped by cell and call, and leads to cells and back', a
   const [download] = await Promise.all([page.waitForEvent('download'), button(page, 'Download').click()]);
   expect(download.suggestedFilename()).toMatch(/^casa-[0-9a-f]+\.log$/);
 
-  await checkAccess(page);
+  await accessible(page, '.jp-casa-logs');
   for (const theme of ['JupyterLab Dark', 'JupyterLab Dark High Contrast']) {
     await execute(page, 'apputils:change-theme', { theme });
     await expect(page.locator(`body[data-jp-theme-name="${theme}"]`)).toBeAttached();
-    await checkAccess(page);
+    await accessible(page, '.jp-casa-logs');
     await shot(page, theme.replace('JupyterLab ', '').replaceAll(' ', '-').toLowerCase());
   }
 });
@@ -391,7 +372,7 @@ test('it is there again after a reload, while the server is away, and without th
     timeout: 30_000
   });
   await expect(lines(page).first()).toBeVisible();
-  await checkAccess(page);
+  await accessible(page, '.jp-casa-logs');
   await shot(page, 'away');
   await page.unroute('**/jupyterlab-casa/api/logs**');
   await page.unroute('**/jupyterlab-casa/api/logs/**');
@@ -413,7 +394,7 @@ test('it is there again after a reload, while the server is away, and without th
 test('it says quietly why there is no log', async ({ page, tmpPath }) => {
   await openLog(page);
   await expect(empty(page)).toHaveText('Open a CASA notebook: its log is shown here.');
-  await checkAccess(page);
+  await accessible(page, '.jp-casa-logs');
   await open(page, `${tmpPath}/python.ipynb`, 'python3', ['a = 1']);
   await expect(empty(page)).toHaveText(/python.ipynb runs on another kernel than CASA/);
   await open(page, `${tmpPath}/casa.ipynb`, 'casa', ['a = 1']);

@@ -1,7 +1,7 @@
 import { expect, galata, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
 import type { ISessionContext } from '@jupyterlab/apputils';
 import type { Page } from '@playwright/test';
-import { endKernels, openNotebook } from './helpers';
+import { accessibleInAllThemes, hearComplaints, openNotebook } from './helpers';
 
 // Galata's mock of the kernels API answers a restart with another status than the server does.
 test.use({ kernels: null });
@@ -13,22 +13,7 @@ declare global {
   }
 }
 
-const complaints: string[] = [];
-test.beforeEach(({ page }) => {
-  complaints.length = 0;
-  page.on('console', message => {
-    // That there is no such address the browser says by itself; the other one is JupyterLab's, when kernels restart.
-    const known = /^(Failed to load resource|Could not restore the debugger state)/;
-    if (message.type() === 'error' && !known.test(message.text())) {
-      complaints.push(message.text());
-    }
-  });
-  page.on('pageerror', error => complaints.push(error.message));
-});
-test.afterEach(async ({ page }) => {
-  await endKernels(page);
-  expect(complaints).toEqual([]);
-});
+const complaints = hearComplaints();
 
 interface IReloads {
   reload(options: { waitForIsReady: boolean }): Promise<unknown>;
@@ -93,6 +78,18 @@ test('stale cells are marked while they are edited, and re-run by a button', asy
   await page.locator('.jp-Dialog button.jp-mod-accept').click();
   await marked(page, 'fresh', 'fresh', 'fresh', 'fresh');
   await expect(page.locator('.jp-OutputArea-output pre')).toHaveText('peak 10010\n');
+});
+
+test('marks, button and comparison can be read by everybody', async ({ page, tmpPath }) => {
+  await runStory(page, `${tmpPath}/themes.ipynb`);
+  await type(page, 0, '5');
+  await marked(page, 'stale', 'maybe', 'maybe', 'fresh');
+  await accessibleInAllThemes(page, '.jp-casa-rerun', 'button');
+  await accessibleInAllThemes(page, '.jp-casa-mark', 'marks');
+  await badges(page).first().click();
+  await expect(page.locator('.jp-casa-compare-line')).toHaveCount(2);
+  await accessibleInAllThemes(page, '.jp-casa-compare', 'run-compared');
+  await page.keyboard.press('Escape');
 });
 
 test('marks survive a reload and a restart of the kernel', async ({ page, tmpPath }) => {

@@ -1,44 +1,10 @@
 import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
-import type { JupyterFrontEnd } from '@jupyterlab/application';
-import { endKernels, kernelStarted, openNotebook } from './helpers';
-
-declare global {
-  interface Window {
-    jupyterapp: JupyterFrontEnd;
-    axe: {
-      run(
-        context: string,
-        options: object
-      ): Promise<{
-        violations: {
-          id: string;
-          impact: string | null;
-          nodes: { html: string; failureSummary?: string }[];
-        }[];
-      }>;
-    };
-  }
-}
+import { accessible, accessibleInAllThemes, hearComplaints, kernelStarted, openNotebook } from './helpers';
 
 // Galata's mock of the kernels API answers a restart with another status than the server does.
 test.use({ kernels: null });
 
-const complaints: string[] = [];
-test.beforeEach(({ page }) => {
-  complaints.length = 0;
-  page.on('console', message => {
-    // That there is no such address the browser says by itself; the other one is JupyterLab's, when kernels end.
-    const known = /^(Failed to load resource|Could not restore the debugger state)/;
-    if (message.type() === 'error' && !known.test(message.text())) {
-      complaints.push(message.text());
-    }
-  });
-  page.on('pageerror', error => complaints.push(error.stack ?? error.message));
-});
-test.afterEach(async ({ page }) => {
-  await endKernels(page);
-  expect(complaints).toEqual([]);
-});
+hearComplaints();
 
 interface IReloads {
   reload(options: { waitForIsReady: boolean }): Promise<unknown>;
@@ -56,38 +22,6 @@ const execute = (page: IJupyterLabPageFixture, command: string) =>
     await window.jupyterapp.commands.execute(id); // what it answers cannot leave the page
   }, command);
 const showPanel = (page: IJupyterLabPageFixture) => execute(page, 'jupyterlab-casa:show-products');
-
-/** Nothing that axe knows of is wrong within an element. */
-async function accessible(page: IJupyterLabPageFixture, selector: string) {
-  if (!(await page.evaluate(() => 'axe' in window))) {
-    await page.addScriptTag({ path: require.resolve('axe-core/axe.min.js') });
-  }
-  const found = await page.evaluate(async within => {
-    const { violations } = await window.axe.run(within, {
-      runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']
-    });
-    return violations.map(({ id, nodes }) => [
-      id,
-      ...nodes.map(({ html, failureSummary }) => `${html.slice(0, 200)} ${failureSummary ?? ''}`)
-    ]);
-  }, selector);
-  expect(found).toEqual([]);
-}
-
-const THEMES = ['JupyterLab Light', 'JupyterLab Dark', 'JupyterLab Dark High Contrast'];
-
-/** The same in all themes, with pictures. */
-async function accessibleInAllThemes(page: IJupyterLabPageFixture, selector: string, picture: string) {
-  for (const theme of THEMES) {
-    await page.theme.setTheme(theme);
-    await page.mouse.move(0, 0);
-    await page.screenshot({
-      path: `test-results/${picture}-${theme.split(' ').slice(1).join('-').toLowerCase()}.png`
-    });
-    await accessible(page, selector);
-  }
-  await page.theme.setTheme(THEMES[0] as string);
-}
 
 /** Opens a launcher in a folder. What commands answer cannot leave the page. */
 const launch = (page: IJupyterLabPageFixture, folder: string) =>

@@ -5,27 +5,12 @@
 import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import { createHash } from 'crypto';
-import { endKernels } from './helpers';
+import { hearComplaints } from './helpers';
 
 // Galata's mock of the kernels API answers a restart with another status than the server does.
 test.use({ kernels: null, viewport: { width: 1440, height: 900 } });
 
-const complaints: string[] = [];
-test.beforeEach(({ page }) => {
-  complaints.length = 0;
-  page.on('console', message => {
-    // The browser says by itself that something is not there; the others are JupyterLab's, when kernels restart.
-    const known = /^(Failed to load resource|Could not restore the debugger state)/;
-    if (message.type() === 'error' && !known.test(message.text())) {
-      complaints.push(message.text());
-    }
-  });
-  page.on('pageerror', error => complaints.push(error.message));
-});
-test.afterEach(async ({ page }) => {
-  await endKernels(page);
-  expect(complaints).toEqual([]);
-});
+hearComplaints();
 
 const SHOWN = '.jp-NotebookPanel:not(.lm-mod-hidden)';
 const MINUTES = 60_000;

@@ -1,6 +1,6 @@
 import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
 import type { NotebookPanel } from '@jupyterlab/notebook';
-import { endKernels } from './helpers';
+import { accessibleInAllThemes, endKernels } from './helpers';
 
 test.use({ kernels: null });
 test.afterEach(async ({ page }) => {
@@ -195,5 +195,18 @@ test('help is beside the form, over a name, and in Contextual Help, also while t
   }
   await expect(inspected).toContainText('flagdata');
   await page.screenshot({ path: 'test-results/help.png' });
+  expect(errors).toEqual([]);
+});
+
+test('list, form and help can be read by everybody', async ({ page, tmpPath }) => {
+  const errors = await begin(page, `${tmpPath}/themes.ipynb`);
+  await line(page, 2, 3).click();
+  await expect(page.locator('.jp-casa-form-head')).toContainText('gaincal');
+  await field(page, 'solint').locator('input').fill('a long time');
+  await accessibleInAllThemes(page, '#jupyterlab-casa-tasks', 'list');
+  await accessibleInAllThemes(page, '#jupyterlab-casa-form', 'form');
+  await page.locator('.jp-casa-form').getByRole('tab', { name: 'Help' }).click();
+  await expect(page.locator('.jp-casa-form .jp-casa-help')).toContainText('What it does to data');
+  await accessibleInAllThemes(page, '#jupyterlab-casa-form', 'help');
   expect(errors).toEqual([]);
 });

@@ -92,7 +92,7 @@ export class CellComparison extends Widget {
     const { _trans: trans, _cell: cell } = this;
     const section = (heading: string, ...content: Node[]) => {
       const node = element('section', 'jp-casa-compare-section');
-      node.append(element('h3', '', heading), ...content);
+      node.append(element('h2', '', heading), ...content);
       return node;
     };
     const list = (items: string[]) => {
