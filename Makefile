@@ -87,7 +87,7 @@ docs: $(VENV)/.test-tools $(PLAYWRIGHT) ## the pictures of the user guide, anew
 	scripts/system-packages.sh ui
 	cd ui-tests
 	jlpm test tests/story.spec.ts
-	cp test-results/guide/*.png ../docs/images/
+	for picture in ../docs/images/*.png; do cp "test-results/guide/$${picture##*/}" "$$picture"; done
 
 bench: $(VENV)/.test-tools ## measure, print ratios
 	@scripts/system-packages.sh run
