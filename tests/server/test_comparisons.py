@@ -63,6 +63,26 @@ async def test_what_was_told_is_remembered_and_what_was_not_is_read_from_the_sto
     )
 
 
+async def test_files_that_the_store_moves_meanwhile_are_looked_up_again(ask, workspace: Path, monkeypatch) -> None:
+    old, new = (keep(workspace, "list.txt", text) for text in (b"one", b"two"))
+    asked: list[Any] = []
+
+    def settling(*given: Any) -> Any:
+        """What is young becomes old, or, as that may have been done already, the other way round."""
+        store = workspace / ".casa-recompute" / "store"
+        (young,) = (store / "young").iterdir()
+        there, other = (young, store / "objects") if any(young.iterdir()) else (store / "objects", young)
+        for capture in [] if asked else list(there.iterdir()):
+            capture.rename(other / capture.name)
+        asked.append(given)
+        return compare(*given)
+
+    monkeypatch.setattr("jupyterlab_casa.managers.comparisons.compare", settling)
+    answer = await ask("compare", "data", path="work/nb.ipynb", before=old, after=new)
+    assert answer["files"] == {"before": "one", "after": "two"}
+    assert len(asked) == 2
+
+
 async def test_one_that_takes_too_long_is_ended(
     refused, workspace: Path, jp_serverapp, tmp_path: Path, monkeypatch
 ) -> None:

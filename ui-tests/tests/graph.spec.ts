@@ -1,27 +1,11 @@
 import { expect, galata, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
 import { readFileSync } from 'fs';
-import { accessible, openNotebook } from './helpers';
+import { accessible, hearComplaints, openNotebook } from './helpers';
 
 // Galata's mock of the kernels API answers a restart with another status than the server does.
 test.use({ kernels: null });
 
-const complaints: string[] = [];
-test.beforeEach(({ page }) => {
-  complaints.length = 0;
-  page.on('console', message => {
-    // That there is no such address, or no connection, the browser says by itself.
-    const known = /^(Failed to load resource|Could not restore the debugger state)/;
-    if (message.type() === 'error' && !known.test(message.text())) {
-      complaints.push(message.text());
-    }
-  });
-  page.on('pageerror', error => complaints.push(error.message));
-});
-test.afterEach(async ({ page }) => {
-  await page.unrouteAll({ behavior: 'ignoreErrors' });
-  await page.evaluate(() => window.jupyterapp.serviceManager.sessions.shutdownAll());
-  expect(complaints).toEqual([]);
-});
+hearComplaints();
 
 const graph = (page: IJupyterLabPageFixture) => page.locator('.jp-casa-graph');
 const nodes = (page: IJupyterLabPageFixture) => graph(page).locator('.jp-casa-graph-node');

@@ -112,6 +112,7 @@ export function hearComplaints(): string[] {
     page.on('pageerror', error => complaints.push(error.message));
   });
   test.afterEach(async ({ page }) => {
+    await page.unrouteAll({ behavior: 'ignoreErrors' });
     await endKernels(page);
     expect(complaints).toEqual([]);
   });

@@ -1,5 +1,5 @@
 import { expect, type IJupyterLabPageFixture, test } from '@jupyterlab/galata';
-import { accessible, openNotebook } from './helpers';
+import { accessible, hearComplaints, openNotebook } from './helpers';
 
 // Galata's mock of the kernels API answers a restart with another status than the server does.
 test.use({ kernels: null, viewport: { width: 1400, height: 900 } });
@@ -17,22 +17,7 @@ declare global {
   }
 }
 
-const complaints: string[] = [];
-test.beforeEach(({ page }) => {
-  complaints.length = 0;
-  page.on('console', message => {
-    // What the browser says by itself of a server that is away; the last one is JupyterLab's, when kernels restart.
-    const known = /^(Failed to load resource|Could not restore the debugger state)/;
-    if (message.type() === 'error' && !known.test(message.text())) {
-      complaints.push(message.text());
-    }
-  });
-  page.on('pageerror', error => complaints.push(error.message));
-});
-test.afterEach(async ({ page }) => {
-  await page.evaluate(() => window.jupyterapp.serviceManager.sessions.shutdownAll());
-  expect(complaints).toEqual([]);
-});
+hearComplaints();
 
 const panel = (page: IJupyterLabPageFixture) => page.locator('.jp-casa-logs');
 const grid = (page: IJupyterLabPageFixture) => panel(page).getByRole('treegrid');

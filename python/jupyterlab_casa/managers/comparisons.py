@@ -20,6 +20,13 @@ from jupyterlab_casa import reports
 from jupyterlab_casa.managers.base import Conflict, Manager, NotThere, reading
 from jupyterlab_casa.managers.products import told
 
+_TRIES = 5
+
+
+def _all_there(scratch: str) -> bool:
+    """Whether all links still lead somewhere: the store moves files once, when they are safe on the disk."""
+    return all(os.path.exists(os.path.join(top, name)) for top, _, names in os.walk(scratch) for name in names)
+
 
 class Comparisons(Manager):
     """Compares data, one pair after another. A short-lived process of the site's CASA reads them, from the store."""
@@ -60,24 +67,29 @@ class Comparisons(Manager):
         return self._known[key]
 
     def _compared(self, directory: Path, before: str, after: str) -> bytes:
-        with (
-            closing(Workspace.view(directory)) as space,
-            tempfile.TemporaryDirectory(prefix="casa-compare-") as scratch,
-        ):
-            places = []
-            for side, name in (("before", before), ("after", after)):
-                version = space.ledger.version(name) if name != ABSENT else None
-                if version is None:
-                    raise NotThere(f"there is no version {name[:100]!r}")
-                place = Path(scratch) / side / os.path.basename(version.path)
-                place.parent.mkdir()
-                self._lay_out(space, version, place)
-                places.append(place)
-            try:
-                found = compare(places[0], places[1], self.settings, self.patience)
-            except (Unreadable, CasaNotLoaded) as error:
-                raise Conflict(f"they cannot be compared: {error}") from error
-        return json.dumps({"schema": reports.SCHEMA, **found}).encode()
+        with closing(Workspace.view(directory)) as space:
+            for _ in range(_TRIES):
+                with tempfile.TemporaryDirectory(prefix="casa-compare-") as scratch:
+                    places = [self._place(space, Path(scratch, "before"), before)]
+                    places.append(self._place(space, Path(scratch, "after"), after))
+                    try:
+                        found = compare(places[0], places[1], self.settings, self.patience)
+                    except (Unreadable, CasaNotLoaded) as error:
+                        if _all_there(scratch):
+                            raise Conflict(f"they cannot be compared: {error}") from error
+                        continue
+                    if _all_there(scratch):
+                        return json.dumps({"schema": reports.SCHEMA, **found}).encode()
+        raise Conflict("they cannot be compared: their files were moved all the time")
+
+    def _place(self, space: Workspace, directory: Path, name: str) -> Path:
+        version = space.ledger.version(name) if name != ABSENT else None
+        if version is None:
+            raise NotThere(f"there is no version {name[:100]!r}")
+        directory.mkdir()
+        place = directory / os.path.basename(version.path)
+        self._lay_out(space, version, place)
+        return place
 
     def _lay_out(self, space: Workspace, version: Version, place: Path) -> None:
         """Make a version readable at a place, by links to its files, wherever they are kept.
